@@ -1,0 +1,201 @@
+//! The sections of the configuration file. The descriptions are what `docs/configuration.md` and the sample file say.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use super::section::section;
+use super::setting::{LogFormat, Synchronous};
+
+fn any(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+section! {
+    /// The server as a whole.
+    pub struct ServerConfig in "server" {
+        /// Directory for the database, the control socket and the front door's certificates. It is created if it is missing,
+        /// readable by its owner only.
+        data_dir: PathBuf = PathBuf::from("aside-data"),
+        /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or a list such as `info,sip=debug`.
+        log_level: String = "info".to_owned(),
+        /// How log lines look: `text` or `json`. They go to the standard error output.
+        log_format: LogFormat = LogFormat::Text,
+        /// Seconds that a stopping server waits for live calls before it hangs up.
+        stop_wait_s: u64 = 30,
+        /// Calls at once; further ones are refused with 503.
+        max_calls: usize = 5_000,
+        /// Rooms at once.
+        max_rooms: usize = 5_000,
+        /// Seconds that one call may last.
+        max_call_s: u64 = 28_800,
+    }
+}
+
+section! {
+    /// SIP signalling.
+    pub struct SipSection in "sip" {
+        /// UDP addresses to listen on. Port 0 takes a free one.
+        udp: Vec<SocketAddr> = vec![any(5060)],
+        /// TCP addresses to listen on.
+        tcp: Vec<SocketAddr> = vec![any(5060)],
+        /// The address that peers on the internet reach this server under, where a NAT hides the real one.
+        external_ip: Option<IpAddr> = None,
+        /// Text of the `Server` and `User-Agent` headers.
+        user_agent: String = "Aside".to_owned(),
+        /// Names with a fixed address, for example of carriers; asked before DNS.
+        hosts: BTreeMap<String, SocketAddr> = BTreeMap::new(),
+        /// Seconds: registrations shorter than this are refused with 423.
+        register_min_s: u32 = 60,
+        /// Seconds: registrations longer than this are shortened.
+        register_max_s: u32 = 3_600,
+        /// Seconds: life of a registration that asks for nothing.
+        register_default_s: u32 = 600,
+        /// Messages per second from one source address, on average.
+        source_rate: f64 = 500.0,
+        /// Messages that one source address may send at once.
+        source_burst: f64 = 2_000.0,
+        /// Bytes of the largest message.
+        message_bytes: usize = 65_535,
+        /// TCP connections at once.
+        connections: usize = 10_000,
+        /// TCP connections from one address.
+        connections_per_source: usize = 500,
+        /// Seconds after which a silent TCP connection is closed.
+        connection_idle_s: u64 = 1_800,
+        /// Dialogs at once; further INVITEs are refused with 503.
+        dialogs: usize = 20_000,
+        /// Contacts that one endpoint may register.
+        contacts: usize = 10,
+        /// Wrong passwords after which a source is locked out of a user.
+        auth_failures: u32 = 10,
+        /// Seconds that a lock-out lasts.
+        lockout_s: u64 = 300,
+        /// Seconds that a call may ring.
+        ringing_s: u64 = 300,
+    }
+}
+
+section! {
+    /// Sound: RTP ports, threads, jitter buffers.
+    pub struct MediaSection in "media" {
+        /// Address that RTP ports are bound to.
+        bind: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        /// Address that SDP names. Not set: `[sip] external_ip`, else `bind`, else the address that the call came in on.
+        advertised_ip: Option<IpAddr> = None,
+        /// First RTP port, even. Each call takes an even port and the next.
+        first_port: u16 = 16_384,
+        /// Last RTP port, odd.
+        last_port: u16 = 32_767,
+        /// Seconds that a closed port pair rests before another call gets it.
+        port_rest_s: u64 = 10,
+        /// Threads that carry sound; 0: one per CPU.
+        shards: usize = 0,
+        /// CPUs that the threads are pinned to, in order; empty: none.
+        pin_cpus: Vec<usize> = Vec::new(),
+        /// Milliseconds of the jitter buffer when a stream begins.
+        jitter_initial_ms: u64 = 20,
+        /// Milliseconds of its smallest depth.
+        jitter_min_ms: u64 = 2,
+        /// Milliseconds of its largest depth; at most 500.
+        jitter_max_ms: u64 = 200,
+        /// Seconds without RTP after which a call that should send some is hung up.
+        rtp_timeout_s: u64 = 60,
+        /// Seconds of silence after which a phone may send from another port of the same address.
+        stale_source_s: u64 = 5,
+        /// Calls on one thread.
+        max_legs_per_shard: usize = 8_192,
+        /// Rooms on one thread.
+        max_rooms_per_shard: usize = 4_096,
+        /// Calls in one room.
+        max_members_per_room: usize = 512,
+    }
+}
+
+section! {
+    /// HTTP: what the server listens on, and where its requests to programs may go.
+    pub struct HttpSection in "http" {
+        /// Address of the APIs (native and Plivo), plain HTTP. Put a TLS proxy before it to use it from other machines.
+        api: SocketAddr = loopback(8080),
+        /// HTTPS address that answers under Plivo's own host names, for programs whose base URL cannot be changed; `"off"`: none.
+        front_door: Option<SocketAddr> = None,
+        /// Host names that the front door has certificates for.
+        front_door_names: Vec<String> = vec!["api.plivo.com".to_owned()],
+        /// Private networks that webhooks and sound URLs may lead to. Loopback, private and link-local addresses are refused
+        /// otherwise.
+        allow: Vec<String> = Vec::new(),
+        /// Names with a fixed address for webhooks and sound URLs; asked before DNS, and allowed even if private.
+        hosts: BTreeMap<String, IpAddr> = BTreeMap::new(),
+        /// Connections at once on `api`.
+        connections: usize = 2_000,
+        /// Seconds that a request's head may take to arrive.
+        header_timeout_s: u64 = 10,
+        /// Bytes of the largest request body.
+        body_bytes: usize = 1_048_576,
+    }
+}
+
+section! {
+    /// Sound files fetched from programs' servers.
+    pub struct SoundsSection in "sounds" {
+        /// Bytes of the largest file.
+        max_bytes: usize = 16_777_216,
+        /// Seconds of the longest sound.
+        max_seconds: u64 = 600,
+        /// Bytes of decoded sound kept in memory.
+        cache_bytes: usize = 268_435_456,
+        /// Seconds after which a kept sound is fetched again.
+        ttl_s: u64 = 600,
+    }
+}
+
+section! {
+    /// The Plivo dialect.
+    pub struct PlivoSection in "plivo" {
+        /// SIP domains that all accounts share. They are this server's own: never looked up, never dialled outward.
+        domains: Vec<String> = store::SHARED_REALMS.map(str::to_owned).to_vec(),
+    }
+}
+
+section! {
+    /// Callbacks that are owed to programs.
+    pub struct OutboxSection in "outbox" {
+        /// Requests under way at once.
+        concurrency: usize = 256,
+        /// Milliseconds before a failed callback is tried again; doubled each time.
+        first_retry_ms: u64 = 500,
+        /// Seconds of the longest such pause.
+        longest_retry_s: u64 = 15,
+        /// Undelivered callbacks that one account may have; further changes of its calls are refused.
+        per_account: u64 = 50_000,
+        /// Seconds that a failing callback may hold up those behind it.
+        lane_limit_s: u64 = 60,
+    }
+}
+
+section! {
+    /// The database.
+    pub struct StoreSection in "store" {
+        /// What a commit survives: `off` the death of the process, `normal` a loss of power except for the last commits, `full`
+        /// that too.
+        synchronous: Synchronous = Synchronous::Normal,
+        /// Writes that may wait.
+        write_queue: usize = 8_192,
+        /// Connections for reading.
+        readers: usize = 4,
+    }
+}
+
+section! {
+    /// Prometheus metrics under `/metrics` of `[http] api`.
+    pub struct MetricsSection in "metrics" {
+        /// Whether `/metrics` answers.
+        enabled: bool = true,
+        /// Accounts that have their own label; those beyond are summed under `other`.
+        accounts: usize = 50,
+    }
+}

@@ -1,0 +1,123 @@
+//! How much delay the network needs, learned from what packets would have needed.
+//!
+//! All figures are *offsets*: position of the playout clock minus position in the talker's timeline, in samples. A packet's
+//! *need* is the offset at which it would just be played in time by the first tick that had it; its *transit* is the
+//! offset at its arrival. Needs are kept as block maxima over the last 20 s; the second largest is what playout must
+//! grant. One outlier in a window is forgiven, any two are not, so about 0.2 % of packets may come too late.
+
+const BLOCKS: usize = 64;
+/// Ticks with packets in one block.
+const BLOCK_TICKS: u32 = 16;
+
+#[derive(Debug, Clone)]
+pub(super) struct Learner {
+    needs: [i64; BLOCKS],
+    transits: [i64; BLOCKS],
+    filled: usize,
+    next: usize,
+    ticks: u32,
+    need: i64,
+    transit: i64,
+    seen_in_tick: bool,
+    /// Of the closed blocks: the largest and second largest need, the smallest transit.
+    largest: i64,
+    second: i64,
+    smallest: i64,
+    /// A run of late packets needs this at once, until blocks have learned it.
+    urgent: Option<(i64, u32)>,
+}
+
+impl Learner {
+    pub(super) fn new() -> Self {
+        Self {
+            needs: [i64::MIN; BLOCKS],
+            transits: [i64::MAX; BLOCKS],
+            filled: 0,
+            next: 0,
+            ticks: 0,
+            need: i64::MIN,
+            transit: i64::MAX,
+            seen_in_tick: false,
+            largest: i64::MIN,
+            second: i64::MIN,
+            smallest: i64::MAX,
+            urgent: None,
+        }
+    }
+
+    pub(super) fn observe_need(&mut self, need: i64) {
+        self.need = self.need.max(need);
+        self.seen_in_tick = true;
+    }
+
+    pub(super) fn observe_transit(&mut self, transit: i64) {
+        self.transit = self.transit.min(transit);
+    }
+
+    /// Late packets came in a row: the smallest of their needs counts from now on.
+    pub(super) fn hurry(&mut self, need: i64) {
+        self.urgent = Some((need, 2));
+    }
+
+    /// Closes a tick, and a block when it is full.
+    pub(super) fn end_tick(&mut self) {
+        if !std::mem::take(&mut self.seen_in_tick) {
+            return;
+        }
+        self.ticks += 1;
+        if self.ticks < BLOCK_TICKS {
+            return;
+        }
+        self.needs[self.next] = self.need;
+        self.transits[self.next] = self.transit;
+        self.next = (self.next + 1) % BLOCKS;
+        self.filled = (self.filled + 1).min(BLOCKS);
+        self.drop_outrun();
+        (self.largest, self.second) = self.needs[..self.filled].iter().fold((i64::MIN, i64::MIN), |(first, second), &need| {
+            if need > first { (need, first) } else { (first, second.max(need)) }
+        });
+        self.smallest = self.transits[..self.filled].iter().copied().min().unwrap_or(i64::MAX);
+        self.ticks = 0;
+        self.need = i64::MIN;
+        self.transit = i64::MAX;
+        self.urgent = self.urgent.and_then(|(need, blocks)| (blocks > 1).then(|| (need, blocks - 1)));
+    }
+
+    /// Where the last two blocks needed less than any earlier packet took, the path became faster: what was learned on the
+    /// slower one says nothing. The block before them may hold packets of both.
+    fn drop_outrun(&mut self) {
+        if self.filled < 4 {
+            return;
+        }
+        let back = |n: usize| (self.next + BLOCKS - n) % BLOCKS;
+        let (last, other) = (back(1), back(2));
+        let needed = self.needs[last].max(self.needs[other]);
+        let outrun = (4..=self.filled).all(|n| self.transits[back(n)] > needed);
+        if outrun {
+            let kept = [(self.needs[other], self.transits[other]), (self.needs[last], self.transits[last])];
+            for (i, (need, transit)) in kept.into_iter().enumerate() {
+                self.needs[i] = need;
+                self.transits[i] = transit;
+            }
+            (self.filled, self.next) = (2, 2);
+        }
+    }
+
+    /// The offset playout must grant, `None` before the first packet.
+    pub(super) fn required(&self) -> Option<i64> {
+        // Too little is known in the first second to call anything an outlier.
+        let learned = if self.is_young() { self.largest.max(self.need) } else { self.second.max(self.need.min(self.largest)) };
+        let required = self.urgent.map_or(learned, |(need, _)| learned.max(need));
+        (required != i64::MIN).then_some(required)
+    }
+
+    pub(super) fn is_young(&self) -> bool {
+        self.filled < 3
+    }
+
+    /// The shortest transit of the window, `None` before the first packet.
+    pub(super) fn fastest(&self) -> Option<i64> {
+        let fastest = self.smallest.min(self.transit);
+        (fastest != i64::MAX).then_some(fastest)
+    }
+}

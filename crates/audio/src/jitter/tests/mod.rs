@@ -1,0 +1,7 @@
+//! The buffer under a seeded network.
+
+mod behaviour;
+mod delay;
+mod exact;
+mod network;
+mod privacy;

@@ -1,0 +1,33 @@
+//! The engine's clock: one monotonic line, and UTC by an anchor on it.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Reads time. Copies read the same line.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    anchor: Instant,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { anchor: Instant::now() }
+    }
+}
+
+impl Clock {
+    /// Since the engine started. Never steps.
+    pub fn monotonic(&self) -> Duration {
+        self.anchor.elapsed()
+    }
+
+    /// The instant of a monotonic reading.
+    pub fn instant(&self, at: Duration) -> Instant {
+        self.anchor + at
+    }
+
+    /// UTC, microseconds since 1970.
+    pub fn utc(&self) -> i64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+    }
+}

@@ -1,0 +1,294 @@
+//! What programs may ask of rooms and calls, in no dialect's words.
+
+use std::time::Duration;
+
+use conference::{Audience, Role, Tag};
+
+use crate::dialect::{CallView, MemberView, Params, RoomView};
+use crate::verb::{Fetch, Join, Refusal};
+
+/// An account as commands name it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AccountRef {
+    /// The store's id of the main account: rooms and calls are under it.
+    pub id: String,
+    /// The auth id that asks: main or sub-account.
+    pub auth_id: String,
+}
+
+/// Which room.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum RoomRef {
+    /// The live room of this name.
+    Name(String),
+    /// A room life.
+    Uuid(String),
+}
+
+/// Which members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// All of them.
+    All,
+    /// These, by [`MemberView::number`].
+    Members(Vec<i64>),
+}
+
+/// Who asks: written into the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// `key`, `application`, `phone`, `server`.
+    pub kind: &'static str,
+    /// The key's id, the application's id, the endpoint.
+    pub id: String,
+}
+
+impl Asker {
+    /// The server itself: timers, rules, restarts.
+    pub fn server() -> Self {
+        Self { kind: "server", id: String::new() }
+    }
+}
+
+/// A change of members' rules; `None` leaves a rule as it is. All of it holds from the same tick.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemberChange {
+    /// Mute or unmute.
+    pub mute: Option<bool>,
+    /// Hold or unhold.
+    pub hold: Option<bool>,
+    /// Start or stop coaching.
+    pub coach: Option<bool>,
+    /// Whom it coaches.
+    pub coach_audience: Option<Audience>,
+    /// Set or clear the free tag.
+    pub tag: Option<Option<Tag>>,
+    /// Make deaf or hearing.
+    pub deaf: Option<bool>,
+}
+
+/// What a command did. The audio has changed and the events are committed when this is returned, unless `confirmed` is
+/// false: then the media plane had not answered within a second and the change is pending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// Whether the shard has applied it.
+    pub confirmed: bool,
+    /// The shard.
+    pub shard: u16,
+    /// Its tick from which the change holds.
+    pub tick: u64,
+    /// That tick in UTC, microseconds since 1970.
+    pub at: i64,
+}
+
+/// What members already in hear while a leg is dialled, if they are alone or wait.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum DialMusic {
+    /// A ringback tone.
+    #[default]
+    Ringback,
+    /// Nothing.
+    Silent,
+    /// What this URL says.
+    Url(Fetch),
+}
+
+/// One number or SIP URI to be dialled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// A number (with or without `+`) or a `sip:` URI.
+    pub to: String,
+    /// Give up after ringing this long.
+    pub ring_timeout: Duration,
+    /// Wait before dialling.
+    pub delay: Duration,
+}
+
+/// Asks a callee whether he takes the call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confirm {
+    /// The key he must press.
+    pub key: char,
+    /// What he hears meanwhile.
+    pub sound: Option<Fetch>,
+}
+
+/// A member to be dialled: the first destination to answer (and confirm) enters, the others are cancelled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dial {
+    /// Caller id, digits or a SIP user.
+    pub from: String,
+    /// Display name.
+    pub caller_name: String,
+    /// Whom to dial, at once or after their delays.
+    pub destinations: Vec<Destination>,
+    /// Headers for the INVITE, `X-PH-` prefix included.
+    pub headers: Params,
+    /// Ask the callee first.
+    pub confirm: Option<Confirm>,
+    /// What the others hear.
+    pub dial_music: DialMusic,
+    /// Where the legs' states are told.
+    pub state_callback: Option<Fetch>,
+    /// Digits sent after the answer (`w` waits 0.5 s, `W` 1 s).
+    pub send_digits: Option<String>,
+    /// Longest call.
+    pub time_limit: Option<Duration>,
+}
+
+/// Who is added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Newcomer {
+    /// Somebody who is dialled.
+    Dialled(Dial),
+    /// A live call, by its UUID: it leaves what it does.
+    Call(String),
+}
+
+/// A request to add a member.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AddMember {
+    /// The room. By name it is opened if no live one has it.
+    pub room: RoomRef,
+    /// Who.
+    pub who: Newcomer,
+    /// With which rules; `join.room` is ignored.
+    pub join: Join,
+    /// The dialect that asks, for its callbacks.
+    pub dialect: &'static str,
+}
+
+/// One leg of an [`Added`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddedCall {
+    /// Whom.
+    pub to: String,
+    /// Caller id.
+    pub from: String,
+    /// The leg.
+    pub call_uuid: String,
+    /// Its member number, for a call that was live already.
+    pub member: Option<i64>,
+}
+
+/// What became of a request to add a member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Added {
+    /// The request's id; a single leg has the same UUID.
+    pub request_uuid: String,
+    /// The legs, in the order asked for.
+    pub calls: Vec<AddedCall>,
+    /// The room.
+    pub room_uuid: String,
+}
+
+/// A live room.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RoomSnapshot {
+    /// The room.
+    pub room: RoomView,
+    /// Its members, in order of entry.
+    pub members: Vec<MemberView>,
+    /// Legs being dialled.
+    pub expected: u32,
+}
+
+/// A live call to be changed by a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallCommand {
+    /// End it.
+    Hangup(Option<Refusal>),
+    /// Run other instructions.
+    Transfer(Fetch),
+}
+
+/// Who hears whom at one instant.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct HearingMatrix {
+    /// The shard's tick from which it holds.
+    pub tick: u64,
+    /// In UTC, microseconds since 1970.
+    pub at: i64,
+    /// One row per listener: its number, role, and the numbers of the members it hears.
+    pub rows: Vec<HearingRow>,
+}
+
+/// What one member hears.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct HearingRow {
+    /// The listener's member number.
+    pub listener: i64,
+    /// Its role.
+    pub role: Option<String>,
+    /// Its call.
+    pub call_uuid: String,
+    /// The members it hears.
+    pub hears: Vec<i64>,
+}
+
+/// Why a command was refused. Nothing has changed then, and no side effect is under way.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// No such thing in this account.
+    #[error("{what} {id:?} is not there; it may have ended")]
+    NotFound {
+        /// `room`, `member`, `call`.
+        what: &'static str,
+        /// The id asked for.
+        id: String,
+    },
+    /// The state of the room or call forbids it.
+    #[error("{0}")]
+    Conflict(String),
+    /// The request makes no sense.
+    #[error("{0}")]
+    Invalid(String),
+    /// Not allowed: no trunk permission, no caller id…
+    #[error("{0}")]
+    Forbidden(String),
+    /// A limit is reached.
+    #[error("the server is at its limit ({0}); try again in a second")]
+    Busy(&'static str),
+    /// The database or media plane failed.
+    #[error("the server could not do it ({0}); see its log")]
+    Failed(String),
+}
+
+/// A supervisor's mode by name; see [`conference::Mode`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModeName {
+    /// Hears all, heard by nobody.
+    Monitor,
+    /// Heard by those he coaches.
+    Whisper,
+    /// Heard by all.
+    Barge,
+    /// Heard by all, the agents set aside.
+    Takeover,
+    /// Gives a takeover back, then monitors.
+    Stop,
+}
+
+/// A supervisor's mode, as the native API asks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModeCommand {
+    /// The supervisor's member number.
+    pub member: i64,
+    /// The mode.
+    pub mode: ModeName,
+    /// The agents that a takeover sets aside, by number; empty: all of them.
+    pub agents: Vec<i64>,
+    /// The same id twice is done once.
+    pub command_id: Option<String>,
+}
+
+/// A call and what may be known of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallSnapshot {
+    /// The call.
+    pub call: CallView,
+    /// The room it is in.
+    pub room_uuid: Option<String>,
+    /// Its role there.
+    pub role: Option<Role>,
+}

@@ -1,0 +1,163 @@
+//! Asks programs: instructions, music, and the delivery of callbacks, in their dialect's words and signed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::dialect::{CallView, DeliveryOptions, Dialect, DocumentError, Params, Purpose, SigningKeys};
+use crate::http::{Answer, Http, HttpError, Request};
+use crate::verb::{Fetch, Method, Prompt, Verb};
+
+/// Longest document of instructions, bytes.
+const DOCUMENT: usize = 100 * 1024;
+
+/// Why a hook gave no usable answer.
+#[derive(Debug, thiserror::Error)]
+pub enum HookError {
+    /// The request failed.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// The answer cannot be run.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// The account is gone or disabled.
+    #[error("account {0} cannot be found; its programs are not asked")]
+    Account(String),
+    /// No such dialect in this server.
+    #[error("dialect {0} is not served here")]
+    Dialect(String),
+}
+
+/// Asks programs. Cheap to clone.
+#[derive(Clone)]
+pub struct Hooks {
+    http: Http,
+    store: store::Store,
+    dialects: Arc<HashMap<&'static str, Arc<dyn Dialect>>>,
+}
+
+impl Hooks {
+    /// Hooks of these dialects.
+    pub fn new(http: Http, store: store::Store, dialects: Vec<Arc<dyn Dialect>>) -> Self {
+        let dialects = dialects.into_iter().map(|dialect| (dialect.name(), dialect)).collect();
+        Self { http, store, dialects: Arc::new(dialects) }
+    }
+
+    /// The dialect of this name.
+    pub(crate) fn dialect(&self, name: &str) -> Result<&Arc<dyn Dialect>, HookError> {
+        self.dialects.get(name).ok_or_else(|| HookError::Dialect(name.to_owned()))
+    }
+
+    /// Asks for instructions.
+    pub(crate) async fn instructions(
+        &self,
+        account: &str,
+        dialect: &'static str,
+        call: &CallView,
+        fetch: &Fetch,
+        purpose: &Purpose,
+    ) -> Result<Vec<Verb>, HookError> {
+        let answer = self.ask(account, dialect, Some(call), fetch, purpose, DOCUMENT).await?;
+        Ok(self.dialect(dialect)?.document(&answer.content_type, &answer.body)?)
+    }
+
+    /// The prompts of an answer to a music URL.
+    pub(crate) fn prompts(&self, dialect: &'static str, answer: &Answer) -> Result<Vec<Prompt>, HookError> {
+        Ok(self.dialect(dialect)?.prompts(&answer.content_type, &answer.body)?)
+    }
+
+    /// One signed request, tried again as its URL says.
+    pub(crate) async fn ask(
+        &self,
+        account: &str,
+        dialect: &'static str,
+        call: Option<&CallView>,
+        fetch: &Fetch,
+        purpose: &Purpose,
+        limit: usize,
+    ) -> Result<Answer, HookError> {
+        let speaker = self.dialect(dialect)?;
+        let params = call.map(|call| speaker.request(call, purpose)).unwrap_or_default();
+        let options = speaker.delivery(&fetch.url);
+        let auth_id = call.map(|call| call.auth_id.as_str());
+        self.send(account, auth_id, speaker, fetch, &params, options, limit).await
+    }
+
+    /// Delivers a callback: one attempt, its answer is ignored.
+    pub(crate) async fn deliver(
+        &self,
+        account: &str,
+        auth_id: Option<&str>,
+        dialect: &str,
+        to: &Fetch,
+        params: &Params,
+    ) -> Result<(), HookError> {
+        let speaker = self.dialect(dialect)?;
+        let options = DeliveryOptions { retries: 0, ..speaker.delivery(&to.url) };
+        let options = DeliveryOptions { total: options.total.min(Duration::from_secs(15)), ..options };
+        self.send(account, auth_id, speaker, to, params, options, DOCUMENT).await.map(drop)
+    }
+
+    /// Fetches a sound file.
+    pub(crate) async fn download(&self, url: &str, limit: usize) -> Result<Answer, HttpError> {
+        let options = DeliveryOptions {
+            connect: Duration::from_secs(2),
+            total: Duration::from_secs(120),
+            retries: 1,
+            retry_connect: true,
+            retry_timeout: true,
+            retry_4xx: true,
+            retry_5xx: true,
+        };
+        self.http.download(without_fragment(url), limit, options).await
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one request has this many parts")]
+    async fn send(
+        &self,
+        account: &str,
+        auth_id: Option<&str>,
+        speaker: &Arc<dyn Dialect>,
+        fetch: &Fetch,
+        params: &Params,
+        options: DeliveryOptions,
+        limit: usize,
+    ) -> Result<Answer, HookError> {
+        let keys = self.keys(account, auth_id).await?;
+        let url = without_fragment(&fetch.url);
+        let url = match fetch.method {
+            Method::Get => with_query(url, params)?,
+            Method::Post => url.to_owned(),
+        };
+        let headers = speaker.sign(&keys, fetch.method, &url, params);
+        let form = (fetch.method == Method::Post).then_some(params);
+        let request = Request { method: fetch.method, url: &url, form, headers: &headers, limit };
+        Ok(self.http.send(&request, options).await?)
+    }
+
+    /// The tokens that sign for this account, and for the sub-account that acts in it.
+    async fn keys(&self, account: &str, auth_id: Option<&str>) -> Result<SigningKeys, HookError> {
+        let unknown = || HookError::Account(account.to_owned());
+        let id = account.parse().map_err(|_| unknown())?;
+        let main = self.store.account(id).await.ok().flatten().ok_or_else(unknown)?;
+        let main_token = main.auth_token.reveal().to_owned();
+        let acting = match auth_id {
+            Some(auth_id) if auth_id != main.auth_id => self.store.account_by_auth_id(auth_id).await.ok().flatten(),
+            _ => None,
+        };
+        let token = acting.map_or_else(|| main_token.clone(), |sub| sub.auth_token.reveal().to_owned());
+        Ok(SigningKeys { token, main_token })
+    }
+}
+
+fn without_fragment(url: &str) -> &str {
+    url.split('#').next().unwrap_or(url)
+}
+
+fn with_query(url: &str, params: &Params) -> Result<String, HttpError> {
+    let mut parsed = url::Url::parse(url).map_err(|_| HttpError::BadUrl { url: url.to_owned() })?;
+    if !params.is_empty() {
+        parsed.query_pairs_mut().extend_pairs(params);
+    }
+    Ok(parsed.into())
+}

@@ -1,0 +1,426 @@
+//! Requests to programs' servers. A URL is resolved once, its addresses are checked, and the connection goes to what was
+//! checked: neither a literal address, nor a name, nor a redirect reaches this machine or its network unless the
+//! configuration allows it.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::redirect::Policy;
+use url::{Host, Url};
+
+use crate::dialect::{DeliveryOptions, Params};
+use crate::verb::Method;
+
+/// A range of addresses, for example `10.0.0.0/8`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    prefix: u8,
+}
+
+impl Network {
+    /// Parses `address/prefix`, or a single address.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address.parse().ok()?, prefix.parse().ok()?),
+            None => {
+                let address: IpAddr = text.parse().ok()?;
+                (address, if address.is_ipv4() { 32 } else { 128 })
+            }
+        };
+        let longest = if address.is_ipv4() { 32 } else { 128 };
+        (prefix <= longest).then_some(Self { address, prefix })
+    }
+
+    /// Whether the range holds this address.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address) {
+            (IpAddr::V4(net), IpAddr::V4(ip)) => {
+                let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);
+                u32::from(net) & mask == u32::from(ip) & mask
+            }
+            (IpAddr::V6(net), IpAddr::V6(ip)) => {
+                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix)).unwrap_or(0);
+                u128::from(net) & mask == u128::from(ip) & mask
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Which servers programs may name.
+#[derive(Clone, Debug, Default)]
+pub struct HttpPolicy {
+    /// Names that are not looked up: their addresses.
+    pub hosts: HashMap<String, IpAddr>,
+    /// Private, loopback and link-local ranges that are allowed all the same.
+    pub allowed: Vec<Network>,
+}
+
+impl HttpPolicy {
+    /// Whether a connection to this address is allowed.
+    pub fn allows(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        is_public(address) || self.allowed.iter().any(|network| network.contains(address))
+    }
+}
+
+fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(ip) => {
+            let [a, b, c, _] = ip.octets();
+            !(ip.is_loopback()
+                || ip.is_private()
+                || ip.is_link_local()
+                || ip.is_unspecified()
+                || ip.is_multicast()
+                || ip.is_broadcast()
+                || ip.is_documentation()
+                || a == 0
+                || a >= 240
+                || (a == 100 && (64..128).contains(&b))
+                || (a == 192 && b == 0 && c == 0)
+                || (a == 198 && (b == 18 || b == 19)))
+        }
+        IpAddr::V6(ip) => {
+            let [first, second, ..] = ip.segments();
+            !(ip.is_loopback()
+                || ip.is_unspecified()
+                || ip.is_multicast()
+                || ip.to_ipv4().is_some()
+                || (first & 0xfe00) == 0xfc00
+                || (first & 0xffc0) == 0xfe80
+                || (first & 0xffc0) == 0xfec0
+                || first == 0x2002
+                || (first == 0x2001 && (second == 0 || second == 0x0db8))
+                || (first == 0x0064 && second == 0xff9b))
+        }
+    }
+}
+
+/// Why a request got no usable answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HttpError {
+    /// Not an absolute http or https URL.
+    #[error("{url:?} is not an absolute http or https URL")]
+    BadUrl {
+        /// What was given.
+        url: String,
+    },
+    /// The URL leads to an address that programs may not reach.
+    #[error("{host} leads to a private address ({address}); allow its network under [http] allow, if it is yours")]
+    Forbidden {
+        /// The host.
+        host: String,
+        /// The address.
+        address: String,
+    },
+    /// No connection.
+    #[error("no connection to {host}: {problem}")]
+    Connect {
+        /// The host.
+        host: String,
+        /// What happened.
+        problem: String,
+    },
+    /// No answer in time.
+    #[error("{host} did not answer within {seconds} s")]
+    Timeout {
+        /// The host.
+        host: String,
+        /// The limit.
+        seconds: u64,
+    },
+    /// An answer that is no success.
+    #[error("{host} answered {status}")]
+    Status {
+        /// The host.
+        host: String,
+        /// The code.
+        status: u16,
+    },
+    /// A redirect where none is followed, or too many.
+    #[error("{host} redirects; give the URL that answers by itself")]
+    Redirected {
+        /// The host.
+        host: String,
+    },
+    /// The answer is too long.
+    #[error("the answer of {host} is over {limit} bytes")]
+    TooLong {
+        /// The host.
+        host: String,
+        /// The limit.
+        limit: usize,
+    },
+}
+
+/// A successful answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// `Content-Type`, empty if there is none.
+    pub content_type: String,
+    /// The body.
+    pub body: bytes::Bytes,
+}
+
+/// A request as the engine makes it.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// Method.
+    pub method: Method,
+    /// URL without fragment; for GET with the parameters in it.
+    pub url: &'a str,
+    /// Form fields, for POST.
+    pub form: Option<&'a Params>,
+    /// Further headers.
+    pub headers: &'a [(String, String)],
+    /// Longest body of an answer, bytes.
+    pub limit: usize,
+}
+
+/// The client. Cheap to clone.
+#[derive(Clone)]
+pub struct Http {
+    policy: Arc<HttpPolicy>,
+    clients: Arc<Mutex<HashMap<u128, reqwest::Client>>>,
+}
+
+const MAX_CLIENTS: usize = 32;
+const MAX_REDIRECTS: usize = 5;
+
+impl Http {
+    /// A client under this policy.
+    pub fn new(policy: HttpPolicy) -> Self {
+        Self { policy: Arc::new(policy), clients: Arc::default() }
+    }
+
+    /// Checks a URL without asking it: scheme, and literal addresses.
+    pub fn check(&self, url: &str) -> Result<Url, HttpError> {
+        let bad = || HttpError::BadUrl { url: url.to_owned() };
+        let parsed = Url::parse(url).map_err(|_| bad())?;
+        if !matches!(parsed.scheme(), "http" | "https") {
+            return Err(bad());
+        }
+        let literal = match parsed.host().ok_or_else(bad)? {
+            Host::Ipv4(ip) => Some(IpAddr::V4(ip)),
+            Host::Ipv6(ip) => Some(IpAddr::V6(ip)),
+            Host::Domain(_) => None,
+        };
+        match literal {
+            Some(ip) if !self.policy.allows(ip) => {
+                Err(HttpError::Forbidden { host: ip.to_string(), address: ip.to_string() })
+            }
+            _ => Ok(parsed),
+        }
+    }
+
+    /// One exchange, tried again as `options` say. Redirects are not followed.
+    pub async fn send(&self, request: &Request<'_>, options: DeliveryOptions) -> Result<Answer, HttpError> {
+        let url = self.check(request.url)?;
+        let mut attempt = 0;
+        loop {
+            let outcome = match self.exchange(&url, request, options).await {
+                // Following it would move the instructions to a place that nobody signed for.
+                Ok((_, Some(_))) => Err(HttpError::Redirected { host: host_of(&url) }),
+                Ok((answer, None)) => Ok(answer),
+                Err(error) => Err(error),
+            };
+            let again = match &outcome {
+                Err(HttpError::Connect { .. }) => options.retry_connect,
+                Err(HttpError::Timeout { .. }) => options.retry_timeout,
+                Err(HttpError::Status { status, .. }) if *status >= 500 => options.retry_5xx,
+                Err(HttpError::Status { status, .. }) if *status >= 400 => options.retry_4xx,
+                _ => false,
+            };
+            if !again || attempt >= options.retries {
+                return outcome;
+            }
+            attempt += 1;
+        }
+    }
+
+    /// Fetches a file by GET. Redirects are followed, each one checked.
+    pub async fn download(&self, url: &str, limit: usize, options: DeliveryOptions) -> Result<Answer, HttpError> {
+        let mut url = self.check(url)?;
+        for _ in 0..=MAX_REDIRECTS {
+            let text = url.to_string();
+            let request = Request { method: Method::Get, url: &text, form: None, headers: &[], limit };
+            match self.exchange(&url, &request, options).await {
+                Ok((answer, None)) => return Ok(answer),
+                Ok((_, Some(location))) => {
+                    let next = url.join(&location).map_err(|_| HttpError::BadUrl { url: location })?;
+                    url = self.check(next.as_str())?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(HttpError::Redirected { host: host_of(&url) })
+    }
+
+    async fn exchange(
+        &self,
+        url: &Url,
+        request: &Request<'_>,
+        options: DeliveryOptions,
+    ) -> Result<(Answer, Option<String>), HttpError> {
+        let client = self.client(options.connect)?;
+        let method = match request.method {
+            Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
+        };
+        let mut builder = client.request(method, url.clone()).timeout(options.total);
+        if let Some(form) = request.form {
+            builder = builder.form(form);
+        }
+        for (name, value) in request.headers {
+            builder = builder.header(name, value);
+        }
+        let describe = |error: reqwest::Error| describe(url, options, &error);
+        let mut response = builder.send().await.map_err(describe)?;
+        let status = response.status();
+        let header = |name| response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
+        let location = header(reqwest::header::LOCATION).filter(|_| status.is_redirection());
+        if !status.is_success() && location.is_none() {
+            return Err(HttpError::Status { host: host_of(url), status: status.as_u16() });
+        }
+        let content_type = header(reqwest::header::CONTENT_TYPE).unwrap_or_default();
+        let mut body = bytes::BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(describe)? {
+            if body.len() + chunk.len() > request.limit {
+                return Err(HttpError::TooLong { host: host_of(url), limit: request.limit });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok((Answer { content_type, body: body.freeze() }, location))
+    }
+
+    fn client(&self, connect: Duration) -> Result<reqwest::Client, HttpError> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&connect.as_millis()) {
+            return Ok(client.clone());
+        }
+        if clients.len() >= MAX_CLIENTS {
+            clients.clear();
+        }
+        let client = reqwest::Client::builder()
+            .dns_resolver(Arc::new(CheckedResolver { policy: Arc::clone(&self.policy) }))
+            .redirect(Policy::none())
+            .no_proxy()
+            .connect_timeout(connect)
+            .pool_idle_timeout(Duration::from_secs(30))
+            .user_agent(concat!("aside/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|e| HttpError::Connect { host: "any host".into(), problem: e.to_string() })?;
+        clients.insert(connect.as_millis(), client.clone());
+        Ok(client)
+    }
+}
+
+fn host_of(url: &Url) -> String {
+    url.host_str().unwrap_or_default().to_owned()
+}
+
+fn describe(url: &Url, options: DeliveryOptions, error: &reqwest::Error) -> HttpError {
+    let host = host_of(url);
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    let mut problem = error.to_string();
+    while let Some(inner) = cause {
+        if let Some(refused) = inner.downcast_ref::<ForbiddenAddress>() {
+            return HttpError::Forbidden { host, address: refused.0.to_string() };
+        }
+        problem = inner.to_string();
+        cause = inner.source();
+    }
+    if error.is_timeout() && !error.is_connect() {
+        HttpError::Timeout { host, seconds: options.total.as_secs() }
+    } else {
+        HttpError::Connect { host, problem }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the address {0} is private")]
+struct ForbiddenAddress(IpAddr);
+
+struct CheckedResolver {
+    policy: Arc<HttpPolicy>,
+}
+
+impl Resolve for CheckedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let policy = Arc::clone(&self.policy);
+        Box::pin(async move {
+            let name = name.as_str().to_ascii_lowercase();
+            if let Some(address) = policy.hosts.get(&name) {
+                // Named in the configuration: that is the permission.
+                return Ok(Box::new(std::iter::once(SocketAddr::new(*address, 0))) as Addrs);
+            }
+            let addresses: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            if let Some(refused) = addresses.iter().find(|address| !policy.allows(address.ip())) {
+                return Err(ForbiddenAddress(refused.ip()).into());
+            }
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_to_this_machine_or_its_network_is_refused_in_every_spelling() {
+        let http = Http::new(HttpPolicy::default());
+        for url in [
+            "http://127.0.0.1/",
+            "http://2130706433/",
+            "http://0x7f.1/",
+            "http://0177.0.0.1/",
+            "http://[::1]/",
+            "http://[::ffff:127.0.0.1]/",
+            "http://169.254.169.254/latest",
+            "http://10.0.0.8:8080/",
+            "http://192.168.1.1/",
+            "http://172.20.3.4/",
+            "http://100.64.0.1/",
+            "http://[fc00::1]/",
+            "http://[fe80::1]/",
+            "http://[64:ff9b::7f00:1]/",
+            "http://[2002:7f00:1::]/",
+            "http://0.0.0.0/",
+        ] {
+            assert!(matches!(http.check(url), Err(HttpError::Forbidden { .. })), "{url}");
+        }
+        assert!(http.check("http://93.184.216.34/").is_ok());
+        assert!(matches!(http.check("ftp://example.com/"), Err(HttpError::BadUrl { .. })));
+    }
+
+    #[test]
+    fn an_allowed_network_may_be_asked() {
+        let allowed = vec![Network::parse("127.0.0.0/8").unwrap()];
+        let http = Http::new(HttpPolicy { allowed, ..HttpPolicy::default() });
+        assert!(http.check("http://127.0.0.1:9/").is_ok());
+        assert!(http.check("http://10.0.0.1/").is_err());
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_to_a_private_address_is_refused() {
+        let http = Http::new(HttpPolicy::default());
+        let options = DeliveryOptions {
+            connect: Duration::from_secs(2),
+            total: Duration::from_secs(2),
+            retries: 0,
+            retry_connect: false,
+            retry_timeout: false,
+            retry_4xx: false,
+            retry_5xx: false,
+        };
+        let request = Request { method: Method::Get, url: "http://localhost:9/", form: None, headers: &[], limit: 10 };
+        let error = http.send(&request, options).await.unwrap_err();
+        assert!(matches!(error, HttpError::Forbidden { .. }), "{error}");
+    }
+}

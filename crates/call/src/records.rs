@@ -1,0 +1,315 @@
+//! Writes what happens to the store: rows, events, callbacks and ledger entries of one change in one batch.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value as Json, json};
+use store::{
+    AccountId, ActorKind, Batch, Body, CallId, CallRecord, Dialect as StoredDialect, LedgerEntry, LedgerKind, Life,
+    MemberRecord, NewDelivery, NewEvent, RoomId, RoomRecord, RoomStatus, Store, StoreError, Subject, Timestamp,
+};
+
+use crate::command::{Applied, Asker, HearingMatrix};
+use crate::dialect::{CallState, CallView, Callback, Direction, Happening, Kind, MemberView, RoomView};
+use crate::hooks::Hooks;
+use crate::verb::Method;
+
+/// What becomes of one happening: an event, and the callbacks it is worth.
+pub(crate) struct Record {
+    event: NewEvent,
+    deliveries: Vec<NewDelivery>,
+}
+
+/// What happened, with everything there is to say about it.
+pub(crate) struct Happened {
+    /// What.
+    pub kind: Kind,
+    /// Its number in its room or call.
+    pub sequence: u64,
+    /// In this room.
+    pub room: Option<RoomView>,
+    /// To this member.
+    pub member: Option<MemberView>,
+    /// To this call.
+    pub call: Option<CallView>,
+    /// The dialects whose programs are told.
+    pub dialects: Vec<&'static str>,
+}
+
+/// A room's rows as they now are.
+pub(crate) struct RoomRows {
+    pub room: RoomView,
+    pub dialect: &'static str,
+    pub sequence: u64,
+    /// The members that changed.
+    pub members: Vec<MemberView>,
+    /// Where the members' own status events go, by number; what a restart needs to know.
+    pub callbacks: BTreeMap<i64, Json>,
+}
+
+/// A change of hearing.
+pub(crate) struct LedgerNote {
+    pub applied: Applied,
+    pub by: Asker,
+    pub command_id: Option<String>,
+    pub hearing: HearingMatrix,
+}
+
+/// Writes to the store. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Records {
+    store: Store,
+    hooks: Hooks,
+}
+
+impl Records {
+    pub fn new(store: Store, hooks: Hooks) -> Self {
+        Self { store, hooks }
+    }
+
+    /// The event and callbacks of a happening at `at` (UTC, microseconds). `None` where nobody is told and nothing is
+    /// logged: speech that no program follows.
+    pub fn record(&self, account: &str, at: i64, happened: &Happened) -> Option<Record> {
+        let account: AccountId = account.parse().ok()?;
+        let happening = Happening {
+            at,
+            sequence: happened.sequence,
+            kind: &happened.kind,
+            room: happened.room.as_ref(),
+            member: happened.member.as_ref(),
+            call: happened.call.as_ref(),
+        };
+        let room: Option<RoomId> = happened.room.as_ref().and_then(|room| room.uuid.parse().ok());
+        let call_uuid = happened.call.as_ref().map(|c| &c.uuid).or(happened.member.as_ref().map(|m| &m.call_uuid));
+        let call: Option<CallId> = call_uuid.and_then(|uuid| uuid.parse().ok());
+        let subject = room.map(Subject::Room).or(call.map(Subject::Call));
+        let mut deliveries = Vec::new();
+        for name in &happened.dialects {
+            let Ok(dialect) = self.hooks.dialect(name) else { continue };
+            for callback in dialect.callbacks(&happening) {
+                if let Some(subject) = subject {
+                    deliveries.push(delivery(account, subject, name, callback, at));
+                }
+            }
+        }
+        if matches!(happened.kind, Kind::Speaking(_)) && deliveries.is_empty() {
+            return None;
+        }
+        let payload = json!({
+            "sequence": happened.sequence,
+            "room": happened.room,
+            "member": happened.member,
+            "call": happened.call,
+            "detail": detail(&happened.kind),
+        });
+        let kind = happened.kind.name().to_owned();
+        let created_at = Timestamp::from_micros(at);
+        Some(Record { event: NewEvent { account, room, call, kind, payload, created_at }, deliveries })
+    }
+
+    /// Commits a change of a room.
+    pub async fn commit_room(
+        &self,
+        account: &str,
+        rows: Option<RoomRows>,
+        records: Vec<Record>,
+        ledger: Option<(String, LedgerNote)>,
+    ) -> Result<(), StoreError> {
+        let Ok(account) = account.parse::<AccountId>() else { return Ok(()) };
+        let mut batch = self.store.batch();
+        if let Some(rows) = rows {
+            batch = put_room(batch, account, &rows);
+        }
+        batch = put_records(batch, records);
+        if let Some((room, note)) = ledger
+            && let Ok(room) = room.parse()
+        {
+            batch = batch.append_ledger(ledger_entry(account, room, note));
+        }
+        self.commit(batch).await
+    }
+
+    /// Commits a change of a call.
+    pub async fn commit_call(
+        &self,
+        account: &str,
+        dialect: &str,
+        app_id: Option<&str>,
+        call: &CallView,
+        records: Vec<Record>,
+    ) -> Result<(), StoreError> {
+        let Ok(account) = account.parse::<AccountId>() else { return Ok(()) };
+        let Some(row) = call_row(account, dialect, app_id, call) else { return Ok(()) };
+        self.commit(put_records(self.store.batch().put_call(row), records)).await
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        let spare = batch.clone();
+        match batch.commit().await {
+            Ok(_) => Ok(()),
+            // The account owes too many callbacks already; what happened is recorded all the same.
+            Err(StoreError::OutboxFull { .. }) => {
+                tracing::error!("an account's outbox is full: callbacks are lost until its servers answer again");
+                spare.without_deliveries().commit().await.map(drop)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn delivery(account: AccountId, subject: Subject, dialect: &str, callback: Callback, at: i64) -> NewDelivery {
+    NewDelivery {
+        account,
+        sub_account: None,
+        subject,
+        dialect: stored_dialect(dialect),
+        url: callback.to.url,
+        method: match callback.to.method {
+            Method::Get => store::Method::Get,
+            Method::Post => store::Method::Post,
+        },
+        headers: Vec::new(),
+        body: Body::Form(callback.params),
+        created_at: Timestamp::from_micros(at),
+    }
+}
+
+pub(crate) fn stored_dialect(name: &str) -> StoredDialect {
+    if name == "jambonz" { StoredDialect::Jambonz } else { StoredDialect::Plivo }
+}
+
+fn detail(kind: &Kind) -> Json {
+    match kind {
+        Kind::Digit(digit) => json!({ "digit": digit }),
+        Kind::AddCompleted(outcome) => json!({ "outcome": outcome }),
+        Kind::Warning(text) => json!({ "text": text }),
+        _ => Json::Null,
+    }
+}
+
+fn put_records(mut batch: Batch, records: Vec<Record>) -> Batch {
+    for record in records {
+        batch = batch.append_event(record.event);
+        for delivery in record.deliveries {
+            batch = batch.deliver(delivery);
+        }
+    }
+    batch
+}
+
+fn put_room(batch: Batch, account: AccountId, rows: &RoomRows) -> Batch {
+    let room = &rows.room;
+    let Ok(id) = room.uuid.parse::<RoomId>() else { return batch };
+    let status = match (room.ended_at, room.started) {
+        (Some(_), _) => RoomStatus::Ended,
+        (None, true) => RoomStatus::Active,
+        (None, false) => RoomStatus::Initialized,
+    };
+    let mut batch = batch.put_room(RoomRecord {
+        account,
+        id,
+        sub_account: None,
+        name: room.name.clone(),
+        dialect: stored_dialect(rows.dialect),
+        status,
+        created_at: Timestamp::from_micros(room.opened_at),
+        started_at: room.started_at.map(Timestamp::from_micros),
+        ended_at: room.ended_at.map(Timestamp::from_micros),
+        termination_cause: room.end_cause.and_then(|cause| word(&cause)),
+        termination_code: None,
+        settings: json!({ "view": room, "member_callbacks": rows.callbacks }),
+        sequence: i64::try_from(rows.sequence).unwrap_or(i64::MAX),
+    });
+    for member in &rows.members {
+        if let (Some(joined_at), Ok(call)) = (member.joined_at, member.call_uuid.parse()) {
+            batch = batch.put_member(MemberRecord {
+                account,
+                room: id,
+                number: member.id.0,
+                member_id: member.number,
+                call,
+                role: member.role.map(|role| role.as_str().to_owned()),
+                tag: member.tag.as_ref().map(|tag| tag.as_str().to_owned()),
+                address: member.address.clone(),
+                coach: member.coaching,
+                mute: member.muted,
+                hold: member.held,
+                start_on_enter: member.start_on_enter,
+                end_on_exit: member.end_on_exit,
+                join_time: Timestamp::from_micros(joined_at),
+                exit_time: member.left_at.map(Timestamp::from_micros),
+                exit_cause: member.leave_cause.and_then(|cause| word(&cause)),
+            });
+        }
+    }
+    batch
+}
+
+/// The serde name of a unit variant.
+pub(crate) fn word<T: serde::Serialize>(value: &T) -> Option<String> {
+    match serde_json::to_value(value).ok()? {
+        Json::String(word) => Some(word),
+        Json::Object(map) => map.into_iter().next().map(|(word, _)| word),
+        _ => None,
+    }
+}
+
+fn call_row(account: AccountId, dialect: &str, app_id: Option<&str>, call: &CallView) -> Option<CallRecord> {
+    let status = match (call.state, call.answered_at) {
+        (CallState::Ringing, _) => "ringing",
+        (CallState::InProgress, _) => "in-progress",
+        (CallState::Ended, Some(_)) => "completed",
+        (CallState::Ended, None) => "failed",
+    };
+    Some(CallRecord {
+        account,
+        id: call.uuid.parse().ok()?,
+        sub_account: None,
+        dialect: stored_dialect(dialect),
+        direction: match call.direction {
+            Direction::Inbound => store::Direction::Inbound,
+            Direction::Outbound => store::Direction::Outbound,
+        },
+        from: call.from.clone(),
+        to: call.to.clone(),
+        caller_name: Some(call.caller_name.clone()).filter(|name| !name.is_empty()),
+        parent: None,
+        request_id: call.request_uuid.clone(),
+        app_id: app_id.map(str::to_owned),
+        endpoint_id: None,
+        trunk: None,
+        sip_call_id: None,
+        state: if call.ended_at.is_some() { Life::Ended } else { Life::Live },
+        status: status.to_owned(),
+        initiated_at: Timestamp::from_micros(call.began_at),
+        answered_at: call.answered_at.map(Timestamp::from_micros),
+        ended_at: call.ended_at.map(Timestamp::from_micros),
+        hangup_cause: call.cause.as_ref().and_then(word),
+        hangup_code: None,
+        hangup_source: None,
+        sip_status: None,
+        sip_reason: None,
+        extra: json!({ "view": call }),
+    })
+}
+
+fn ledger_entry(account: AccountId, room: RoomId, note: LedgerNote) -> LedgerEntry {
+    LedgerEntry {
+        id: Default::default(),
+        account,
+        room,
+        shard: u32::from(note.applied.shard),
+        tick: i64::try_from(note.applied.tick).unwrap_or(i64::MAX),
+        at: Timestamp::from_micros(note.applied.at),
+        who_kind: match note.by.kind {
+            "key" => ActorKind::Key,
+            "account" => ActorKind::Account,
+            "application" => ActorKind::Application,
+            "phone" => ActorKind::Caller,
+            _ => ActorKind::Server,
+        },
+        who_id: note.by.id,
+        command_id: note.command_id,
+        kind: LedgerKind::Snapshot,
+        change: serde_json::to_value(&note.hearing).unwrap_or(Json::Null),
+    }
+}

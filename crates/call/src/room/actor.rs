@@ -1,0 +1,854 @@
+//! The actor of one room.
+//!
+//! Every command works on a copy of the room: the copy becomes the room only when the shard has taken the change into
+//! its queue. So a refused command, or a full queue, changes nothing.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use conference::{Agents, Audience, Clause, EndCause, LeaveCause, MemberId, Mode, Room, RoomError, Status};
+use media::{LegId, PlayId, PlayerChange, PlayerId, RoomChange, Sound};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::handle::{Identity, JoinRequest, Joined, RoomHandle};
+use super::message::{MediaFact, Reply, RoomMessage};
+use super::music::{self, SoundKey};
+use super::plan::plan_for;
+use super::publish::{After, Publication, publish};
+use crate::command::{
+    Applied, Asker, CommandError, DialMusic, HearingMatrix, HearingRow, MemberChange, ModeCommand, ModeName, RoomSnapshot,
+    Whom,
+};
+use crate::dialect::{CallView, Departure, Kind, MemberView, RoomView};
+use crate::engine::Inner;
+use crate::records::{Happened, RoomRows};
+use crate::session::{CallMailbox, CallMessage};
+use crate::verb::{MemberSettings, Notice, RoomSettings};
+
+const MAILBOX: usize = 1024;
+const PUBLICATIONS: usize = 1024;
+/// Commands whose ids are remembered, so that a repeat is answered without being done again.
+const REMEMBERED_COMMANDS: usize = 64;
+
+/// How a room is opened.
+pub(crate) struct Opening {
+    pub uuid: String,
+    pub name: String,
+    pub account: String,
+    pub auth_id: String,
+    pub dialect: &'static str,
+    pub settings: RoomSettings,
+    /// Who caused it, if that is not its first member: somebody being dialled.
+    pub opener: Option<MemberView>,
+}
+
+struct Seat {
+    number: i64,
+    leg: LegId,
+    call: CallView,
+    settings: MemberSettings,
+    mailbox: CallMailbox,
+    dialect: &'static str,
+    joined_at: i64,
+    playing: Option<(PlayId, SoundKey)>,
+}
+
+struct Actor {
+    inner: Arc<Inner>,
+    me: RoomHandle,
+    dialect: &'static str,
+    auth_id: String,
+    settings: RoomSettings,
+    room: Room,
+    seats: BTreeMap<MemberId, Seat>,
+    opener: Option<MemberView>,
+    last_member: Option<MemberView>,
+    dialling: BTreeMap<u64, DialMusic>,
+    sounds: HashMap<SoundKey, Option<Sound>>,
+    loading: Vec<SoundKey>,
+    sequence: u64,
+    opened_at: i64,
+    started_at: Option<i64>,
+    ended: Option<(i64, EndCause)>,
+    commands: VecDeque<(String, Applied)>,
+    plays: u64,
+    revision: u64,
+    publications: mpsc::Sender<Publication>,
+}
+
+/// What goes with a change of the room.
+#[derive(Default)]
+struct Extras {
+    join: Vec<LegId>,
+    players: Vec<(PlayerId, PlayerChange)>,
+    after: Vec<After>,
+    command_id: Option<String>,
+    events: Vec<(Kind, Option<MemberView>, Option<CallView>)>,
+}
+
+/// Opens a room and starts its actor.
+pub(crate) fn open(inner: &Arc<Inner>, opening: Opening) -> Result<RoomHandle, CommandError> {
+    let media_room = inner.media.open_room().map_err(refused)?;
+    let (mailbox, messages) = mpsc::channel(MAILBOX);
+    let (publications, published) = mpsc::channel(PUBLICATIONS);
+    let (gone_tx, gone) = watch::channel(false);
+    let Opening { uuid, name, account, auth_id, dialect, settings, opener } = opening;
+    let identity = Arc::new(Identity { uuid: uuid.clone(), name, account: account.clone(), media_room });
+    let me = RoomHandle { identity, mailbox, gone };
+    tokio::spawn(publish(Arc::clone(inner), account, uuid, published, gone_tx));
+    let actor = Actor {
+        inner: Arc::clone(inner),
+        me: me.clone(),
+        dialect,
+        auth_id,
+        room: Room::open(settings.policy.clone(), inner.clock.monotonic()),
+        settings,
+        seats: BTreeMap::new(),
+        opener,
+        last_member: None,
+        dialling: BTreeMap::new(),
+        sounds: HashMap::new(),
+        loading: Vec::new(),
+        sequence: 0,
+        opened_at: inner.clock.utc(),
+        started_at: None,
+        ended: None,
+        commands: VecDeque::new(),
+        plays: 0,
+        revision: 0,
+        publications,
+    };
+    tokio::spawn(actor.run(messages));
+    Ok(me)
+}
+
+fn refused(error: media::MediaError) -> CommandError {
+    match error {
+        media::MediaError::Busy(what) => CommandError::Busy(what),
+        media::MediaError::Limit { what, .. } => CommandError::Busy(what),
+        other => CommandError::Failed(other.to_string()),
+    }
+}
+
+impl From<RoomError> for CommandError {
+    fn from(error: RoomError) -> Self {
+        match error {
+            RoomError::NoSuchMember(id) => Self::NotFound { what: "member", id: id.to_string() },
+            other => Self::Conflict(other.to_string()),
+        }
+    }
+}
+
+impl Actor {
+    async fn run(mut self, mut messages: mpsc::Receiver<RoomMessage>) {
+        self.load_music();
+        while self.ended.is_none() {
+            let deadline = self.room.next_timeout().map(|at| self.inner.clock.instant(at));
+            tokio::select! {
+                message = messages.recv() => match message {
+                    Some(message) => self.handle(message).await,
+                    None => break,
+                },
+                () = sleep_until(deadline) => self.time_out().await,
+            }
+        }
+        self.inner.media.close_room(self.me.media_room());
+        // Whoever asks from here on is told that the room is over, until the registry has forgotten it.
+        messages.close();
+        while messages.recv().await.is_some() {}
+    }
+
+    async fn handle(&mut self, message: RoomMessage) {
+        match message {
+            RoomMessage::Join(request, reply) => self.join(*request, reply).await,
+            RoomMessage::Leave(member, cause, reply) => {
+                let extras = Extras { after: vec![After::Left(reply)], ..Extras::default() };
+                // A member that is gone already has left: the reply is dropped, which says the same.
+                let _ = self.change(Asker::server(), extras, |room| room.leave(member, cause)).await;
+            }
+            RoomMessage::Start(by, reply) => self.command(by, reply, None, Room::start).await,
+            RoomMessage::End(by, cause, reply) => self.command(by, reply, None, |room| room.end(cause)).await,
+            RoomMessage::Change(whom, change, by, reply) => match self.members_of(&whom) {
+                Ok(ids) => self.command(by, reply, None, |room| apply(room, &ids, &change)).await,
+                Err(error) => drop(reply.send(Err(error))),
+            },
+            RoomMessage::Kick(whom, by, reply) => match self.members_of(&whom) {
+                Ok(ids) => {
+                    let leave = |room: &mut Room| {
+                        ids.iter().try_for_each(|id| match room.status() {
+                            // The first to leave may have ended the room for all.
+                            Status::Ended => Ok(()),
+                            _ => room.leave(*id, LeaveCause::Kicked),
+                        })
+                    };
+                    self.command(by, reply, None, leave).await;
+                }
+                Err(error) => drop(reply.send(Err(error))),
+            },
+            RoomMessage::Mode(command, by, reply) => self.mode(command, by, reply).await,
+            RoomMessage::Snapshot(reply) => drop(reply.send(Ok(self.snapshot()))),
+            RoomMessage::Hearing(reply) => drop(reply.send(Ok(self.matrix(&self.room)))),
+            RoomMessage::Expect(dial, music, newcomer, reply) => {
+                let mut room = self.room.clone();
+                if let Err(error) = room.expect_member() {
+                    return drop(reply.send(Err(error.into())));
+                }
+                self.opener.get_or_insert(*newcomer);
+                self.dialling.insert(dial, music);
+                self.load_music();
+                let extras = Extras { after: vec![After::Expected(reply)], ..Extras::default() };
+                if self.settle(room, Asker::server(), extras).await.is_err() {
+                    self.dialling.remove(&dial);
+                }
+            }
+            RoomMessage::ExpectationOver(dial) => {
+                self.dialling.remove(&dial);
+                let extras = Extras::default();
+                let over = |room: &mut Room| {
+                    room.expectation_over();
+                    Ok(())
+                };
+                let _ = self.change(Asker::server(), extras, over).await;
+            }
+            RoomMessage::Tell(kind, member, call) => {
+                self.tell(kind, member.map(|m| *m), call.map(|c| *c)).await;
+            }
+            RoomMessage::Media(fact) => self.media_fact(fact).await,
+            RoomMessage::SoundLoaded(key, sound) => {
+                self.loading.retain(|k| *k != key);
+                self.sounds.insert(key, sound);
+                let _ = self.change(Asker::server(), Extras::default(), |_| Ok(())).await;
+            }
+            RoomMessage::NoticeLoaded(hearers, Some(sound)) => {
+                let audience: Vec<MemberId> = hearers.iter().copied().filter(|id| self.seats.contains_key(id)).collect();
+                let mut room = self.room.clone();
+                let mut extras = Extras::default();
+                if add_notice(&mut room, &audience, sound, &mut extras).is_ok() {
+                    let _ = self.settle(room, Asker::server(), extras).await;
+                }
+            }
+            RoomMessage::NoticeLoaded(_, None) => {}
+        }
+    }
+
+    /// A command whose asker gets the tick from which it holds.
+    async fn command(
+        &mut self,
+        by: Asker,
+        reply: Reply<Applied>,
+        command_id: Option<String>,
+        edit: impl FnOnce(&mut Room) -> Result<(), RoomError>,
+    ) {
+        let mut room = self.room.clone();
+        match edit(&mut room) {
+            Err(error) => drop(reply.send(Err(error.into()))),
+            Ok(()) => {
+                let extras = Extras { after: vec![After::Applied(reply)], command_id, ..Extras::default() };
+                // A refusal has been answered by `settle`.
+                let _ = self.settle(room, by, extras).await;
+            }
+        }
+    }
+
+    async fn change(
+        &mut self,
+        by: Asker,
+        extras: Extras,
+        edit: impl FnOnce(&mut Room) -> Result<(), RoomError>,
+    ) -> Result<(), CommandError> {
+        let mut room = self.room.clone();
+        edit(&mut room)?;
+        self.settle(room, by, extras).await
+    }
+
+    async fn join(&mut self, request: JoinRequest, reply: Reply<Joined>) {
+        let JoinRequest { join, call, leg, mailbox, dialect, by } = request;
+        let mut room = self.room.clone();
+        let company: Vec<MemberId> = self.seats.keys().copied().collect();
+        let id = match room.enter(join.entry, self.inner.clock.monotonic()) {
+            Ok(id) => id,
+            Err(error) => return drop(reply.send(Err(error.into()))),
+        };
+        let number = match self.inner.numbers.next(self.me.account()).await {
+            Ok(number) => number,
+            Err(error) => return drop(reply.send(Err(error))),
+        };
+        let mut extras = Extras { join: vec![leg], after: vec![After::Joined(reply, id, number)], ..Extras::default() };
+        let notice = self.notice(&join.member_settings.enter_sound, company, &mut room, &mut extras);
+        let joined_at = self.inner.clock.utc();
+        let settings = join.member_settings;
+        let seat = Seat { number, leg, call, settings, mailbox, dialect, joined_at, playing: None };
+        let before = self.settings.clone();
+        self.settings.fill_in(&join.room_settings);
+        if join.room_settings.record {
+            let text = "a recording was asked for, and this server has no recorder: nothing is recorded";
+            extras.events.push((Kind::Warning(text.into()), Some(self.view(&room, id, &seat)), None));
+        }
+        self.seats.insert(id, seat);
+        if self.settle(room, by, extras).await.is_err() {
+            self.seats.remove(&id);
+            self.settings = before;
+            return;
+        }
+        self.load_music();
+        if let Some((fetch, hearers)) = notice {
+            self.load_notice(fetch, hearers);
+        }
+    }
+
+    async fn mode(&mut self, command: ModeCommand, by: Asker, reply: Reply<Applied>) {
+        let ModeCommand { member, mode, agents, command_id } = command;
+        if let Some((_, applied)) = self.commands.iter().find(|(id, _)| Some(id) == command_id.as_ref()) {
+            return drop(reply.send(Ok(*applied)));
+        }
+        let whom = self.members_of(&Whom::Members(vec![member]));
+        let (ids, agents) = match whom.and_then(|ids| Ok((ids, self.members_of(&Whom::Members(agents))?))) {
+            Ok(found) => found,
+            Err(error) => return drop(reply.send(Err(error))),
+        };
+        let mode = match mode {
+            ModeName::Monitor => Mode::Monitor,
+            ModeName::Whisper => Mode::Whisper,
+            ModeName::Barge => Mode::Barge,
+            ModeName::Takeover if agents.is_empty() => Mode::Takeover(Agents::All),
+            ModeName::Takeover => Mode::Takeover(Agents::These(agents)),
+            ModeName::Stop => Mode::Stop,
+        };
+        let mut room = self.room.clone();
+        let Some(id) = ids.first() else { return };
+        if let Err(error) = room.mode(*id, &mode) {
+            return drop(reply.send(Err(error.into())));
+        }
+        let (inner_reply, answer) = oneshot::channel();
+        let extras =
+            Extras { after: vec![After::Applied(inner_reply)], command_id: command_id.clone(), ..Extras::default() };
+        let settled = self.settle(room, by, extras).await;
+        let Some(command_id) = command_id.filter(|_| settled.is_ok()) else {
+            tokio::spawn(async move { forward(answer, reply).await });
+            return;
+        };
+        // A repeat must be told the same, so the answer is waited for here; it is at most a tick and a commit away.
+        let answer = answer.await.unwrap_or_else(|_| Err(CommandError::Failed("the room ended".into())));
+        if let Ok(applied) = answer {
+            if self.commands.len() >= REMEMBERED_COMMANDS {
+                self.commands.pop_front();
+            }
+            self.commands.push_back((command_id, applied));
+        }
+        drop(reply.send(answer));
+    }
+
+    async fn time_out(&mut self) {
+        let now = self.inner.clock.monotonic();
+        let tick = |room: &mut Room| {
+            room.handle_timeout(now);
+            Ok(())
+        };
+        let _ = self.change(Asker::server(), Extras::default(), tick).await;
+    }
+
+    async fn media_fact(&mut self, fact: MediaFact) {
+        let member_of = |leg: LegId| self.seats.iter().find(|(_, seat)| seat.leg == leg).map(|(id, _)| *id);
+        match fact {
+            MediaFact::Digit(leg, digit) => {
+                if let Some(view) = member_of(leg).and_then(|id| self.view_of(id)) {
+                    self.tell(Kind::Digit(digit), Some(view), None).await;
+                }
+            }
+            MediaFact::Speaking(leg, speaking) => {
+                if let Some(view) = member_of(leg).and_then(|id| self.view_of(id)) {
+                    self.tell(Kind::Speaking(speaking), Some(view), None).await;
+                }
+            }
+            MediaFact::PlayerEnded(player) => {
+                let id = u32::try_from(player.0).map(conference::PlayerId);
+                let remove = |room: &mut Room| {
+                    if let Ok(id) = id {
+                        room.remove_player(id);
+                    }
+                    Ok(())
+                };
+                let _ = self.change(Asker::server(), Extras::default(), remove).await;
+            }
+            MediaFact::Failed(why) => {
+                tracing::error!(room = self.me.uuid(), why, "a room's media failed; the room ends");
+                let _ = self.change(Asker::server(), Extras::default(), |room| room.end(EndCause::Fault)).await;
+            }
+        }
+    }
+
+    /// Publishes something that changes nothing.
+    async fn tell(&mut self, kind: Kind, member: Option<MemberView>, call: Option<CallView>) {
+        let happened = self.happened(&self.room.clone(), kind, member, call);
+        self.send(Publication {
+            change: None,
+            records: vec![happened],
+            rows: None,
+            hearing: None,
+            by: Asker::server(),
+            command_id: None,
+            after: Vec::new(),
+            last: false,
+        })
+        .await;
+    }
+
+    /// Makes `room` the room: commands the shard, then has everything published in order.
+    async fn settle(&mut self, mut room: Room, by: Asker, mut extras: Extras) -> Result<(), CommandError> {
+        let before = self.room.hearing();
+        let mut events = Vec::new();
+        while let Some(event) = room.poll_event() {
+            events.push(event);
+        }
+        let exits = self.exit_notices(&mut room, &events, &mut extras);
+        let hearing = room.hearing();
+        let plays = self.wanted_plays(&room);
+        let leave: Vec<LegId> =
+            self.seats.iter().filter(|(id, _)| room.member(**id).is_none()).map(|(_, seat)| seat.leg).collect();
+        let changes_media = hearing != before
+            || !extras.join.is_empty()
+            || !leave.is_empty()
+            || !plays.is_empty()
+            || !extras.players.is_empty();
+        let change = if changes_media {
+            self.revision += 1;
+            let leg_of = |id: MemberId| self.seats.get(&id).map(|seat| seat.leg);
+            let relays = |id: MemberId| room.member(id).is_some_and(|m| m.relay_digits);
+            let plan = plan_for(&hearing, self.revision, leg_of, relays);
+            let change = RoomChange {
+                plan,
+                join: std::mem::take(&mut extras.join),
+                leave,
+                plays: plays.iter().map(|play| (play.leg, play.change.clone())).collect(),
+                players: std::mem::take(&mut extras.players),
+            };
+            match self.inner.media.change_room(self.me.media_room(), change) {
+                Ok(applied) => Some(Box::pin(applied) as super::publish::Change),
+                Err(error) => {
+                    let error = refused(error);
+                    extras.after.into_iter().for_each(|after| after.refuse(&error));
+                    return Err(error);
+                }
+            }
+        } else {
+            None
+        };
+        for play in plays {
+            if let Some(seat) = self.seats.get_mut(&play.member) {
+                seat.playing = play.playing;
+            }
+        }
+        let old = std::mem::replace(&mut self.room, room);
+        self.publish_change(&old, events, hearing != before, change, by, extras).await;
+        for (fetch, hearers) in exits {
+            self.load_notice(fetch, hearers);
+        }
+        Ok(())
+    }
+
+    async fn publish_change(
+        &mut self,
+        old: &Room,
+        events: Vec<conference::Event>,
+        heard_differently: bool,
+        change: Option<super::publish::Change>,
+        by: Asker,
+        extras: Extras,
+    ) {
+        let now = self.inner.clock.utc();
+        let room = self.room.clone();
+        let mut records = Vec::new();
+        let mut after = Vec::new();
+        let mut changed = Vec::new();
+        for event in events {
+            use conference::Event as E;
+            let (kind, member) = match event {
+                E::Opened => (Kind::RoomOpened, None),
+                E::Started => {
+                    self.started_at = Some(now);
+                    (Kind::RoomStarted, None)
+                }
+                E::Ended(cause) => {
+                    self.ended = Some((now, cause));
+                    (Kind::RoomEnded, None)
+                }
+                E::Joined(id) => (Kind::Joined, Some(id)),
+                E::Left(id, cause) => {
+                    if let Some(view) = self.depart(old, id, cause, now, &mut after) {
+                        changed.push(view.clone());
+                        records.push(self.happened(&room, Kind::Left, Some(view), None));
+                    }
+                    continue;
+                }
+                E::Muted(id, muted) => (Kind::Muted(muted), Some(id)),
+                E::Held(id, held) => (Kind::Held(held), Some(id)),
+                E::Coaching(id, coaching) => (Kind::Coaching(coaching), Some(id)),
+                E::Tagged(id, _) => (Kind::Tagged, Some(id)),
+                E::Takeover(id, on) => (Kind::Takeover(on), Some(id)),
+                E::CoachAudience(_) | E::PlayerRemoved(_) => continue,
+            };
+            let view = member.and_then(|id| self.view_of(id));
+            changed.extend(view.clone());
+            records.push(self.happened(&room, kind, view, None));
+        }
+        for (kind, member, call) in extras.events {
+            records.push(self.happened(&room, kind, member, call));
+        }
+        // A departure is told to the call after whoever caused it has his answer.
+        let mut steps = extras.after;
+        steps.append(&mut after);
+        let worth_recording = !records.is_empty();
+        self.send(Publication {
+            change,
+            rows: worth_recording.then(|| self.rows(&room, changed)),
+            records,
+            hearing: heard_differently.then(|| self.matrix(&room)),
+            by,
+            command_id: extras.command_id,
+            after: steps,
+            last: self.ended.is_some(),
+        })
+        .await;
+    }
+
+    async fn send(&self, publication: Publication) {
+        if self.publications.send(publication).await.is_err() {
+            tracing::error!(room = self.me.uuid(), "the room's publisher is gone");
+        }
+    }
+
+    /// Frees a member's seat; the view is the member as it left.
+    fn depart(
+        &mut self,
+        old: &Room,
+        id: MemberId,
+        cause: LeaveCause,
+        now: i64,
+        after: &mut Vec<After>,
+    ) -> Option<MemberView> {
+        let seat = self.seats.remove(&id)?;
+        let mut view = self.view(old, id, &seat);
+        view.left_at = Some(now);
+        view.leave_cause = Some(cause);
+        self.last_member = Some(view.clone());
+        let departure =
+            Departure { room: self.me.uuid().to_owned(), room_name: self.me.name().to_owned(), member: view.clone() };
+        if cause == LeaveCause::Kicked || cause == LeaveCause::RoomEnded {
+            after.push(After::Notify(seat.mailbox, Box::new(CallMessage::LeftRoom(Box::new(departure), cause))));
+        }
+        Some(view)
+    }
+
+    fn happened(&mut self, room: &Room, kind: Kind, member: Option<MemberView>, call: Option<CallView>) -> Happened {
+        self.sequence += 1;
+        let member = match &kind {
+            Kind::RoomOpened => self.opener.clone().or_else(|| self.newest()),
+            Kind::RoomStarted => member.or_else(|| self.newest()).or_else(|| self.opener.clone()),
+            Kind::RoomEnded => member.or_else(|| self.last_member.clone()).or_else(|| self.opener.clone()),
+            _ => member,
+        };
+        let call = call.or_else(|| {
+            let uuid = &member.as_ref()?.call_uuid;
+            self.seats.values().find(|seat| seat.call.uuid == *uuid).map(|seat| seat.call.clone())
+        });
+        let mut dialects = vec![self.dialect];
+        if let Some(own) = member.as_ref().and_then(|m| self.seats.values().find(|s| s.number == m.number))
+            && own.dialect != self.dialect
+        {
+            dialects.push(own.dialect);
+        }
+        Happened { kind, sequence: self.sequence, room: Some(self.room_view(room)), member, call, dialects }
+    }
+
+    fn newest(&self) -> Option<MemberView> {
+        self.seats.keys().next_back().and_then(|id| self.view_of(*id))
+    }
+
+    fn view_of(&self, id: MemberId) -> Option<MemberView> {
+        self.seats.get(&id).map(|seat| self.view(&self.room, id, seat))
+    }
+
+    fn view(&self, room: &Room, id: MemberId, seat: &Seat) -> MemberView {
+        let member = room.member(id);
+        let address = match seat.call.direction {
+            crate::dialect::Direction::Inbound => &seat.call.from,
+            crate::dialect::Direction::Outbound => &seat.call.to,
+        };
+        MemberView {
+            number: seat.number,
+            id,
+            role: member.and_then(|m| m.role),
+            tag: member.and_then(|m| m.tag.clone()),
+            call_uuid: seat.call.uuid.clone(),
+            address: address.clone(),
+            from: seat.call.from.clone(),
+            to: seat.call.to.clone(),
+            direction: seat.call.direction,
+            coaching: member.is_some_and(|m| m.coaching),
+            muted: member.is_some_and(|m| m.muted),
+            held: member.is_some_and(|m| room.is_held(m)),
+            joined_at: Some(seat.joined_at),
+            left_at: None,
+            leave_cause: None,
+            start_on_enter: member.is_some_and(|m| m.start_on_enter),
+            end_on_exit: member.is_some_and(|m| m.end_on_exit),
+            callbacks: seat.settings.callbacks.clone(),
+        }
+    }
+
+    fn room_view(&self, room: &Room) -> RoomView {
+        RoomView {
+            uuid: self.me.uuid().to_owned(),
+            name: self.me.name().to_owned(),
+            auth_id: self.auth_id.clone(),
+            started: room.has_started(),
+            opened_at: self.opened_at,
+            started_at: self.started_at,
+            ended_at: self.ended.map(|(at, _)| at),
+            end_cause: self.ended.map(|(_, cause)| cause),
+            callbacks: self.settings.callbacks.clone(),
+            stay_alone: room.policy().stay_alone,
+            max_members: room.policy().max_members,
+            max_duration_s: room.policy().max_duration.map(|d| d.as_secs()),
+        }
+    }
+
+    fn snapshot(&self) -> RoomSnapshot {
+        let members = self.seats.iter().map(|(id, seat)| self.view(&self.room, *id, seat)).collect();
+        RoomSnapshot { room: self.room_view(&self.room), members, expected: self.room.expected() }
+    }
+
+    fn rows(&self, room: &Room, members: Vec<MemberView>) -> RoomRows {
+        let own = |seat: &Seat| Some((seat.number, seat.settings.callbacks.clone()?));
+        RoomRows {
+            room: self.room_view(room),
+            dialect: self.dialect,
+            sequence: self.sequence,
+            members,
+            callbacks: self.seats.values().filter_map(own).collect(),
+        }
+    }
+
+    fn matrix(&self, room: &Room) -> HearingMatrix {
+        let hearing = room.hearing();
+        let rows = self
+            .seats
+            .iter()
+            .map(|(id, seat)| {
+                let ear = conference::Listener::Ear(*id);
+                let heard = |other: &MemberId| hearing.allows(ear, conference::Source::Microphone(*other));
+                HearingRow {
+                    listener: seat.number,
+                    role: room.member(*id).and_then(|m| m.role).map(|r| r.as_str().to_owned()),
+                    call_uuid: seat.call.uuid.clone(),
+                    hears: self.seats.iter().filter(|(other, _)| heard(other)).map(|(_, s)| s.number).collect(),
+                }
+            })
+            .collect();
+        HearingMatrix { tick: 0, at: self.inner.clock.utc(), rows }
+    }
+
+    fn members_of(&self, whom: &Whom) -> Result<Vec<MemberId>, CommandError> {
+        match whom {
+            Whom::All => Ok(self.seats.keys().copied().collect()),
+            Whom::Members(numbers) => numbers
+                .iter()
+                .map(|number| {
+                    let seat = self.seats.iter().find(|(_, seat)| seat.number == *number);
+                    seat.map(|(id, _)| *id)
+                        .ok_or_else(|| CommandError::NotFound { what: "member", id: number.to_string() })
+                })
+                .collect(),
+        }
+    }
+}
+
+async fn forward(answer: oneshot::Receiver<Result<Applied, CommandError>>, reply: Reply<Applied>) {
+    let answer = answer.await.unwrap_or_else(|_| Err(CommandError::Failed("the room ended".into())));
+    drop(reply.send(answer));
+}
+
+fn apply(room: &mut Room, ids: &[MemberId], change: &MemberChange) -> Result<(), RoomError> {
+    for id in ids {
+        if let Some(tag) = &change.tag {
+            room.tag(*id, tag.clone())?;
+        }
+        if let Some(coach) = change.coach {
+            room.coach(*id, coach, change.coach_audience.clone())?;
+        }
+        if let Some(muted) = change.mute {
+            room.mute(*id, muted)?;
+        }
+        if let Some(held) = change.hold {
+            room.hold(*id, held)?;
+        }
+        if let Some(deaf) = change.deaf {
+            room.deafen(*id, deaf)?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds a room player that `hearers` hear.
+fn add_notice(room: &mut Room, hearers: &[MemberId], sound: Sound, extras: &mut Extras) -> Result<(), RoomError> {
+    if hearers.is_empty() {
+        return Ok(());
+    }
+    let audience = Audience::Only(hearers.iter().map(|id| Clause::Member(*id)).collect());
+    let player = room.add_player(audience)?;
+    extras.players.push((PlayerId(u64::from(player.0)), PlayerChange::Start(media::Play::once(PlayId(0), sound))));
+    Ok(())
+}
+
+async fn sleep_until(deadline: Option<std::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+mod sounds {
+    //! The actor's sounds: music of single members, notices for all.
+
+    use super::*;
+
+    pub(super) struct WantedPlay {
+        pub member: MemberId,
+        pub leg: LegId,
+        pub change: media::PlayChange,
+        pub playing: Option<(PlayId, SoundKey)>,
+    }
+
+    impl Actor {
+        /// What has to start and stop so that every member hears the music it should.
+        pub(super) fn wanted_plays(&mut self, room: &Room) -> Vec<WantedPlay> {
+            let mut plays = Vec::new();
+            let dialling = self.dialling.values().next_back();
+            for (id, seat) in &self.seats {
+                let Some(member) = room.member(*id) else {
+                    if seat.playing.is_some() {
+                        let change = media::PlayChange::Stop;
+                        plays.push(WantedPlay { member: *id, leg: seat.leg, change, playing: None });
+                    }
+                    continue;
+                };
+                let key = music::wanted(room, &self.settings, dialling, member);
+                let loaded = key.and_then(|key| self.sounds.get(&key)?.clone().map(|sound| (key, sound)));
+                match loaded {
+                    Some((key, sound)) => {
+                        if seat.playing.as_ref().is_none_or(|(_, current)| *current != key) {
+                            self.plays += 1;
+                            let play = PlayId(u64::MAX - self.plays);
+                            let change = media::PlayChange::Start(media::Play::forever(play, sound));
+                            plays.push(WantedPlay { member: *id, leg: seat.leg, change, playing: Some((play, key)) });
+                        }
+                    }
+                    None if seat.playing.is_some() => {
+                        let change = media::PlayChange::Stop;
+                        plays.push(WantedPlay { member: *id, leg: seat.leg, change, playing: None });
+                    }
+                    None => {}
+                }
+            }
+            plays
+        }
+
+        /// Loads all music that may be wanted, ahead of time: hold music starts with the hold.
+        pub(super) fn load_music(&mut self) {
+            let urls = self.settings.wait_music.iter().chain(self.settings.hold_music.values());
+            let mut keys: Vec<SoundKey> = urls.cloned().map(SoundKey::Url).collect();
+            keys.extend(self.dialling.values().filter_map(|music| match music {
+                DialMusic::Ringback => Some(SoundKey::Ringback),
+                DialMusic::Silent => None,
+                DialMusic::Url(fetch) => Some(SoundKey::Url(fetch.clone())),
+            }));
+            for key in keys {
+                if self.sounds.contains_key(&key) || self.loading.contains(&key) {
+                    continue;
+                }
+                match &key {
+                    SoundKey::Ringback => {
+                        self.sounds.insert(key, Some(crate::sound::ringback()));
+                    }
+                    SoundKey::Url(fetch) => {
+                        self.loading.push(key.clone());
+                        let (inner, me, fetch) = (Arc::clone(&self.inner), self.me.clone(), fetch.clone());
+                        let (dialect, account) = (self.dialect, me.account().to_owned());
+                        let view = self.seats.values().next().map(|seat| seat.call.clone());
+                        tokio::spawn(async move {
+                            let sound = inner.sounds.music(&account, dialect, view.as_ref(), &fetch).await;
+                            let sound = match sound {
+                                Ok(sound) => Some(sound),
+                                Err(error) => {
+                                    let text = format!("music {}: {error}; silence is heard instead", fetch.url);
+                                    me.tell(Kind::Warning(text), None, None).await;
+                                    None
+                                }
+                            };
+                            // A room that is over needs no music.
+                            let _ = me.mailbox.send(RoomMessage::SoundLoaded(key, sound)).await;
+                        });
+                    }
+                }
+            }
+        }
+
+        /// Starts a notice, or says what has to be loaded first.
+        pub(super) fn notice(
+            &self,
+            notice: &Notice,
+            hearers: Vec<MemberId>,
+            room: &mut Room,
+            extras: &mut Extras,
+        ) -> Option<(crate::verb::Fetch, Vec<MemberId>)> {
+            match notice {
+                Notice::Silent => None,
+                Notice::Url(fetch) if !hearers.is_empty() => Some((fetch.clone(), hearers)),
+                Notice::Url(_) => None,
+                Notice::Beeps(count) => {
+                    // A room that is over beeps no more.
+                    let _ = add_notice(room, &hearers, crate::sound::beeps(*count), extras);
+                    None
+                }
+            }
+        }
+
+        /// The exit sounds of those who leave with these events.
+        pub(super) fn exit_notices(
+            &self,
+            room: &mut Room,
+            events: &[conference::Event],
+            extras: &mut Extras,
+        ) -> Vec<(crate::verb::Fetch, Vec<MemberId>)> {
+            let mut loads = Vec::new();
+            for event in events {
+                let conference::Event::Left(id, _) = event else { continue };
+                if room.status() == Status::Ended {
+                    continue;
+                }
+                let Some(seat) = self.seats.get(id) else { continue };
+                let hearers = room.members().map(|m| m.id).collect();
+                let notice = seat.settings.exit_sound.clone();
+                loads.extend(self.notice(&notice, hearers, room, extras));
+            }
+            loads
+        }
+
+        pub(super) fn load_notice(&self, fetch: crate::verb::Fetch, hearers: Vec<MemberId>) {
+            let (inner, me) = (Arc::clone(&self.inner), self.me.clone());
+            let (dialect, account) = (self.dialect, me.account().to_owned());
+            let view = self.seats.values().next().map(|seat| seat.call.clone());
+            tokio::spawn(async move {
+                let sound = match inner.sounds.music(&account, dialect, view.as_ref(), &fetch).await {
+                    Ok(sound) => Some(sound),
+                    Err(error) => {
+                        me.tell(Kind::Warning(format!("sound {}: {error}", fetch.url)), None, None).await;
+                        None
+                    }
+                };
+                // A room that is over needs no sound.
+                let _ = me.mailbox.send(RoomMessage::NoticeLoaded(hearers.into(), sound)).await;
+            });
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The outside of a room.
+
+use std::sync::Arc;
+
+use conference::{LeaveCause, MemberId};
+use media::LegId;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::message::{MediaFact, RoomMessage};
+use crate::command::{
+    Applied, Asker, CommandError, DialMusic, HearingMatrix, MemberChange, ModeCommand, RoomSnapshot, Whom,
+};
+use crate::dialect::{CallView, Kind, MemberView};
+use crate::session::CallMailbox;
+use crate::verb::Join;
+
+/// A call that wants to be a member.
+pub struct JoinRequest {
+    /// The member's rules and settings.
+    pub join: Join,
+    /// The call.
+    pub call: CallView,
+    /// Its leg on the media plane.
+    pub leg: LegId,
+    /// Its mailbox.
+    pub mailbox: CallMailbox,
+    /// The dialect that asked for it.
+    pub dialect: &'static str,
+    /// Who asked.
+    pub by: Asker,
+}
+
+/// A member that is in: its leg hears and sounds by its rules.
+#[derive(Clone, Debug)]
+pub struct Joined {
+    /// The member's id in the room.
+    pub member: MemberId,
+    /// Its number in the account.
+    pub number: i64,
+    /// From when.
+    pub applied: Applied,
+}
+
+/// A live room. Cheap to clone.
+#[derive(Clone)]
+pub struct RoomHandle {
+    pub(super) identity: Arc<Identity>,
+    pub(super) mailbox: mpsc::Sender<RoomMessage>,
+    pub(super) gone: watch::Receiver<bool>,
+}
+
+pub(super) struct Identity {
+    pub uuid: String,
+    pub name: String,
+    pub account: String,
+    pub media_room: media::RoomId,
+}
+
+impl RoomHandle {
+    /// The UUID of this room life.
+    pub fn uuid(&self) -> &str {
+        &self.identity.uuid
+    }
+
+    /// The room's name.
+    pub fn name(&self) -> &str {
+        &self.identity.name
+    }
+
+    /// The store's id of its account.
+    pub fn account(&self) -> &str {
+        &self.identity.account
+    }
+
+    pub(crate) fn media_room(&self) -> media::RoomId {
+        self.identity.media_room
+    }
+
+    /// The room and its members.
+    pub async fn snapshot(&self) -> Result<RoomSnapshot, CommandError> {
+        self.ask(RoomMessage::Snapshot).await
+    }
+
+    /// Who hears whom now.
+    pub async fn hearing(&self) -> Result<HearingMatrix, CommandError> {
+        self.ask(RoomMessage::Hearing).await
+    }
+
+    /// Connects the members whatever their conditions.
+    pub async fn start(&self, by: Asker) -> Result<Applied, CommandError> {
+        self.ask(|reply| RoomMessage::Start(by, reply)).await
+    }
+
+    /// Ends the room.
+    pub async fn end(&self, by: Asker) -> Result<Applied, CommandError> {
+        self.end_because(conference::EndCause::Requested, by).await
+    }
+
+    /// Ends the room for this cause.
+    pub async fn end_because(&self, cause: conference::EndCause, by: Asker) -> Result<Applied, CommandError> {
+        self.ask(|reply| RoomMessage::End(by, cause, reply)).await
+    }
+
+    /// Changes members' rules, all in one step.
+    pub async fn change(&self, whom: Whom, change: MemberChange, by: Asker) -> Result<Applied, CommandError> {
+        self.ask(|reply| RoomMessage::Change(whom, change, by, reply)).await
+    }
+
+    /// Removes members.
+    pub async fn kick(&self, whom: Whom, by: Asker) -> Result<Applied, CommandError> {
+        self.ask(|reply| RoomMessage::Kick(whom, by, reply)).await
+    }
+
+    /// Puts a supervisor into a mode.
+    pub async fn mode(&self, command: ModeCommand, by: Asker) -> Result<Applied, CommandError> {
+        self.ask(|reply| RoomMessage::Mode(command, by, reply)).await
+    }
+
+    /// Puts a call in. The answer comes when the shard has done it and the events are committed.
+    pub async fn join(&self, request: JoinRequest) -> Result<Joined, CommandError> {
+        self.ask(|reply| RoomMessage::Join(Box::new(request), reply)).await
+    }
+
+    /// Takes a member out; returns when the shard has done it.
+    pub(crate) async fn leave(&self, member: MemberId, cause: LeaveCause) {
+        let (reply, done) = oneshot::channel();
+        if self.mailbox.send(RoomMessage::Leave(member, cause, reply)).await.is_ok() {
+            // An actor that ended meanwhile has taken everybody out.
+            let _ = done.await;
+        }
+    }
+
+    pub(crate) async fn expect(&self, dial: u64, music: DialMusic, newcomer: MemberView) -> Result<(), CommandError> {
+        self.ask(|reply| RoomMessage::Expect(dial, music, Box::new(newcomer), reply)).await
+    }
+
+    pub(crate) async fn expectation_over(&self, dial: u64) {
+        // A room that ended meanwhile expects nobody.
+        let _ = self.mailbox.send(RoomMessage::ExpectationOver(dial)).await;
+    }
+
+    pub(crate) async fn tell(&self, kind: Kind, member: Option<MemberView>, call: Option<CallView>) {
+        // A room that ended meanwhile has said its last.
+        let _ = self.mailbox.send(RoomMessage::Tell(kind, member.map(Box::new), call.map(Box::new))).await;
+    }
+
+    /// Passes a fact on; false when the mailbox is full.
+    pub(crate) fn media_fact(&self, fact: MediaFact) -> bool {
+        self.mailbox.try_send(RoomMessage::Media(fact)).is_ok()
+    }
+
+    /// Returns when the room is over and everything about it is committed.
+    pub async fn gone(&self) {
+        let mut gone = self.gone.clone();
+        // An error means that the actor is gone, which is what is waited for.
+        let _ = gone.wait_for(|gone| *gone).await;
+    }
+
+    async fn ask<T>(
+        &self,
+        message: impl FnOnce(oneshot::Sender<Result<T, CommandError>>) -> RoomMessage,
+    ) -> Result<T, CommandError> {
+        let (reply, answer) = oneshot::channel();
+        self.mailbox.try_send(message(reply)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => CommandError::Busy("commands waiting for one room"),
+            mpsc::error::TrySendError::Closed(_) => self.over(),
+        })?;
+        answer.await.unwrap_or_else(|_| Err(self.over()))
+    }
+
+    fn over(&self) -> CommandError {
+        CommandError::NotFound { what: "room", id: self.identity.uuid.clone() }
+    }
+}

@@ -1,0 +1,47 @@
+//! What a room's actor is told.
+
+use std::sync::Arc;
+
+use conference::{LeaveCause, MemberId};
+use media::{LegId, PlayerId, Sound};
+use tokio::sync::oneshot;
+
+use super::handle::{JoinRequest, Joined};
+use super::music::SoundKey;
+use crate::command::{
+    Applied, Asker, CommandError, DialMusic, HearingMatrix, MemberChange, ModeCommand, RoomSnapshot, Whom,
+};
+use crate::dialect::{CallView, Kind, MemberView};
+
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, CommandError>>;
+
+/// A command or fact for a room.
+pub(crate) enum RoomMessage {
+    Join(Box<JoinRequest>, Reply<Joined>),
+    Leave(MemberId, LeaveCause, oneshot::Sender<()>),
+    Start(Asker, Reply<Applied>),
+    End(Asker, conference::EndCause, Reply<Applied>),
+    Change(Whom, MemberChange, Asker, Reply<Applied>),
+    Kick(Whom, Asker, Reply<Applied>),
+    Mode(ModeCommand, Asker, Reply<Applied>),
+    Snapshot(Reply<RoomSnapshot>),
+    Hearing(Reply<HearingMatrix>),
+    /// Somebody is being dialled for the room: the dial's number, and who would come.
+    Expect(u64, DialMusic, Box<MemberView>, Reply<()>),
+    /// He entered, or never will.
+    ExpectationOver(u64),
+    /// Something to publish that changes nothing.
+    Tell(Kind, Option<Box<MemberView>>, Option<Box<CallView>>),
+    Media(MediaFact),
+    SoundLoaded(SoundKey, Option<Sound>),
+    NoticeLoaded(Arc<[MemberId]>, Option<Sound>),
+}
+
+/// What the media plane tells of a room or of a leg in it.
+#[derive(Clone, Debug)]
+pub(crate) enum MediaFact {
+    Digit(LegId, char),
+    Speaking(LegId, bool),
+    PlayerEnded(PlayerId),
+    Failed(String),
+}

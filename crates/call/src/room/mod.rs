@@ -1,0 +1,13 @@
+//! Live rooms: one actor each. It holds a [`conference::Room`], compiles its hearing, commands the shard, and publishes
+//! what happened once the shard has applied it.
+
+mod actor;
+mod handle;
+mod message;
+mod music;
+pub mod plan;
+mod publish;
+
+pub use handle::{JoinRequest, Joined, RoomHandle};
+pub(crate) use actor::{Opening, open};
+pub(crate) use message::{MediaFact, RoomMessage};

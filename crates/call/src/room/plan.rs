@@ -1,0 +1,46 @@
+//! Translates compiled hearing to the media plane's words. It adds nothing and decides nothing.
+
+use conference::{Hearing, Listener, MemberId, Source};
+use media::{BusId, LegId, Plan, PlanListener, PlanSource, PlayerId, SourceRef};
+
+/// The plan for this hearing. `leg_of` finds a member's leg, `relays` says whether its digits are relayed as sound.
+/// A member without a leg neither sounds nor hears. Recorders and taps are served by the media plane's own listeners.
+pub fn plan_for(
+    hearing: &Hearing,
+    revision: u64,
+    leg_of: impl Fn(MemberId) -> Option<LegId>,
+    relays: impl Fn(MemberId) -> bool,
+) -> Plan {
+    let sources = hearing
+        .sources
+        .iter()
+        .filter_map(|(source, bus)| {
+            let bus = BusId(*bus);
+            match source {
+                Source::Microphone(member) => leg_of(*member).map(|leg| PlanSource {
+                    source: SourceRef::Leg(leg),
+                    bus,
+                    relay_digits: relays(*member),
+                }),
+                Source::Player(player) => Some(PlanSource {
+                    source: SourceRef::Player(PlayerId(u64::from(player.0))),
+                    bus,
+                    relay_digits: false,
+                }),
+                Source::Private(_) => None,
+            }
+        })
+        .collect();
+    let listeners = hearing
+        .listeners
+        .iter()
+        .filter_map(|(listener, buses)| match listener {
+            Listener::Ear(member) => {
+                let buses = buses.iter().copied().map(BusId).collect();
+                leg_of(*member).map(|ear| PlanListener { ear, buses })
+            }
+            Listener::Tap(_) => None,
+        })
+        .collect();
+    Plan { revision, buses: hearing.buses, sources, listeners }
+}

@@ -1,0 +1,255 @@
+//! Where calls go: applications for those that come in; endpoints and trunks for those that go out.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sip::{Identity, Incoming, Party, Target};
+use store::{AccountId, Application, Store, StoreError, TrunkId, UsableTrunk};
+
+use crate::command::{CommandError, Dial};
+
+/// Why a call that came in has no application.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoApplication {
+    /// Nothing is reached by what was dialled.
+    #[error("{dialled} leads to no application; give the number or endpoint one, or make one the default")]
+    Unknown {
+        /// What was dialled.
+        dialled: String,
+    },
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A destination as it may be dialled.
+#[derive(Clone)]
+pub(crate) enum Route {
+    /// The phones of an endpoint.
+    Endpoint { aor: String, to: Party },
+    /// A number by a trunk.
+    Trunk { trunk: Box<UsableTrunk>, digits: String, from: String },
+}
+
+/// Decides where calls go.
+pub(crate) struct Routing {
+    store: Store,
+    sip: sip::Sip,
+    shared_domains: Vec<String>,
+    uses: Arc<Mutex<HashMap<TrunkId, TrunkUse>>>,
+}
+
+#[derive(Default)]
+struct TrunkUse {
+    live: u32,
+    recent: VecDeque<Instant>,
+}
+
+/// A place on a trunk, freed when dropped.
+pub(crate) struct TrunkPlace {
+    trunk: TrunkId,
+    uses: Arc<Mutex<HashMap<TrunkId, TrunkUse>>>,
+}
+
+impl Drop for TrunkPlace {
+    fn drop(&mut self) {
+        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(used) = uses.get_mut(&self.trunk) {
+            used.live = used.live.saturating_sub(1);
+        }
+    }
+}
+
+/// A SIP user as its address of record is written in this server.
+pub(crate) fn aor(endpoint_id: &str) -> String {
+    format!("endpoint:{endpoint_id}")
+}
+
+/// Digits of a number, or `None` if the text is none.
+pub(crate) fn digits_of(text: &str) -> Option<String> {
+    let digits: String = text.chars().filter(|c| !matches!(c, '+' | '-' | ' ' | '(' | ')' | '.')).collect();
+    (!digits.is_empty() && digits.len() <= 20 && digits.bytes().all(|b| b.is_ascii_digit())).then_some(digits)
+}
+
+/// The realm that serves `domain` for all accounts: a shared domain is its own; this server's bare address stands for
+/// the first of them, so that a phone can be pointed at an IP address.
+pub(crate) fn shared_realm(domain: &str, shared: &[String]) -> Option<String> {
+    if shared.iter().any(|known| known == domain) {
+        return Some(domain.to_owned());
+    }
+    let bare = domain == "localhost" || domain.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
+    shared.first().filter(|_| bare).cloned()
+}
+
+impl Routing {
+    pub fn new(store: Store, sip: sip::Sip, shared_domains: Vec<String>) -> Self {
+        Self { store, sip, shared_domains, uses: Arc::default() }
+    }
+
+    /// The application for a call that came in.
+    pub async fn application(&self, call: &Incoming) -> Result<Application, NoApplication> {
+        let unknown = || NoApplication::Unknown { dialled: call.request_uri_text.clone() };
+        let account: AccountId = call.identity.account().parse().map_err(|_| unknown())?;
+        let user = &call.request_uri.user;
+        let number = match digits_of(user) {
+            Some(digits) => self.store.number(account, &digits).await?,
+            None => None,
+        };
+        let named = match (&number, &call.identity) {
+            (Some(number), _) => match &number.app_id {
+                Some(app) => self.store.application(account, app).await?,
+                None => self.store.default_number_application(account).await?,
+            },
+            (None, Identity::Trunk { .. }) => None,
+            (None, Identity::Endpoint { endpoint, .. }) => match self.store.resolve_application(user).await? {
+                Some(app) if app.account == account || app.public_uri => Some(app),
+                _ => {
+                    let own = self.store.endpoint(account, endpoint).await?.and_then(|endpoint| endpoint.app_id);
+                    match own {
+                        Some(app) => self.store.application(account, &app).await?,
+                        None => self.store.default_endpoint_application(account).await?,
+                    }
+                }
+            },
+        };
+        named.filter(|app| app.enabled).ok_or_else(unknown)
+    }
+
+    /// How each destination of a dial can be reached, in their order.
+    pub async fn resolve_all(&self, account: &str, dial: &Dial) -> Result<Vec<Route>, CommandError> {
+        let mut routes = Vec::with_capacity(dial.destinations.len());
+        for destination in &dial.destinations {
+            routes.push(self.resolve(account, &destination.to, &dial.from).await?);
+        }
+        Ok(routes)
+    }
+
+    async fn resolve(&self, account: &str, to: &str, from: &str) -> Result<Route, CommandError> {
+        let failed = |error: StoreError| CommandError::Failed(error.to_string());
+        let account: AccountId = account.parse().map_err(|_| CommandError::Failed("no such account".into()))?;
+        let address = to.strip_prefix("sip:").or_else(|| to.strip_prefix("sips:"));
+        if let Some((user, host)) = address.and_then(|address| address.split_once('@')) {
+            let domain = host.split([':', ';', '?']).next().unwrap_or(host).to_ascii_lowercase();
+            let realm = shared_realm(&domain, &self.shared_domains).unwrap_or_else(|| domain.clone());
+            let endpoint = self.store.resolve_endpoint(&realm, user).await.map_err(failed)?;
+            return match endpoint {
+                Some((endpoint, _)) if endpoint.account == account && endpoint.enabled => Ok(Route::Endpoint {
+                    aor: aor(&endpoint.endpoint_id),
+                    to: Party { user: user.to_owned(), host: domain, display: String::new() },
+                }),
+                _ => Err(CommandError::NotFound { what: "endpoint", id: to.to_owned() }),
+            };
+        }
+        let digits = digits_of(to).ok_or_else(|| {
+            CommandError::Invalid(format!("{to:?} is neither a number nor a sip: address; write 15551234567 or sip:user@domain"))
+        })?;
+        let trunks = self.store.usable_trunks(account).await.map_err(failed)?;
+        let trunk = trunks.into_iter().find(|trunk| trunk.trunk.enabled && trunk.permits(&digits)).ok_or_else(|| {
+            CommandError::Forbidden(format!("no trunk of the account may dial {digits}; create one whose prefixes allow it"))
+        })?;
+        let rules = &trunk.trunk.caller_id;
+        let asked = digits_of(from).filter(|asked| rules.allowed.iter().any(|prefix| asked.starts_with(prefix.as_str())));
+        let from = asked.or_else(|| rules.default.clone()).ok_or_else(|| {
+            CommandError::Forbidden(format!("trunk {} does not allow the caller id {from:?}", trunk.trunk.name))
+        })?;
+        Ok(Route::Trunk { trunk: Box::new(trunk), digits, from })
+    }
+
+    /// The phones to ring for a route; none: the endpoint is not registered.
+    pub fn targets(&self, route: &Route) -> Vec<Targeted> {
+        match route {
+            Route::Endpoint { aor, to } => {
+                let contacts = self.sip.contacts(aor);
+                contacts.into_iter().map(|contact| Targeted::to_contact(contact, to.clone())).collect()
+            }
+            Route::Trunk { trunk, digits, from } => vec![Targeted::by_trunk(trunk, digits, from)],
+        }
+    }
+
+    /// The domain for addresses of our own.
+    pub async fn home_domain(&self, account: &str) -> String {
+        let realm = match account.parse() {
+            Ok(id) => self.store.account(id).await.ok().flatten().and_then(|account| account.sip_realm),
+            Err(_) => None,
+        };
+        realm.or_else(|| self.shared_domains.first().cloned()).unwrap_or_else(|| "localhost".into())
+    }
+
+    /// Takes a place on the route's trunk, within its limits.
+    pub fn take_place(&self, route: &Route) -> Result<Option<TrunkPlace>, CommandError> {
+        let Route::Trunk { trunk, .. } = route else { return Ok(None) };
+        let (rate, most) = match &trunk.grant {
+            Some(grant) => (
+                grant.max_calls_per_second.min(trunk.trunk.max_calls_per_second),
+                grant.max_concurrent.min(trunk.trunk.max_concurrent),
+            ),
+            None => (trunk.trunk.max_calls_per_second, trunk.trunk.max_concurrent),
+        };
+        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        let used = uses.entry(trunk.trunk.id).or_default();
+        let now = Instant::now();
+        while used.recent.front().is_some_and(|at| now.duration_since(*at) >= Duration::from_secs(1)) {
+            used.recent.pop_front();
+        }
+        if used.live >= most {
+            return Err(CommandError::Busy("calls at once on the trunk"));
+        }
+        if used.recent.len() >= rate as usize {
+            return Err(CommandError::Busy("calls per second on the trunk"));
+        }
+        used.live += 1;
+        used.recent.push_back(now);
+        Ok(Some(TrunkPlace { trunk: trunk.trunk.id, uses: Arc::clone(&self.uses) }))
+    }
+}
+
+/// One phone or carrier to send an INVITE to.
+pub(crate) struct Targeted {
+    pub target: Target,
+    pub to: Option<Party>,
+    pub from_user: Option<String>,
+    pub auth: Option<(String, String)>,
+    pub route: Option<String>,
+    pub transport: Option<sip::Transport>,
+}
+
+impl Targeted {
+    /// The address the INVITE will go to, if it is known before a look-up.
+    pub fn peer(&self) -> Option<std::net::IpAddr> {
+        match &self.target {
+            Target::Contact(contact) => Some(contact.binding.source.ip()),
+            Target::Uri(uri) => {
+                let host = uri.split('@').nth(1)?.split([';', '?']).next()?;
+                let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+                host.trim_matches(['[', ']']).parse().ok()
+            }
+        }
+    }
+
+    fn to_contact(contact: sip::Contact, to: Party) -> Self {
+        let target = Target::Contact(contact);
+        Self { target, to: Some(to), from_user: None, auth: None, route: None, transport: None }
+    }
+
+    fn by_trunk(usable: &UsableTrunk, digits: &str, from: &str) -> Self {
+        let trunk = &usable.trunk;
+        let host = trunk.host.clone().unwrap_or_default();
+        let authority = match trunk.port {
+            Some(port) => format!("{host}:{port}"),
+            None => host,
+        };
+        let auth = trunk.username.clone().zip(trunk.password.as_ref().map(|password| password.reveal().to_owned()));
+        Self {
+            target: Target::Uri(format!("sip:{digits}@{authority}")),
+            to: None,
+            from_user: Some(from.to_owned()),
+            auth,
+            route: None,
+            transport: match trunk.transport {
+                store::Transport::Tcp => Some(sip::Transport::Tcp),
+                _ => Some(sip::Transport::Udp),
+            },
+        }
+    }
+}

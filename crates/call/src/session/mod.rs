@@ -1,0 +1,319 @@
+//! Live calls: one task each. It owns the call's signalling and its leg on the media plane, runs its instructions, and
+//! takes it into rooms and out of them.
+
+mod dial;
+mod inbound;
+mod media_leg;
+mod message;
+mod prompts;
+mod steps;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use conference::{LeaveCause, MemberId};
+use media::LegId;
+use sip::LegEvent;
+use tokio::sync::{mpsc, oneshot};
+
+pub(crate) use dial::{DialledMember, dial_member};
+pub(crate) use inbound::take;
+pub use message::CallMailbox;
+pub(crate) use message::{CallMessage, LegFact};
+
+use crate::cause::{HangupCause, HangupSource};
+use crate::command::{CallCommand, CallSnapshot, CommandError};
+use crate::dialect::{CallState, CallView, Departure, Direction, Kind};
+use crate::engine::Inner;
+use crate::interpreter::Interpreter;
+use crate::records::Happened;
+use crate::room::{Joined, MediaFact, RoomHandle};
+use crate::verb::{Fetch, Refusal, Verb};
+
+use prompts::Playing;
+
+/// What controls a call from outside its instructions.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Control {
+    /// The dialect its programs speak.
+    pub dialect: &'static str,
+    /// The application, for records.
+    pub app_id: Option<String>,
+    /// Asked when the answer URL fails.
+    pub fallback: Option<Fetch>,
+    /// A program put the call into its room, not the call's own instructions.
+    pub placed: bool,
+}
+
+pub(crate) struct Session {
+    inner: Arc<Inner>,
+    account: String,
+    control: Control,
+    view: CallView,
+    leg: sip::Leg,
+    /// Where its signalling comes from.
+    source: std::net::SocketAddr,
+    /// Longest time from the answer.
+    limit: std::time::Duration,
+    /// The caller's offer, until it is answered.
+    offer: Option<sip::sdp::Session>,
+    media: Option<media_leg::MediaLeg>,
+    interpreter: Interpreter,
+    seat: Option<(RoomHandle, MemberId)>,
+    playing: Option<Playing>,
+    plays: u64,
+    sequence: u64,
+    mailbox: CallMailbox,
+    messages: mpsc::Receiver<CallMessage>,
+    /// Whoever moved the call into a room waits here.
+    moving: Option<oneshot::Sender<Result<Joined, CommandError>>>,
+    /// The room of the next join, where it is known by more than its name.
+    destination: Option<RoomHandle>,
+    over_at: Option<Instant>,
+    ended: bool,
+    /// The place it takes on a trunk.
+    _place: Option<crate::routing::TrunkPlace>,
+}
+
+impl Session {
+    /// Runs the call to its end.
+    async fn run(mut self) {
+        self.run_steps().await;
+        while !self.ended {
+            let deadline = self.deadline();
+            tokio::select! {
+                event = self.leg.next() => self.signalled(event).await,
+                message = self.messages.recv() => match message {
+                    Some(message) => self.told(message).await,
+                    None => self.finish(HangupCause::Normal(HangupSource::Server), None).await,
+                },
+                () = sleep_until(deadline) => self.time_passed().await,
+            }
+            self.run_steps().await;
+        }
+        self.inner.calls.forget(&self.view.uuid);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let clock = &self.inner.clock;
+        let instructions = self.interpreter.next_timeout().map(|at| clock.instant(at));
+        let pause = self.playing.as_ref().and_then(|playing| playing.pause_until);
+        [instructions, pause, self.over_at].into_iter().flatten().min()
+    }
+
+    async fn time_passed(&mut self) {
+        let now = Instant::now();
+        if self.over_at.is_some_and(|at| now >= at) {
+            self.finish(HangupCause::MaxDuration, None).await;
+            return;
+        }
+        self.interpreter.handle_timeout(self.inner.clock.monotonic());
+        if self.playing.as_ref().and_then(|p| p.pause_until).is_some_and(|at| now >= at) {
+            self.next_prompt().await;
+        }
+    }
+
+    async fn signalled(&mut self, event: Option<LegEvent>) {
+        match event {
+            Some(LegEvent::Reoffer(offer)) => self.reoffered(offer).await,
+            Some(LegEvent::Acked { answer: Some(answer) }) => self.answered_in_ack(answer).await,
+            Some(LegEvent::InfoDigit(digit)) => self.digit(digit),
+            Some(LegEvent::Cancelled) => self.finish(HangupCause::Cancelled, None).await,
+            Some(LegEvent::Refused { .. }) => self.finish(HangupCause::NetworkFailure, None).await,
+            Some(LegEvent::Ended { by, .. }) => {
+                let cause = match by {
+                    sip::By::Remote => HangupCause::Normal(self.far_side()),
+                    sip::By::Local => HangupCause::Normal(HangupSource::Server),
+                    sip::By::Timeout | sip::By::Transport => HangupCause::NetworkFailure,
+                };
+                self.finish(cause, None).await;
+            }
+            None => self.finish(HangupCause::NetworkFailure, None).await,
+            Some(_) => {}
+        }
+    }
+
+    fn far_side(&self) -> HangupSource {
+        match self.view.direction {
+            Direction::Inbound => HangupSource::Caller,
+            Direction::Outbound => HangupSource::Callee,
+        }
+    }
+
+    async fn told(&mut self, message: CallMessage) {
+        match message {
+            CallMessage::Media(fact) => self.media_fact(fact).await,
+            CallMessage::LeftRoom(departure, cause) => self.left_room(*departure, cause),
+            CallMessage::Command(command, reply) => self.command(command, reply).await,
+            CallMessage::Move { join, room, dialect, reply } => {
+                self.step_out(LeaveCause::Transferred).await;
+                self.control.dialect = dialect;
+                self.control.placed = true;
+                self.moving = Some(reply);
+                self.destination = Some(room);
+                self.interpreter.document(vec![Verb::Join(join)], self.inner.clock.monotonic());
+            }
+            // Whoever no longer waits for an answer has gone away.
+            CallMessage::Snapshot(reply) => drop(reply.send(self.snapshot())),
+            CallMessage::Fetched(fetched) => self.fetched(*fetched).await,
+            CallMessage::Loaded(number, result) => self.loaded(number, *result).await,
+            CallMessage::End(cause) => self.finish(cause, None).await,
+        }
+    }
+
+    async fn command(&mut self, command: CallCommand, reply: oneshot::Sender<Result<(), CommandError>>) {
+        match command {
+            CallCommand::Hangup(refusal) => self.finish(HangupCause::Requested, refusal).await,
+            CallCommand::Transfer(fetch) => {
+                self.step_out(LeaveCause::Transferred).await;
+                self.control.placed = false;
+                self.interpreter.document(vec![Verb::Redirect(fetch)], self.inner.clock.monotonic());
+            }
+        }
+        drop(reply.send(Ok(())));
+    }
+
+    fn snapshot(&self) -> CallSnapshot {
+        CallSnapshot {
+            call: self.view.clone(),
+            room_uuid: self.seat.as_ref().map(|(room, _)| room.uuid().to_owned()),
+            role: None,
+        }
+    }
+
+    async fn media_fact(&mut self, fact: LegFact) {
+        match fact {
+            LegFact::Digit(digit) => self.digit(digit),
+            LegFact::PlayEnded(play) => {
+                if self.playing.as_ref().is_some_and(|playing| playing.play == Some(play)) {
+                    self.next_prompt().await;
+                }
+            }
+            LegFact::Timeout => self.finish(HangupCause::MediaTimeout, None).await,
+            LegFact::Failed(why) => {
+                tracing::error!(call = self.view.uuid, why, "a leg's media failed; the call ends");
+                self.finish(HangupCause::NetworkFailure, None).await;
+            }
+            LegFact::Speaking(speaking) => {
+                if let (Some((room, _)), Some(leg)) = (&self.seat, self.leg_id()) {
+                    // Telemetry: a busy room may miss it.
+                    room.media_fact(MediaFact::Speaking(leg, speaking));
+                }
+            }
+        }
+    }
+
+    fn digit(&mut self, digit: char) {
+        self.interpreter.digit(digit, self.inner.clock.monotonic());
+        if let (Some((room, _)), Some(leg)) = (&self.seat, self.leg_id())
+            && !room.media_fact(MediaFact::Digit(leg, digit))
+        {
+            self.inner.counters.mailbox_overflows.add(1);
+        }
+    }
+
+    fn leg_id(&self) -> Option<LegId> {
+        self.media.as_ref().map(|media| media.id)
+    }
+
+    /// Takes the call out of its room, if it is in one; returns when the shard has done it.
+    async fn step_out(&mut self, cause: LeaveCause) {
+        if let Some((room, member)) = self.seat.take() {
+            room.leave(member, cause).await;
+        }
+    }
+
+    /// The room let the call go.
+    fn left_room(&mut self, departure: Departure, cause: LeaveCause) {
+        let here = |(room, member): &(RoomHandle, MemberId)| {
+            room.uuid() == departure.room && *member == departure.member.id
+        };
+        // A message that crossed with the call's own departure is old news.
+        if !self.seat.as_ref().is_some_and(here) {
+            return;
+        }
+        self.seat = None;
+        let at_end = match cause {
+            _ if !self.control.placed => HangupCause::EndOfInstructions,
+            LeaveCause::Kicked => HangupCause::Kicked,
+            _ => HangupCause::RoomEnded,
+        };
+        self.interpreter.left_room(departure, at_end, self.inner.clock.monotonic());
+    }
+
+    /// Ends the call: out of its room, off the media plane, signalled, recorded.
+    async fn finish(&mut self, cause: HangupCause, refusal: Option<Refusal>) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        self.step_out(LeaveCause::Hangup).await;
+        if let Some(media) = self.media.take() {
+            self.inner.calls.forget_leg(media.id);
+            self.inner.remove_leg(media.id).await;
+        }
+        let answered = self.view.answered_at.is_some();
+        let signalled = match (answered, self.view.direction) {
+            (false, Direction::Inbound) => {
+                let (code, reason) = refusal_code(&cause, refusal);
+                self.leg.reject(code, Some(reason), &[]).await
+            }
+            _ => self.leg.hangup(None).await,
+        };
+        if let Err(error) = signalled {
+            tracing::debug!(call = self.view.uuid, %error, "the other side was gone already");
+        }
+        self.view.state = CallState::Ended;
+        self.view.ended_at = Some(self.inner.clock.utc());
+        self.view.cause = Some(cause);
+        self.happened(Kind::CallEnded).await;
+        if let Some(moving) = self.moving.take() {
+            drop(moving.send(Err(CommandError::NotFound { what: "call", id: self.view.uuid.clone() })));
+        }
+    }
+
+    /// Records something about the call and tells its programs.
+    async fn happened(&mut self, kind: Kind) {
+        self.sequence += 1;
+        let (sequence, at) = (self.sequence, self.inner.clock.utc());
+        let call = Some(self.view.clone());
+        let dialects = vec![self.control.dialect];
+        let happened = Happened { kind, sequence, room: None, member: None, call, dialects };
+        let records = self.inner.records.record(&self.account, at, &happened).into_iter().collect();
+        let (dialect, app) = (self.control.dialect, self.control.app_id.as_deref());
+        if let Err(error) = self.inner.records.commit_call(&self.account, dialect, app, &self.view, records).await {
+            tracing::error!(call = self.view.uuid, %error, "what happened to a call could not be recorded; check the database");
+        }
+    }
+
+    /// Records that the call exists.
+    async fn store_row(&self) {
+        let (dialect, app) = (self.control.dialect, self.control.app_id.as_deref());
+        if let Err(error) = self.inner.records.commit_call(&self.account, dialect, app, &self.view, Vec::new()).await {
+            tracing::error!(call = self.view.uuid, %error, "a call could not be recorded; check the database");
+        }
+    }
+
+    async fn warn(&mut self, text: String) {
+        tracing::warn!(account = self.account, call = self.view.uuid, "{text}");
+        self.happened(Kind::Warning(text)).await;
+    }
+}
+
+fn refusal_code(cause: &HangupCause, refusal: Option<Refusal>) -> (u16, &'static str) {
+    match (refusal, cause) {
+        (Some(Refusal::Busy), _) => (486, "Busy Here"),
+        (Some(Refusal::Rejected), _) => (603, "Decline"),
+        (None, HangupCause::NoRoute) => (404, "Not Found"),
+        (None, HangupCause::Incompatible) => (488, "Not Acceptable Here"),
+        (None, HangupCause::Instructions(_)) => (500, "Instructions Unavailable"),
+        (None, HangupCause::Shutdown) => (503, "Service Unavailable"),
+        (None, _) => (480, "Temporarily Unavailable"),
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,95 @@
+//! Broken variants of the hearing rule. Without the feature `mutations` none can be switched on and the checks compile
+//! to nothing; with it, the hearing suite switches each on in turn and must notice.
+
+/// One way to break the rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mutation {
+    /// A member hears itself.
+    OwnMicrophone,
+    /// Listeners who wait hear.
+    WaitingListener,
+    /// Listeners on hold hear.
+    HeldListener,
+    /// Deaf listeners hear.
+    DeafListener,
+    /// Members who wait are heard.
+    WaitingSource,
+    /// Muted members are heard.
+    MutedSource,
+    /// Members on hold are heard.
+    HeldSource,
+    /// The audience of a source is not asked for.
+    Audience,
+    /// What a listener is for is not asked for.
+    Wants,
+    /// A tag matches every tagged listener.
+    WidenTag,
+    /// A role matches every listener with a role.
+    WidenRole,
+    /// A member id matches every member.
+    WidenMember,
+    /// A tap id matches every tap.
+    WidenTap,
+    /// Nobody means everyone.
+    WidenNobody,
+    /// A free tag is ignored where a role is asked for.
+    RoleIgnoresTag,
+    /// A role is ignored where a tag is asked for.
+    TagIgnoresRole,
+    /// Whoever whispers is no supervisor.
+    WhisperersNoSupervisors,
+    /// A takeover holds nobody.
+    TakeoverHoldsNobody,
+}
+
+impl Mutation {
+    /// Every one of them, for the suite's list.
+    pub const ALL: [Self; 18] = [
+        Self::OwnMicrophone,
+        Self::WaitingListener,
+        Self::HeldListener,
+        Self::DeafListener,
+        Self::WaitingSource,
+        Self::MutedSource,
+        Self::HeldSource,
+        Self::Audience,
+        Self::Wants,
+        Self::WidenTag,
+        Self::WidenRole,
+        Self::WidenMember,
+        Self::WidenTap,
+        Self::WidenNobody,
+        Self::RoleIgnoresTag,
+        Self::TagIgnoresRole,
+        Self::WhisperersNoSupervisors,
+        Self::TakeoverHoldsNobody,
+    ];
+}
+
+#[cfg(feature = "mutations")]
+mod switch {
+    use super::Mutation;
+    use std::cell::Cell;
+
+    thread_local!(static ACTIVE: Cell<Option<Mutation>> = const { Cell::new(None) });
+
+    /// Switches one mutation on for this thread, or all off.
+    pub fn set(mutation: Option<Mutation>) {
+        ACTIVE.set(mutation);
+    }
+
+    pub(crate) fn is(mutation: Mutation) -> bool {
+        ACTIVE.get() == Some(mutation)
+    }
+}
+
+#[cfg(feature = "mutations")]
+pub(crate) use switch::is;
+#[cfg(feature = "mutations")]
+pub use switch::set;
+
+#[cfg(not(feature = "mutations"))]
+#[inline(always)]
+pub(crate) const fn is(_: Mutation) -> bool {
+    false
+}

@@ -1,0 +1,303 @@
+//! A leg over plain RTP: one port pair, what comes in, what goes out, and the two clocks that keep both in step.
+
+pub(crate) mod dtmf;
+mod inbound;
+pub(crate) mod latch;
+mod outbound;
+mod report;
+pub(crate) mod rtcp;
+pub(crate) mod rtp;
+mod setup;
+
+use std::time::Duration;
+
+use audio::{DtmfReceiver, DtmfSender, JitterBuffer, SpeechDetector};
+
+use crate::config::MediaConfig;
+use crate::fact::{Note, Owed};
+use crate::id::Key;
+use crate::metrics::Counters;
+use crate::player::{FRAME, Track};
+use crate::random::Random;
+use crate::{LegId, PlayId, Ports, Sound};
+
+pub use setup::{LegSetup, LegStats, LegUpdate};
+
+/// Most digits that wait to be sent on a leg.
+pub const MAX_DIGITS: usize = DtmfSender::CAPACITY;
+
+/// Longest datagram read; longer ones are cut and then malformed or odd.
+pub(crate) const DATAGRAM: usize = 2_048;
+
+/// What a leg may use during a tick.
+pub(crate) struct Context<'a> {
+    /// Actual time of the sub-slot.
+    pub now: Duration,
+    /// Number of the sub-slot: its nominal time in ms.
+    pub slot: u64,
+    /// UTC of the shard's zero, µs.
+    pub utc_zero: i64,
+    /// Arrival number the next packet gets.
+    pub arrivals: &'a mut u64,
+    pub counters: &'a Counters,
+    pub buffer: &'a mut [u8],
+    pub notes: &'a mut rtrb::Producer<Note>,
+    pub limits: Limits,
+}
+
+/// The part of the configuration that ticks look at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// ms.
+    pub rtp_timeout: u64,
+    /// ms.
+    pub stale_source: u64,
+}
+
+impl Limits {
+    pub(crate) fn of(config: &MediaConfig) -> Self {
+        Self {
+            rtp_timeout: config.rtp_timeout.as_millis() as u64,
+            stale_source: config.stale_source.as_millis() as u64,
+        }
+    }
+}
+
+/// Where a leg is ticked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// Not on a wheel: new, in transit, or ended by a fault.
+    Nowhere,
+    /// Without a room, in this sub-slot.
+    Alone { slot: u8 },
+    /// In a room's seat.
+    Room { room: Key, seat: u16 },
+}
+
+/// A frame that came in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Heard {
+    /// Not digital silence.
+    pub sound: bool,
+    /// Smallest arrival number of what it stems from; `u64::MAX` if nothing.
+    pub oldest: u64,
+}
+
+impl Heard {
+    pub(crate) const NOTHING: Self = Self { sound: false, oldest: u64::MAX };
+}
+
+/// What is known of the stream being received.
+#[derive(Clone, Debug, Default)]
+struct Stream {
+    ssrc: Option<u32>,
+    /// A new SSRC and the sequence number that would prove it.
+    rival: Option<(u32, u16)>,
+    base: u32,
+    highest: u32,
+    received: u32,
+    expected_before: u32,
+    received_before: u32,
+    /// RFC 3550 appendix A.8, in 1/16 samples.
+    jitter: u32,
+    transit: Option<u32>,
+    /// Middle NTP bits of the last sender report and when it came.
+    report: Option<(u32, Duration)>,
+}
+
+/// The leg.
+pub(crate) struct Leg {
+    pub id: LegId,
+    pub home: Home,
+    pub failed: bool,
+    ports: Ports,
+    random: Random,
+
+    // In.
+    receive: bool,
+    payload_type: u8,
+    telephone_event: Option<u8>,
+    latch: latch::Latch,
+    rtcp_latch: latch::Latch,
+    connected: bool,
+    stream: Stream,
+    jitter: JitterBuffer,
+    digits_in: DtmfReceiver,
+    /// Arrival number of the first event packet since the last digit.
+    digit_mark: u64,
+    relay: dtmf::Relay,
+    speech: SpeechDetector,
+    /// Until the socket is seen empty, what comes out of it counts as arrived before this number.
+    stale_below: Option<u64>,
+    newest_mark: u64,
+    empty_before: bool,
+    heard_at: u64,
+    timeout_told: bool,
+    first_told: bool,
+
+    // Out.
+    send: bool,
+    codec: audio::Codec,
+    ssrc: u32,
+    sequence: u16,
+    timestamp: u32,
+    marker: bool,
+    digits_out: DtmfSender,
+    digit_tone: Option<audio::DtmfTone>,
+    digits_busy: bool,
+    player: Option<Track>,
+    /// An end that did not fit into what is owed.
+    ended: Option<(PlayId, bool)>,
+    /// A sound to be freed outside.
+    spent: Option<Sound>,
+
+    /// Slot at which the next tick is due, once the first has been.
+    due: Option<u64>,
+    ticks: u64,
+    report_due: u64,
+    name: [u8; 255],
+    name_len: u8,
+    owed: Owed,
+    stats: LegStats,
+}
+
+impl std::fmt::Debug for Leg {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Leg").field("id", &self.id).field("home", &self.home).finish_non_exhaustive()
+    }
+}
+
+impl Leg {
+    /// Whether this tick is the leg's to take part in. A leg that changed its place on the wheel sits out a tick that comes more
+    /// than half a tick early, and jumps over ticks it missed, so that both streams stay within 10 ms of real time.
+    pub(crate) fn take_part(&mut self, slot: u64) -> bool {
+        const TICK: u64 = crate::shard::SLOTS;
+        self.ticks += 1;
+        let due = self.due.unwrap_or(slot);
+        if due > slot + TICK / 2 {
+            return false;
+        }
+        let missed = (slot + TICK / 2).saturating_sub(due) / TICK;
+        if missed > 0 {
+            self.timestamp = self.timestamp.wrapping_add((missed as u32).wrapping_mul(FRAME as u32));
+            self.marker = true;
+            self.stats.skipped_ticks += missed;
+        }
+        self.due = Some(due + (missed + 1) * TICK);
+        true
+    }
+
+    /// Everything a leg does outside a room: its stream is kept moving, only its private player is heard.
+    pub(crate) fn tick_alone(&mut self, net: &mut impl crate::net::Net, cx: &mut Context<'_>) {
+        self.receive(net, cx);
+        if self.take_part(cx.slot) {
+            let mut frame = [0i16; FRAME];
+            self.pull(cx, false, &mut frame);
+            if self.private_frame(&mut frame) {
+                self.send_mix(net, cx, &frame);
+            } else {
+                self.send_silence(net, cx);
+            }
+        }
+        self.housekeeping(net, cx);
+    }
+
+    /// Reports, timeouts and owed facts; after the audio of each tick.
+    pub(crate) fn housekeeping(&mut self, net: &mut impl crate::net::Net, cx: &mut Context<'_>) {
+        self.reports(net, cx);
+        self.settle();
+        self.owed.flush(cx.notes);
+    }
+
+    /// Fills a frame from the private player; whether it sounds.
+    pub(crate) fn private_frame(&mut self, frame: &mut [i16; FRAME]) -> bool {
+        let Some(track) = &mut self.player else { return false };
+        let sounds = track.fill(frame);
+        if track.is_done() && self.ended.is_none() && self.spent.is_none() {
+            if let Some(track) = self.player.take() {
+                self.ended = Some((track.id, true));
+                self.spent = Some(track.into_sound());
+            }
+        }
+        sounds
+    }
+
+    pub(crate) fn has_player(&self) -> bool {
+        self.player.is_some()
+    }
+
+    /// Replaces the private player; the old one is left in `player` for freeing.
+    pub(crate) fn swap_player(&mut self, player: &mut Option<Track>) {
+        std::mem::swap(&mut self.player, player);
+        if let Some(old) = player {
+            self.tell_end(old.id, false);
+        }
+    }
+
+    /// Stops the private player if it is `which` (or whichever); answers the stopped one for freeing.
+    pub(crate) fn stop_player(&mut self, which: Option<PlayId>) -> Option<Track> {
+        let wanted = self.player.as_ref().is_some_and(|t| which.is_none_or(|w| w == t.id));
+        if !wanted {
+            return None;
+        }
+        let old = self.player.take();
+        if let Some(old) = &old {
+            self.tell_end(old.id, false);
+        }
+        old
+    }
+
+    fn tell_end(&mut self, id: PlayId, completed: bool) {
+        self.settle();
+        if !self.owed.add(Note::PlayEnded { leg: self.id, play: id, completed }) {
+            self.ended = Some((id, completed));
+        }
+    }
+
+    /// Moves an end that waits to what is owed, as soon as it fits.
+    fn settle(&mut self) {
+        if let Some((play, completed)) = self.ended {
+            if self.owed.add(Note::PlayEnded { leg: self.id, play, completed }) {
+                self.ended = None;
+            }
+        }
+    }
+
+    /// A finished sound to be freed outside the tick.
+    pub(crate) fn take_spent(&mut self) -> Option<Sound> {
+        self.spent.take()
+    }
+
+    pub(crate) fn has_spent(&self) -> bool {
+        self.spent.is_some()
+    }
+
+    /// The leg has come onto a shard in this sub-slot.
+    pub(crate) fn settle_in(&mut self, slot: u64) {
+        if self.heard_at == 0 {
+            self.heard_at = slot;
+        }
+    }
+
+    /// The facts still owed, for when the leg has left its shard for good.
+    pub(crate) fn into_owed(mut self: Box<Self>) -> Vec<Note> {
+        self.settle();
+        if let Some(player) = &self.player {
+            let note = Note::PlayEnded { leg: self.id, play: player.id, completed: false };
+            let mut notes: Vec<Note> = std::iter::from_fn(|| self.owed.pop()).collect();
+            notes.push(note);
+            return notes;
+        }
+        std::iter::from_fn(|| self.owed.pop()).collect()
+    }
+
+    /// The largest arrival number given to any of its packets.
+    pub(crate) fn newest_mark(&self) -> u64 {
+        self.newest_mark
+    }
+
+    /// What it sends now.
+    pub(crate) fn codec(&self) -> audio::Codec {
+        self.codec
+    }
+}

@@ -1,0 +1,46 @@
+//! The media plane: shards and the tick, legs over plain RTP, plans, players.
+//!
+//! Each shard is one thread that owns its rooms and legs. Its core is sans-IO: time and network are arguments, so that the same
+//! code runs in production and under the seeded simulator of [`sim`]. The control side, [`MediaPlane`], sends it boxes through a
+//! bounded ring and gets them back through another; the tick shares no lock with anyone, allocates and frees nothing, and makes
+//! no system call but those of its own sockets.
+//!
+//! Who hears whom is a [`Plan`]: whatever it does not name neither sounds nor hears. A change is applied whole between two ticks
+//! of its room. Where it widens hearing, what arrived before it stays unheard by those who hear its source only now.
+#![deny(unsafe_code)]
+
+mod config;
+mod error;
+mod fact;
+mod id;
+mod leg;
+mod metrics;
+#[cfg(feature = "mutations")]
+pub mod mutation;
+#[cfg(not(feature = "mutations"))]
+mod mutation;
+mod net;
+mod plan;
+mod plane;
+mod player;
+mod ports;
+mod random;
+mod shard;
+pub mod sim;
+mod sound;
+
+pub use audio::{Codec, JitterConfig};
+pub use config::MediaConfig;
+pub use error::MediaError;
+pub use fact::Fact;
+pub use id::{BusId, LegId, PlayId, PlayerId, RoomId};
+pub use leg::{LegSetup, LegStats, LegUpdate, MAX_DIGITS};
+pub use metrics::{LATENESS_BOUNDS_MICROS, MediaMetrics, ShardMetrics};
+pub use plan::{Plan, PlanListener, PlanSource, SourceRef};
+pub use plane::{FactReceiver, MediaPlane, Pending, RoomChange};
+pub use player::{Play, PlayChange, PlayerChange, Repeat};
+pub use ports::Ports;
+pub use shard::command::Applied;
+#[cfg(any(test, feature = "mutations"))]
+pub use shard::command::RoomFault;
+pub use sound::{SOUND_RATE, Sound, SoundError, SoundLimits};

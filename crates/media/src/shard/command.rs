@@ -1,0 +1,118 @@
+//! What goes down to a shard and what comes back: boxes both ways, so that nothing is freed in the tick.
+
+use std::any::Any;
+
+use tokio::sync::oneshot;
+
+use super::plan_state::Compiled;
+use super::room::Room;
+use crate::id::Key;
+use crate::leg::{Leg, LegStats, LegUpdate};
+use crate::player::Track;
+use crate::{LegId, MediaError, PlayId, RoomId, Sound};
+
+/// When and where a change took effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// The shard.
+    pub shard: u16,
+    /// The first tick that follows the new rules; ticks are 20 ms and count from the plane's start.
+    pub tick: u64,
+    /// UTC of that tick, microseconds since 1970, by the plane's anchor.
+    pub at_micros: i64,
+}
+
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, MediaError>>;
+
+pub(crate) enum Command {
+    AddLeg { leg: Box<Leg>, key: Key },
+    TakeLeg { leg: LegId, key: Key },
+    RemoveLeg(Box<Removal>),
+    Leg(Box<LegCommand>),
+    OpenRoom(Box<Room>),
+    CloseRoom(Box<Closing>),
+    Change(Box<Change>),
+    #[cfg(any(test, feature = "mutations"))]
+    Fault { room: Key, fault: RoomFault },
+}
+
+pub(crate) enum Up {
+    Taken { leg: LegId, taken: Option<Box<Leg>> },
+    Removed(Box<Removal>),
+    Leg(Box<LegCommand>),
+    Closed(Box<Closing>),
+    Changed(Box<Change>),
+    Spent(#[allow(dead_code, reason = "sent up only to be dropped there")] Sound),
+    RoomFailed { room: Box<Room>, payload: Box<dyn Any + Send> },
+    LegFailed { leg: LegId, payload: Box<dyn Any + Send> },
+}
+
+pub(crate) struct Removal {
+    pub id: LegId,
+    pub key: Key,
+    pub leg: Option<Box<Leg>>,
+    pub reply: Reply<LegStats>,
+}
+
+pub(crate) struct LegCommand {
+    pub id: LegId,
+    pub key: Key,
+    pub op: LegOp,
+    /// `None` if the leg was gone.
+    pub applied: Option<Applied>,
+}
+
+pub(crate) enum LegOp {
+    Update(LegUpdate, Reply<Applied>),
+    /// The new player on the way down, the old one on the way up.
+    Play(Option<Track>, Reply<Applied>),
+    Stop(Option<PlayId>, Option<Track>, Reply<Applied>),
+    /// `false` on the way up if too many digits waited.
+    Digits(String, bool, Reply<Applied>),
+    Stats(Option<LegStats>, Reply<LegStats>),
+}
+
+pub(crate) struct Closing {
+    pub id: RoomId,
+    pub key: Key,
+    pub room: Option<Box<Room>>,
+    pub applied: Option<Applied>,
+    pub reply: Reply<Applied>,
+}
+
+/// What became of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Waiting,
+    Applied(Applied),
+    /// The revision in force.
+    Stale(u64),
+    /// The room had failed.
+    Gone,
+}
+
+/// A change of a room, whole.
+pub(crate) struct Change {
+    pub id: RoomId,
+    pub key: Key,
+    pub revision: u64,
+    /// Legs with the seats they take.
+    pub join: Vec<(LegId, Key, u16)>,
+    pub leave: Vec<Key>,
+    /// Private players: to start (`Some`) or to stop; the old ones on the way up.
+    pub plays: Vec<(Key, Option<Track>)>,
+    /// The new plan on the way down, the old one on the way up.
+    pub plan: Option<Box<Compiled>>,
+    pub outcome: Outcome,
+    pub reply: Reply<Applied>,
+}
+
+/// A deliberate fault in one room's tick, for tests of isolation.
+#[cfg(any(test, feature = "mutations"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoomFault {
+    /// The next tick panics in the middle of mixing.
+    Panic,
+    /// The next tick takes this long.
+    Busy(std::time::Duration),
+}

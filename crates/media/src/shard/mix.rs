@@ -1,0 +1,286 @@
+//! A room's tick: every leg's frame in, each bus summed once, and for each listener the sum of its buses without itself.
+
+use super::plan_state::{Compiled, NONE};
+use super::room::Room;
+use super::slab::Slab;
+use crate::fact::Note;
+use crate::id::Key;
+use crate::leg::{Context, Heard, Home, Leg};
+use crate::mutation::{self, Mutation};
+use crate::net::Net;
+use crate::player::FRAME;
+
+/// Classes whose encoded mixes are kept for the tick; further ones are encoded for each listener.
+const CACHED: usize = 64;
+
+/// What a seat does in this tick.
+#[derive(Clone, Copy)]
+struct SeatTick {
+    present: bool,
+    takes_part: bool,
+    heard: Heard,
+}
+
+const ABSENT: SeatTick = SeatTick { present: false, takes_part: false, heard: Heard::NOTHING };
+
+struct Encoded {
+    stamp: u64,
+    len: usize,
+    bytes: [u8; FRAME * 2],
+}
+
+struct Class {
+    stamp: u64,
+    sources: u32,
+    sum: [i32; FRAME],
+    /// By codec.
+    encoded: [Encoded; 3],
+}
+
+/// Memory of a shard's mixing, used by one room after the other.
+pub(crate) struct Scratch {
+    frames: Vec<[i16; FRAME]>,
+    seats: Vec<SeatTick>,
+    sounding: Vec<u64>,
+    sums: Vec<[i32; FRAME]>,
+    sources: Vec<u32>,
+    classes: Vec<Class>,
+    stamp: u64,
+}
+
+impl Scratch {
+    pub(crate) fn new(max_members: usize, max_buses: usize) -> Self {
+        let class = || Class {
+            stamp: 0,
+            sources: 0,
+            sum: [0; FRAME],
+            encoded: std::array::from_fn(|_| Encoded { stamp: 0, len: 0, bytes: [0; FRAME * 2] }),
+        };
+        Self {
+            frames: vec![[0; FRAME]; max_members],
+            seats: vec![ABSENT; max_members],
+            sounding: vec![0; super::plan_state::words_for(max_members)],
+            sums: vec![[0; FRAME]; max_buses],
+            sources: vec![0; max_buses],
+            classes: (0..=CACHED).map(|_| class()).collect(),
+            stamp: 0,
+        }
+    }
+
+    fn begin(&mut self, buses: u16, seats: usize) {
+        if !mutation::active(Mutation::BusCacheNotInvalidated) || self.stamp == 0 {
+            self.stamp += 1;
+        }
+        if let Some(sources) = self.sources.get_mut(..usize::from(buses)) {
+            sources.fill(0);
+        }
+        self.sounding.fill(0);
+        if let Some(seats) = self.seats.get_mut(..seats) {
+            seats.fill(ABSENT);
+        }
+    }
+
+    fn add(&mut self, bus: u16, frame: &[i16; FRAME]) {
+        let bus = usize::from(bus);
+        let (Some(sum), Some(sources)) = (self.sums.get_mut(bus), self.sources.get_mut(bus)) else { return };
+        if *sources == 0 {
+            for (total, sample) in sum.iter_mut().zip(frame) {
+                *total = i32::from(*sample);
+            }
+        } else {
+            audio::accumulate(sum, frame);
+        }
+        *sources += 1;
+    }
+
+    /// Sums a class's buses, once per tick; answers where.
+    fn sum_class(&mut self, class: u16, plan: &Compiled) -> usize {
+        let at = usize::from(class).min(CACHED);
+        let Some(place) = self.classes.get_mut(at) else { return at };
+        if place.stamp == self.stamp && at < CACHED {
+            return at;
+        }
+        place.stamp = self.stamp;
+        place.sources = 0;
+        if at == CACHED {
+            for encoded in &mut place.encoded {
+                encoded.stamp = 0;
+            }
+        }
+        for bus in plan.listeners.buses_of(class) {
+            let bus = usize::from(*bus);
+            let (Some(sum), Some(&sources)) = (self.sums.get(bus), self.sources.get(bus)) else { continue };
+            if sources == 0 || bus >= usize::from(plan.buses) {
+                continue;
+            }
+            if place.sources == 0 {
+                place.sum = *sum;
+            } else {
+                audio::mixer::accumulate_bus(&mut place.sum, sum);
+            }
+            place.sources += sources;
+        }
+        at
+    }
+}
+
+/// The leg in a seat, if it still is there.
+fn seated(legs: &mut Slab<Leg>, key: Key, room: Key, seat: usize) -> Option<&mut Leg> {
+    let leg = legs.get_mut(key)?;
+    let here = Home::Room { room, seat: seat as u16 };
+    ((leg.home == here && !leg.failed) || mutation::active(Mutation::SlotReused)).then_some(leg)
+}
+
+/// Runs one tick of a room.
+pub(crate) fn tick(room: &mut Room, legs: &mut Slab<Leg>, scratch: &mut Scratch, net: &mut impl Net, cx: &mut Context<'_>) {
+    let key = room.key;
+    scratch.begin(room.plan.buses, room.plan.seats.len());
+    take_in(room, legs, scratch, net, cx);
+    #[cfg(any(test, feature = "mutations"))]
+    fail_as_told(room);
+    play(room, scratch);
+    for seat in 0..room.plan.seats.len() {
+        let tick = scratch.seats.get(seat).copied().unwrap_or(ABSENT);
+        if !tick.present {
+            continue;
+        }
+        let Some(leg) = room.plan.seats.get(seat).and_then(|s| s.leg).and_then(|k| seated(legs, k, key, seat)) else {
+            continue;
+        };
+        if tick.takes_part {
+            give_out(&room.plan, scratch, leg, seat, net, cx);
+        }
+        leg.housekeeping(net, cx);
+    }
+    room.plan.mature(|leg, mark| {
+        if let Some(leg) = legs.get_mut(leg) {
+            leg.forget_before(mark);
+        }
+    });
+    room.owed.flush(cx.notes);
+}
+
+/// Receives and decodes every leg's frame, and puts what sounds on its bus.
+fn take_in(room: &Room, legs: &mut Slab<Leg>, scratch: &mut Scratch, net: &mut impl Net, cx: &mut Context<'_>) {
+    for (at, seat) in room.plan.seats.iter().enumerate() {
+        let Some(leg) = seat.leg.and_then(|k| seated(legs, k, room.key, at)) else { continue };
+        leg.receive(net, cx);
+        let takes_part = leg.take_part(cx.slot);
+        let mut heard = Heard::NOTHING;
+        let Some(frame) = scratch.frames.get_mut(at) else { continue };
+        if takes_part {
+            heard = leg.pull(cx, seat.relay, frame);
+        }
+        if let Some(tick) = scratch.seats.get_mut(at) {
+            *tick = SeatTick { present: true, takes_part, heard };
+        }
+        if heard.sound && seat.bus != NONE {
+            let frame = *frame;
+            scratch.add(seat.bus, &frame);
+            if let Some(word) = scratch.sounding.get_mut(at / 64) {
+                *word |= 1 << (at % 64);
+            }
+        }
+    }
+}
+
+/// Puts the room's players on their buses.
+fn play(room: &mut Room, scratch: &mut Scratch) {
+    for player in &mut room.plan.players {
+        let Some(track) = &mut player.track else { continue };
+        let mut frame = [0; FRAME];
+        if track.fill(&mut frame) && player.bus != NONE {
+            scratch.add(player.bus, &frame);
+        }
+        // The sound stays with the plan until the next change takes it out; its owner is told once.
+        if track.is_done() && !player.told {
+            player.told = room.owed.add(Note::PlayerEnded { room: room.id, player: player.id, serial: player.serial, completed: true });
+        }
+    }
+}
+
+/// Mixes for one listener and sends.
+fn give_out(plan: &Compiled, scratch: &mut Scratch, leg: &mut Leg, seat: usize, net: &mut impl Net, cx: &mut Context<'_>) {
+    let mut private = [0i16; FRAME];
+    let has_private = leg.has_player() && leg.private_frame(&mut private);
+    let mut class = plan.listeners.class(seat);
+    if class.is_none() && mutation::active(Mutation::UnplannedLegHears) && !plan.listeners.classes.is_empty() {
+        class = Some(0);
+    }
+    let Some(class) = class else {
+        return alone(leg, has_private, &private, net, cx);
+    };
+    let at = scratch.sum_class(class, plan);
+    let Scratch { frames, seats, sounding, classes, stamp, .. } = scratch;
+    let Some(mix) = classes.get_mut(at) else { return };
+    let bit = |words: &[u64]| words.get(seat / 64).is_some_and(|w| w >> (seat % 64) & 1 == 1);
+    let own = bit(sounding) && plan.listeners.hears(class, seat) && !mutation::active(Mutation::SelfNotSubtracted);
+    if mix.sources == u32::from(own) {
+        return alone(leg, has_private, &private, net, cx);
+    }
+    let oldest = |source: usize| seats.get(source).map_or(0, |s| s.heard.oldest);
+    let compare = plan.has_new() && !mutation::active(Mutation::WideningNotDelayed);
+    let any_withheld = compare && plan.withheld(seat, sounding, oldest).next().is_some();
+    let shared_private = has_private && mutation::active(Mutation::PrivatePlayerShared);
+    if own || any_withheld || (has_private && !shared_private) {
+        let mut sum = mix.sum;
+        if own {
+            if let Some(frame) = frames.get(seat) {
+                audio::subtract(&mut sum, frame);
+            }
+        }
+        if any_withheld {
+            for source in plan.withheld(seat, sounding, oldest) {
+                cx.counters.withheld_frames.one();
+                if let Some(frame) = frames.get(source) {
+                    audio::subtract(&mut sum, frame);
+                }
+            }
+        }
+        if has_private {
+            audio::accumulate(&mut sum, &private);
+        }
+        let mut frame = [0i16; FRAME];
+        audio::saturate_into(&sum, &mut frame);
+        return leg.send_mix(net, cx, &frame);
+    }
+    let codec = leg.codec();
+    let Some(encoded) = mix.encoded.get_mut(codec as usize) else { return };
+    if encoded.stamp == *stamp && !shared_private {
+        cx.counters.shared_encodes.one();
+    } else {
+        if shared_private {
+            audio::accumulate(&mut mix.sum, &private);
+        }
+        let mut frame = [0i16; FRAME];
+        audio::saturate_into(&mix.sum, &mut frame);
+        encoded.len = codec.encode(&frame, &mut encoded.bytes);
+        encoded.stamp = *stamp;
+        cx.counters.encodes.one();
+    }
+    leg.send_encoded(net, cx, encoded.bytes.get(..encoded.len).unwrap_or(&[]));
+}
+
+/// Sends the private player alone, or silence.
+fn alone(leg: &mut Leg, has_private: bool, private: &[i16; FRAME], net: &mut impl Net, cx: &mut Context<'_>) {
+    if has_private {
+        leg.send_mix(net, cx, private);
+    } else {
+        leg.send_silence(net, cx);
+    }
+}
+
+#[cfg(any(test, feature = "mutations"))]
+fn fail_as_told(room: &mut Room) {
+    use super::command::RoomFault;
+    match room.fault.take() {
+        Some(RoomFault::Panic) => panic!("injected fault in {}", room.id),
+        Some(RoomFault::Busy(time)) => {
+            let start = std::time::Instant::now();
+            while start.elapsed() < time {
+                std::hint::spin_loop();
+            }
+        }
+        None => {}
+    }
+}

@@ -1,0 +1,247 @@
+//! A shard: the sans-IO core of one media thread. Time and network are arguments; everything it needs is allocated at its
+//! start or arrives in boxes, and every box goes back up to be freed.
+
+mod apply;
+pub(crate) mod command;
+pub(crate) mod mix;
+pub(crate) mod plan_state;
+pub(crate) mod room;
+pub(crate) mod slab;
+pub(crate) mod wheel;
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use command::{Command, Up};
+use mix::Scratch;
+use room::Room;
+use slab::Slab;
+use wheel::Wheel;
+
+use crate::LegId;
+use crate::config::MediaConfig;
+use crate::fact::Note;
+use crate::id::Key;
+use crate::leg::{Context, DATAGRAM, Home, Leg, Limits};
+use crate::metrics::Counters;
+use crate::net::Net;
+
+pub(crate) use wheel::SLOTS;
+
+/// Players a room holds at most.
+pub(crate) const MAX_PLAYERS: usize = 16;
+/// Commands taken per sub-slot at most.
+const COMMANDS_PER_SLOT: u32 = 256;
+/// Places on the way up that a command, a finished sound and a fault may need.
+const UP_RESERVE: usize = 4;
+/// How much later an idle shard looks for commands, ms.
+const IDLE_SLOTS: u64 = 5;
+
+/// Buses a room may have under this configuration.
+pub(crate) fn max_buses(config: &MediaConfig) -> usize {
+    config.max_members_per_room + MAX_PLAYERS
+}
+
+/// One shard.
+pub(crate) struct ShardCore {
+    id: u16,
+    utc_zero: i64,
+    limits: Limits,
+    legs: Slab<Leg>,
+    rooms: Slab<Room>,
+    wheel: Wheel,
+    scratch: Scratch,
+    /// The sub-slot to run next.
+    next: u64,
+    arrivals: u64,
+    counters: Arc<Counters>,
+    buffer: Box<[u8; DATAGRAM]>,
+    commands: rtrb::Consumer<Command>,
+    up: rtrb::Producer<Up>,
+    notes: rtrb::Producer<Note>,
+    faults: Vec<Fault>,
+}
+
+/// A fault that still has to be told.
+enum Fault {
+    Room(Box<Room>, Box<dyn Any + Send>),
+    Leg(LegId, Box<dyn Any + Send>),
+}
+
+/// The control side's ends of a shard's rings.
+pub(crate) struct ShardEnds {
+    pub commands: rtrb::Producer<Command>,
+    pub up: rtrb::Consumer<Up>,
+    pub notes: rtrb::Consumer<Note>,
+    pub counters: Arc<Counters>,
+}
+
+impl ShardCore {
+    /// A shard whose zero of time is at `utc_zero` (µs since 1970), and the ends that drive it.
+    pub(crate) fn new(id: u16, config: &MediaConfig, utc_zero: i64) -> (Self, ShardEnds) {
+        let (command_end, commands) = rtrb::RingBuffer::new(config.command_capacity);
+        let (up, up_end) = rtrb::RingBuffer::new(config.command_capacity + UP_RESERVE * 4);
+        let (notes, note_end) = rtrb::RingBuffer::new(config.fact_capacity);
+        let counters = Arc::new(Counters::default());
+        let core = Self {
+            id,
+            utc_zero,
+            limits: Limits::of(config),
+            legs: Slab::new(config.max_legs_per_shard),
+            rooms: Slab::new(config.max_rooms_per_shard),
+            wheel: Wheel::new(config.max_rooms_per_shard, config.max_legs_per_shard),
+            scratch: Scratch::new(config.max_members_per_room, max_buses(config)),
+            next: 0,
+            arrivals: 1,
+            counters: counters.clone(),
+            buffer: Box::new([0; DATAGRAM]),
+            commands,
+            up,
+            notes,
+            faults: Vec::with_capacity(64),
+        };
+        (core, ShardEnds { commands: command_end, up: up_end, notes: note_end, counters })
+    }
+
+    /// When the next sub-slot is due, since the zero of time. An idle shard looks up less often.
+    pub(crate) fn deadline(&self) -> Duration {
+        let wait = if self.wheel.is_empty() { IDLE_SLOTS } else { 0 };
+        Duration::from_millis(self.next + wait)
+    }
+
+    /// Runs one sub-slot of 1 ms: commands, then the rooms and roomless legs that are due. `now` is monotonic since the zero of
+    /// time. Called late it catches up one sub-slot per call; what is a whole tick late or more is skipped, never replayed.
+    pub(crate) fn slot(&mut self, now: Duration, net: &mut impl Net) {
+        let current = now.as_millis() as u64;
+        if current < self.next {
+            return;
+        }
+        if self.wheel.is_empty() {
+            self.next = current;
+        } else {
+            let oldest = (current + 1).saturating_sub(SLOTS);
+            self.counters.skipped_slots.add(oldest.saturating_sub(self.next));
+            self.next = self.next.max(oldest);
+            self.counters.late(now.saturating_sub(Duration::from_millis(self.next)));
+        }
+        let slot = self.next;
+        self.next += 1;
+        self.counters.slots.one();
+        self.take_commands(now, slot, net);
+        self.tick_rooms(now, slot, net);
+        self.tick_legs(now, slot, net);
+        self.tell_faults();
+    }
+
+    fn take_commands(&mut self, now: Duration, slot: u64, net: &mut impl Net) {
+        for _ in 0..COMMANDS_PER_SLOT {
+            // A command is taken only if its box can go back.
+            if self.up.slots() < UP_RESERVE {
+                return;
+            }
+            let Ok(command) = self.commands.pop() else { return };
+            self.obey(command, now, slot, net);
+        }
+    }
+
+    fn tick_rooms(&mut self, now: Duration, slot: u64, net: &mut impl Net) {
+        let place = (slot % SLOTS) as u8;
+        let mut at = 0;
+        while let Some(index) = self.wheel.room_at(place, at) {
+            at += 1;
+            let Self { rooms, legs, scratch, up, .. } = self;
+            let Some(room) = rooms.at_mut(index) else { continue };
+            let mut cx = Context {
+                now,
+                slot,
+                utc_zero: self.utc_zero,
+                arrivals: &mut self.arrivals,
+                counters: &self.counters,
+                buffer: &mut self.buffer[..],
+                notes: &mut self.notes,
+                limits: self.limits,
+            };
+            self.counters.room_ticks.one();
+            let done = catch_unwind(AssertUnwindSafe(|| mix::tick(room, legs, scratch, net, &mut cx)));
+            apply::finish_mutations(room);
+            match done {
+                Ok(()) => {
+                    for seat in &room.plan.seats {
+                        if let Some(leg) = seat.leg.and_then(|k| legs.get_mut(k)) {
+                            free_spent(leg, up);
+                        }
+                    }
+                }
+                Err(payload) => {
+                    let key = room.key;
+                    self.end_room(key, payload);
+                    // The list moved up by one.
+                    at -= 1;
+                }
+            }
+        }
+    }
+
+    fn tick_legs(&mut self, now: Duration, slot: u64, net: &mut impl Net) {
+        let place = (slot % SLOTS) as u8;
+        let mut at = 0;
+        while let Some(index) = self.wheel.leg_at(place, at) {
+            at += 1;
+            let Some(leg) = self.legs.at_mut(index) else { continue };
+            let mut cx = Context {
+                now,
+                slot,
+                utc_zero: self.utc_zero,
+                arrivals: &mut self.arrivals,
+                counters: &self.counters,
+                buffer: &mut self.buffer[..],
+                notes: &mut self.notes,
+                limits: self.limits,
+            };
+            match catch_unwind(AssertUnwindSafe(|| leg.tick_alone(net, &mut cx))) {
+                Ok(()) => free_spent(leg, &mut self.up),
+                Err(payload) => {
+                    leg.failed = true;
+                    leg.home = Home::Nowhere;
+                    let id = leg.id;
+                    self.wheel.remove_leg(place, index);
+                    self.wheel.add_load(place, -1);
+                    self.counters.leg_faults.one();
+                    self.faults.push(Fault::Leg(id, payload));
+                    at -= 1;
+                }
+            }
+        }
+    }
+
+    /// Ends a room whose tick failed: its legs live on without a room.
+    fn end_room(&mut self, key: Key, payload: Box<dyn Any + Send>) {
+        self.counters.room_faults.one();
+        self.scatter(key);
+        if let Some(room) = self.rooms.take(key) {
+            self.counters.rooms.less(1);
+            self.faults.push(Fault::Room(room, payload));
+        }
+    }
+
+    fn tell_faults(&mut self) {
+        while self.up.slots() > UP_RESERVE {
+            let Some(fault) = self.faults.pop() else { return };
+            let _ = self.up.push(match fault {
+                Fault::Room(room, payload) => Up::RoomFailed { room, payload },
+                Fault::Leg(leg, payload) => Up::LegFailed { leg, payload },
+            });
+        }
+    }
+}
+
+/// Sends a finished sound up to be freed.
+fn free_spent(leg: &mut Leg, up: &mut rtrb::Producer<Up>) {
+    if leg.has_spent() && up.slots() > UP_RESERVE {
+        if let Some(sound) = leg.take_spent() {
+            let _ = up.push(Up::Spent(sound));
+        }
+    }
+}

@@ -1,0 +1,416 @@
+//! A plan as a shard uses it: seats instead of names, bitsets instead of lists, and which hearing is still too new.
+//!
+//! Compiled and freed outside the shard. Applying one allocates nothing: all it needs is inside.
+
+use crate::PlayerId;
+use crate::id::Key;
+use crate::player::Track;
+
+/// No bus, or no class.
+pub(crate) const NONE: u16 = u16::MAX;
+
+/// Ticks after which a widened source's older packets are dropped instead of compared: far longer than any buffer holds.
+const MATURE: u16 = 100;
+
+/// A place for a leg in a room, for as long as the leg is in it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seat {
+    pub leg: Option<Key>,
+    /// The bus its microphone sounds on, or [`NONE`].
+    pub bus: u16,
+    /// Whether its digits sound in its own frame.
+    pub relay: bool,
+    /// As a listener it hears sources marked in `new_listener` only from packets not older than this.
+    bound_listener: u64,
+    /// As a source it is heard by listeners marked in `new_source` only from packets not older than this.
+    bound_source: u64,
+    left_listener: u16,
+    left_source: u16,
+}
+
+impl Seat {
+    pub(crate) const EMPTY: Self = Self {
+        leg: None,
+        bus: NONE,
+        relay: false,
+        bound_listener: 0,
+        bound_source: 0,
+        left_listener: 0,
+        left_source: 0,
+    };
+}
+
+/// Listeners with the same buses share a class.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Listeners {
+    /// By seat; [`NONE`] hears nothing.
+    pub class_of: Vec<u16>,
+    /// Range of each class in `buses`.
+    pub classes: Vec<std::ops::Range<u32>>,
+    pub buses: Vec<u16>,
+    /// By class, `words` each: seats whose microphone is on one of its buses.
+    pub audible: Vec<u64>,
+    pub words: usize,
+}
+
+impl Listeners {
+    pub(crate) fn class(&self, seat: usize) -> Option<u16> {
+        self.class_of.get(seat).copied().filter(|c| *c != NONE)
+    }
+
+    pub(crate) fn buses_of(&self, class: u16) -> &[u16] {
+        let Some(range) = self.classes.get(usize::from(class)) else { return &[] };
+        self.buses.get(range.start as usize..range.end as usize).unwrap_or(&[])
+    }
+
+    fn audible_word(&self, seat: usize, word: usize) -> u64 {
+        let Some(class) = self.class(seat) else { return 0 };
+        if word >= self.words {
+            return 0;
+        }
+        self.audible.get(usize::from(class) * self.words + word).copied().unwrap_or(0)
+    }
+
+    /// Whether `class` hears the microphone of `seat`.
+    pub(crate) fn hears(&self, class: u16, seat: usize) -> bool {
+        let word = seat / 64;
+        word < self.words
+            && self.audible.get(usize::from(class) * self.words + word).is_some_and(|w| w >> (seat % 64) & 1 == 1)
+    }
+}
+
+/// A player of the room.
+#[derive(Clone, Debug)]
+pub(crate) struct RoomPlayer {
+    pub id: PlayerId,
+    /// Which start of it.
+    pub serial: u64,
+    pub bus: u16,
+    pub track: Option<Track>,
+    /// Started by this very change, rather than going on.
+    pub fresh: bool,
+    /// Whether its end has been told.
+    pub told: bool,
+}
+
+/// The compiled plan and the state that belongs to it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Compiled {
+    pub revision: u64,
+    pub buses: u16,
+    pub seats: Vec<Seat>,
+    pub listeners: Listeners,
+    pub players: Vec<RoomPlayer>,
+    words: usize,
+    /// Rows by listening seat: sources it may hear only from packets newer than its own bound, or than the source's.
+    new_listener: Vec<u64>,
+    new_source: Vec<u64>,
+    /// Seats unchanged from the plan before; seats that somebody newly hears; and sources to be bound.
+    same: Vec<u64>,
+    widened: Vec<u64>,
+    bind_sources: Vec<u64>,
+    any_new: bool,
+}
+
+pub(crate) fn words_for(seats: usize) -> usize {
+    seats.div_ceil(64)
+}
+
+fn bits(words: &[u64]) -> impl Iterator<Item = usize> + '_ {
+    words.iter().enumerate().flat_map(|(at, word)| {
+        let mut rest = *word;
+        std::iter::from_fn(move || {
+            if rest == 0 {
+                return None;
+            }
+            let bit = rest.trailing_zeros() as usize;
+            rest &= rest - 1;
+            Some(at * 64 + bit)
+        })
+    })
+}
+
+fn set(words: &mut [u64], bit: usize) {
+    if let Some(word) = words.get_mut(bit / 64) {
+        *word |= 1 << (bit % 64);
+    }
+}
+
+fn get(words: &[u64], at: usize) -> u64 {
+    words.get(at).copied().unwrap_or(0)
+}
+
+impl Compiled {
+    /// A plan for these seats with all the memory it will need.
+    pub(crate) fn new(
+        revision: u64,
+        buses: u16,
+        seats: Vec<Seat>,
+        listeners: Listeners,
+        players: Vec<RoomPlayer>,
+    ) -> Self {
+        let words = words_for(seats.len());
+        Self {
+            revision,
+            buses,
+            words,
+            new_listener: vec![0; seats.len() * words],
+            new_source: vec![0; seats.len() * words],
+            same: vec![0; words],
+            widened: vec![0; words],
+            bind_sources: vec![0; words],
+            any_new: false,
+            seats,
+            listeners,
+            players,
+        }
+    }
+
+    /// Compares with the plan before: which pairs may hear each other only now. Pairs that were too new stay so.
+    pub(crate) fn widen_from(&mut self, old: &Self) {
+        for (at, seat) in self.seats.iter_mut().enumerate() {
+            let Some(before) = old.seats.get(at) else { continue };
+            if seat.leg.is_some() && before.leg == seat.leg {
+                set(&mut self.same, at);
+                seat.bound_listener = before.bound_listener;
+                seat.bound_source = before.bound_source;
+                seat.left_listener = before.left_listener;
+                seat.left_source = before.left_source;
+            }
+        }
+        for listener in 0..self.seats.len() {
+            let stayed = get(&self.same, listener / 64) >> (listener % 64) & 1 == 1;
+            let mut newly_any = false;
+            for word in 0..self.words {
+                let own = if listener / 64 == word { 1u64 << (listener % 64) } else { 0 };
+                let now = self.listeners.audible_word(listener, word) & !own;
+                let before = if stayed { old.listeners.audible_word(listener, word) & get(&self.same, word) } else { 0 };
+                let newly = now & !before;
+                let kept = now & before;
+                let row = listener * self.words + word;
+                let old_row = |rows: &[u64]| if word < old.words { get(rows, listener * old.words + word) } else { 0 };
+                let (mut by_listener, mut by_source) = (old_row(&old.new_listener) & kept, old_row(&old.new_source) & kept);
+                if stayed {
+                    by_source |= newly;
+                    if let Some(w) = self.bind_sources.get_mut(word) {
+                        *w |= newly;
+                    }
+                } else {
+                    by_listener |= newly;
+                    newly_any |= newly != 0;
+                }
+                if let (Some(l), Some(s)) = (self.new_listener.get_mut(row), self.new_source.get_mut(row)) {
+                    (*l, *s) = (by_listener, by_source);
+                }
+                if let Some(w) = self.widened.get_mut(word) {
+                    *w |= newly;
+                }
+                self.any_new |= by_listener | by_source != 0;
+            }
+            if let Some(seat) = self.seats.get_mut(listener) {
+                if !stayed {
+                    seat.left_listener = if newly_any { MATURE } else { 0 };
+                }
+            }
+        }
+    }
+
+    /// The seats whose microphones somebody newly hears.
+    pub(crate) fn widened(&self) -> impl Iterator<Item = usize> + '_ {
+        bits(&self.widened)
+    }
+
+    /// Draws the line: what arrived before `bound` stays unheard by those who hear it only now.
+    pub(crate) fn bind(&mut self, bound: u64) {
+        for at in 0..self.seats.len() {
+            let stayed = get(&self.same, at / 64) >> (at % 64) & 1 == 1;
+            let as_source = get(&self.bind_sources, at / 64) >> (at % 64) & 1 == 1;
+            if let Some(seat) = self.seats.get_mut(at) {
+                if !stayed {
+                    seat.bound_listener = bound;
+                }
+                if as_source {
+                    seat.bound_source = bound;
+                    seat.left_source = MATURE;
+                }
+            }
+        }
+    }
+
+    /// Whether any pair is still too new.
+    pub(crate) fn has_new(&self) -> bool {
+        self.any_new
+    }
+
+    /// The sources among `sounding` that `listener` may not hear in this tick, by the oldest packet in each source's frame.
+    pub(crate) fn withheld<'a>(
+        &'a self,
+        listener: usize,
+        sounding: &'a [u64],
+        oldest: impl Fn(usize) -> u64 + 'a,
+    ) -> impl Iterator<Item = usize> + 'a {
+        let row = listener * self.words;
+        let bound_listener = self.seats.get(listener).map_or(0, |s| s.bound_listener);
+        (0..self.words).flat_map(move |word| {
+            let both = (get(&self.new_listener, row + word) | get(&self.new_source, row + word)) & get(sounding, word);
+            let mut rest = both;
+            std::iter::from_fn(move || {
+                if rest == 0 {
+                    return None;
+                }
+                let bit = rest.trailing_zeros() as usize;
+                rest &= rest - 1;
+                Some(word * 64 + bit)
+            })
+        }).filter(move |&source| {
+            let (word, bit) = (source / 64, source % 64);
+            let by_listener = get(&self.new_listener, row + word) >> bit & 1 == 1;
+            let by_source = get(&self.new_source, row + word) >> bit & 1 == 1;
+            let bound_source = self.seats.get(source).map_or(u64::MAX, |s| s.bound_source);
+            let age = oldest(source);
+            (by_listener && age < bound_listener) || (by_source && age < bound_source)
+        })
+    }
+
+    /// Ends a tick: pairs that have been new for long become plain ones, after `forget(seat, mark)` has made sure that nothing
+    /// older can ever be heard of that seat.
+    pub(crate) fn mature(&mut self, mut forget: impl FnMut(Key, u64)) {
+        if !self.any_new {
+            return;
+        }
+        for at in 0..self.seats.len() {
+            let Some(seat) = self.seats.get_mut(at) else { continue };
+            let listener_done = seat.left_listener == 1;
+            let source_done = seat.left_source == 1;
+            seat.left_listener = seat.left_listener.saturating_sub(1);
+            seat.left_source = seat.left_source.saturating_sub(1);
+            let (bound_listener, bound_source, own) = (seat.bound_listener, seat.bound_source, seat.leg);
+            if listener_done {
+                let row = at * self.words..(at + 1) * self.words;
+                if let Some(words) = self.new_listener.get_mut(row) {
+                    for source in bits(words) {
+                        if let Some(leg) = self.seats.get(source).and_then(|s| s.leg) {
+                            forget(leg, bound_listener);
+                        }
+                    }
+                    words.fill(0);
+                }
+            }
+            if source_done {
+                if let Some(leg) = own {
+                    forget(leg, bound_source);
+                }
+                for listener in 0..self.seats.len() {
+                    if let Some(word) = self.new_source.get_mut(listener * self.words + at / 64) {
+                        *word &= !(1 << (at % 64));
+                    }
+                }
+            }
+            if listener_done || source_done {
+                self.any_new = self.new_listener.iter().chain(&self.new_source).any(|w| *w != 0);
+            }
+        }
+    }
+
+    /// The seat's leg leaves for another room: whoever sits here next is new to everyone.
+    pub(crate) fn vacate(&mut self, seat: u16) {
+        if let Some(seat) = self.seats.get_mut(usize::from(seat)) {
+            seat.leg = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seats by (leg, bus); listeners by seat with their buses.
+    fn compiled(seats: &[(u32, u16)], listeners: &[&[u16]]) -> Compiled {
+        let seats: Vec<Seat> = seats
+            .iter()
+            .map(|&(index, bus)| Seat { leg: Some(Key { index, generation: 1 }), bus, ..Seat::EMPTY })
+            .collect();
+        let words = words_for(seats.len());
+        let mut table = Listeners { words, ..Listeners::default() };
+        for (class, buses) in listeners.iter().enumerate() {
+            table.class_of.push(class as u16);
+            let start = table.buses.len() as u32;
+            table.buses.extend_from_slice(buses);
+            table.classes.push(start..table.buses.len() as u32);
+            let mut row = vec![0; words];
+            for (at, seat) in seats.iter().enumerate() {
+                if buses.contains(&seat.bus) {
+                    set(&mut row, at);
+                }
+            }
+            table.audible.extend(row);
+        }
+        Compiled::new(1, 4, seats, table, Vec::new())
+    }
+
+    fn withheld(plan: &Compiled, listener: usize, oldest: u64) -> Vec<usize> {
+        plan.withheld(listener, &[u64::MAX; 2], |_| oldest).collect()
+    }
+
+    fn next(mut plan: Compiled, before: &Compiled, bound: u64) -> Compiled {
+        plan.widen_from(before);
+        plan.bind(bound);
+        plan
+    }
+
+    #[test]
+    fn who_joins_hears_and_is_heard_only_from_then_on() {
+        let first = next(compiled(&[(1, 0), (2, 0)], &[&[0], &[0]]), &Compiled::default(), 10);
+        assert_eq!(withheld(&first, 0, 9), [1]);
+        assert_eq!(withheld(&first, 0, 10), Vec::<usize>::new());
+        let second = next(compiled(&[(1, 0), (2, 0), (3, 0)], &[&[0], &[0], &[0]]), &first, 20);
+        assert_eq!(withheld(&second, 0, 15), [2], "the first pair keeps its own line");
+        assert_eq!(withheld(&second, 2, 15), [0, 1]);
+        assert_eq!(second.widened().collect::<Vec<_>>(), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_whisper_that_becomes_public_is_new_to_those_who_did_not_hear_it() {
+        // Seat 2 whispers on bus 1 to seat 0, then speaks on bus 0 to both.
+        let start = next(compiled(&[(1, 0), (2, 0), (3, 1)], &[&[0, 1], &[0], &[0]]), &Compiled::default(), 0);
+        let public = next(compiled(&[(1, 0), (2, 0), (3, 0)], &[&[0], &[0], &[0]]), &start, 50);
+        assert_eq!(withheld(&public, 1, 49), [2], "the customer hears no buffered whisper");
+        assert_eq!(withheld(&public, 0, 49), Vec::<usize>::new(), "the agent heard it all along");
+        let again = next(compiled(&[(1, 0), (2, 0), (3, 1)], &[&[0, 1], &[0], &[0]]), &public, 60);
+        assert_eq!(withheld(&again, 1, 0), Vec::<usize>::new(), "narrowed: no pair left to be new");
+        let public = next(compiled(&[(1, 0), (2, 0), (3, 0)], &[&[0], &[0], &[0]]), &again, 70);
+        assert_eq!(withheld(&public, 1, 69), [2]);
+    }
+
+    #[test]
+    fn a_seat_taken_by_another_leg_inherits_nothing() {
+        let start = next(compiled(&[(1, 0), (2, 0)], &[&[0], &[0]]), &Compiled::default(), 0);
+        let other = next(compiled(&[(1, 0), (7, 0)], &[&[0], &[0]]), &start, 30);
+        assert_eq!(withheld(&other, 0, 29), [1]);
+        assert_eq!(withheld(&other, 1, 29), [0]);
+    }
+
+    #[test]
+    fn maturing_forgets_the_old_before_it_stops_comparing() {
+        let mut plan = next(compiled(&[(1, 0), (2, 0)], &[&[0], &[0]]), &Compiled::default(), 10);
+        let mut forgotten = Vec::new();
+        for _ in 0..MATURE {
+            assert_eq!(withheld(&plan, 0, 9), [1]);
+            plan.mature(|key, mark| forgotten.push((key.index, mark)));
+        }
+        assert_eq!(forgotten, [(2, 10), (1, 10)]);
+        assert!(!plan.has_new());
+        assert!(withheld(&plan, 0, 9).is_empty());
+    }
+
+    #[test]
+    fn more_than_sixty_four_seats_keep_their_bits_apart() {
+        let seats: Vec<(u32, u16)> = (0..100).map(|n| (n, u16::from(n >= 90))).collect();
+        let everyone: Vec<&[u16]> = (0..100).map(|_| &[0u16][..]).collect();
+        let start = next(compiled(&seats, &everyone), &Compiled::default(), 0);
+        let open: Vec<(u32, u16)> = (0..100).map(|n| (n, 0)).collect();
+        let plan = next(compiled(&open, &everyone), &start, 5);
+        assert_eq!(withheld(&plan, 3, 4), (90..100).collect::<Vec<_>>());
+        assert_eq!(withheld(&plan, 95, 4), (90..100).filter(|n| *n != 95).collect::<Vec<_>>());
+    }
+}

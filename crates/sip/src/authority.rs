@@ -1,0 +1,354 @@
+//! The server's side of digest: nonces that cost nothing until they are used well, replay windows, lock-out.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+
+use crate::config::Limits;
+use crate::counters::Counters;
+use crate::digest::{Algorithm, Answer, Proof, equal, hex};
+use crate::directory::Credential;
+use crate::header::quote;
+use crate::uri::Uri;
+
+/// Nonces with a replay window, and (source, user) pairs with failures, kept at once.
+const REMEMBERED: usize = 100_000;
+
+/// Outcome of one digest answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Good,
+    /// Ask again with `stale=true`: too old, unknown, or its count was used before.
+    Stale,
+    Wrong,
+    /// Too many failures; not looked at.
+    Locked,
+}
+
+#[derive(Default)]
+struct Window {
+    highest: u32,
+    /// Bit n: count `highest - n` was used.
+    used: u64,
+}
+
+impl Window {
+    fn take(&mut self, count: u32) -> bool {
+        if count > self.highest {
+            let shift = count - self.highest;
+            self.used = if shift >= 64 { 0 } else { self.used << shift };
+            self.used |= 1;
+            self.highest = count;
+            return true;
+        }
+        let back = self.highest - count;
+        if count == 0 || back >= 64 || self.used & (1 << back) != 0 {
+            return false;
+        }
+        self.used |= 1 << back;
+        true
+    }
+}
+
+#[derive(Default)]
+struct Nonces {
+    windows: BTreeMap<(u64, u64), Window>,
+    /// Nonces issued up to here are stale: their windows were given up.
+    floor: u64,
+}
+
+/// Issues challenges and verifies answers.
+pub(crate) struct Authority {
+    secret: [u8; 32],
+    opaque: String,
+    started: Instant,
+    life: Duration,
+    lockout: Duration,
+    most_failures: u32,
+    algorithms: Vec<Algorithm>,
+    nonces: Mutex<Nonces>,
+    failures: Mutex<HashMap<(IpAddr, String), (u32, Instant)>>,
+}
+
+impl Authority {
+    pub fn new(limits: &Limits, algorithms: &[Algorithm], now: Instant) -> Authority {
+        Authority {
+            secret: rand::random(),
+            opaque: hex(&rand::random::<[u8; 8]>()),
+            started: now,
+            life: limits.nonce_life,
+            lockout: limits.lockout,
+            most_failures: limits.auth_failures.max(1),
+            algorithms: if algorithms.is_empty() { vec![Algorithm::Md5] } else { algorithms.to_vec() },
+            nonces: Mutex::default(),
+            failures: Mutex::default(),
+        }
+    }
+
+    /// Header values of a challenge, one per algorithm, strongest first (RFC 8760 §2.4).
+    pub fn challenge(&self, realm: &str, stale: bool, now: Instant) -> Vec<String> {
+        let nonce = self.nonce(now);
+        let stale = if stale { ", stale=true" } else { "" };
+        self.algorithms
+            .iter()
+            .map(|algorithm| {
+                format!(
+                    "Digest realm={}, nonce=\"{nonce}\", opaque=\"{}\", algorithm={}, qop=\"auth\"{stale}",
+                    quote(realm),
+                    self.opaque,
+                    algorithm.name()
+                )
+            })
+            .collect()
+    }
+
+    fn millis(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.started).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn nonce(&self, now: Instant) -> String {
+        // 0 is the floor of an empty table, so the first nonce must be above it.
+        let (issued, salt) = (self.millis(now) + 1, rand::random::<u64>());
+        format!("{issued:016x}{salt:016x}{}", self.mac(issued, salt))
+    }
+
+    /// HMAC-SHA-256 (RFC 2104), first half.
+    fn mac(&self, issued: u64, salt: u64) -> String {
+        let pad = |with: u8| {
+            let mut block = [with; 64];
+            for (b, s) in block.iter_mut().zip(self.secret) {
+                *b ^= s;
+            }
+            block
+        };
+        let inner = Sha256::new()
+            .chain_update(pad(0x36))
+            .chain_update(issued.to_be_bytes())
+            .chain_update(salt.to_be_bytes())
+            .finalize();
+        let mac = hex(&Sha256::new().chain_update(pad(0x5c)).chain_update(inner).finalize());
+        mac.get(..32).unwrap_or("").to_owned()
+    }
+
+    /// (issued, salt) of a nonce of ours that is still good.
+    fn open(&self, nonce: &str, now: Instant) -> Option<(u64, u64)> {
+        if nonce.len() != 64 || !nonce.is_ascii() {
+            return None;
+        }
+        let issued = u64::from_str_radix(nonce.get(..16)?, 16).ok()?;
+        let salt = u64::from_str_radix(nonce.get(16..32)?, 16).ok()?;
+        if !equal(self.mac(issued, salt).as_bytes(), nonce.get(32..)?.as_bytes()) {
+            return None;
+        }
+        let life = u64::try_from(self.life.as_millis()).unwrap_or(u64::MAX);
+        (self.millis(now) + 1 <= issued.saturating_add(life)).then_some((issued, salt))
+    }
+
+    /// Verifies an answer. `credential` is `None` for users that do not exist: the same work is done, the same verdict given.
+    pub fn verify(
+        &self,
+        answer: &Answer,
+        method: &str,
+        request_uri: &str,
+        credential: Option<&Credential>,
+        source: IpAddr,
+        now: Instant,
+        counters: &Counters,
+    ) -> Verdict {
+        if self.locked(source, &answer.username, now) {
+            counters.locked_out.add();
+            return Verdict::Locked;
+        }
+        let Some(nonce) = self.open(&answer.nonce, now) else {
+            counters.auth_stale.add();
+            return Verdict::Stale;
+        };
+        let nobody = "0".repeat(64);
+        let ha1 = match (credential, answer.algorithm) {
+            (Some(c), Algorithm::Md5) => c.ha1_md5.as_str(),
+            (Some(c), Algorithm::Sha256) => c.ha1_sha256.as_str(),
+            (None, _) => nobody.as_str(),
+        };
+        let proof = Proof {
+            algorithm: answer.algorithm,
+            method,
+            uri: &answer.uri,
+            nonce: &answer.nonce,
+            qop: answer.qop.as_ref().map(|(nc, _, cnonce)| (nc.as_str(), cnonce.as_str())),
+        };
+        let right = equal(proof.response(ha1).as_bytes(), answer.response.as_bytes());
+        let fits = self.algorithms.contains(&answer.algorithm)
+            && answer.qop.is_some()
+            && !ha1.is_empty()
+            && same_uri(&answer.uri, request_uri);
+        if !(right && fits && credential.is_some()) {
+            counters.auth_failures.add();
+            self.failed(source, &answer.username, now);
+            return Verdict::Wrong;
+        }
+        let count = answer.qop.as_ref().map_or(0, |(_, count, _)| *count);
+        if !self.take_count(nonce, count) {
+            counters.auth_replays.add();
+            return Verdict::Stale;
+        }
+        counters.auth_ok.add();
+        self.failures
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&(source, answer.username.clone()));
+        Verdict::Good
+    }
+
+    fn take_count(&self, nonce: (u64, u64), count: u32) -> bool {
+        let mut nonces = self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
+        if nonce.0 <= nonces.floor {
+            return false;
+        }
+        if !nonces.windows.contains_key(&nonce)
+            && nonces.windows.len() >= REMEMBERED
+            && let Some((given_up, _)) = nonces.windows.pop_first()
+        {
+            nonces.floor = given_up.0;
+        }
+        nonces.windows.entry(nonce).or_default().take(count)
+    }
+
+    fn locked(&self, source: IpAddr, user: &str, now: Instant) -> bool {
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures
+            .get(&(source, user.to_owned()))
+            .is_some_and(|(n, at)| *n >= self.most_failures && now.saturating_duration_since(*at) < self.lockout)
+    }
+
+    fn failed(&self, source: IpAddr, user: &str, now: Instant) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (source, user.to_owned());
+        if failures.len() >= REMEMBERED && !failures.contains_key(&key) {
+            let oldest = failures.iter().min_by_key(|(_, (_, at))| *at).map(|(key, _)| key.clone());
+            oldest.and_then(|key| failures.remove(&key));
+        }
+        let entry = failures.entry(key).or_insert((0, now));
+        if now.saturating_duration_since(entry.1) >= self.lockout {
+            entry.0 = 0;
+        }
+        *entry = (entry.0.saturating_add(1), now);
+    }
+
+    /// Forgets what ran out; called about once a second.
+    pub fn sweep(&self, now: Instant) {
+        let life = u64::try_from(self.life.as_millis()).unwrap_or(u64::MAX);
+        let oldest = (self.millis(now) + 1).saturating_sub(life);
+        let mut nonces = self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
+        nonces.windows = nonces.windows.split_off(&(oldest, 0));
+        drop(nonces);
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.retain(|_, (_, at)| now.saturating_duration_since(*at) < self.lockout);
+    }
+}
+
+/// The digest must cover the request it came with, or it could be replayed towards another number.
+fn same_uri(answered: &str, requested: &str) -> bool {
+    answered == requested
+        || matches!((Uri::parse(answered), Uri::parse(requested)), (Ok(a), Ok(b)) if a.same_place(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::{Challenge, ha1};
+
+    struct Bench {
+        authority: Authority,
+        credential: Credential,
+        counters: Counters,
+        now: Instant,
+    }
+
+    impl Bench {
+        fn new() -> Bench {
+            let now = Instant::now();
+            let limits = Limits { auth_failures: 3, ..Limits::default() };
+            Bench {
+                authority: Authority::new(&limits, &[Algorithm::Sha256, Algorithm::Md5], now),
+                credential: Credential {
+                    account: "a".into(),
+                    endpoint: "e".into(),
+                    aor: "bob@r".into(),
+                    ha1_md5: ha1(Algorithm::Md5, "bob", "r", "pw"),
+                    ha1_sha256: ha1(Algorithm::Sha256, "bob", "r", "pw"),
+                },
+                counters: Counters::default(),
+                now,
+            }
+        }
+
+        fn challenges(&self) -> Vec<Challenge> {
+            let values = self.authority.challenge("r", false, self.now);
+            values.iter().map(|v| Challenge::parse(v).unwrap()).collect()
+        }
+
+        fn ask(&self, challenge: &Challenge, password: &str, uri: &str, count: u32, now: Instant) -> Verdict {
+            let value = challenge.answer(("bob", password), "INVITE", uri, count, "cn");
+            let answer = Answer::parse(&value).unwrap();
+            let source = "192.0.2.1".parse().unwrap();
+            let credential = (password != "ghost").then_some(&self.credential);
+            self.authority.verify(&answer, "INVITE", "sip:1@r", credential, source, now, &self.counters)
+        }
+    }
+
+    #[test]
+    fn a_nonce_serves_many_requests_and_no_count_serves_twice() {
+        let bench = Bench::new();
+        let challenges = bench.challenges();
+        assert_eq!(challenges[0].algorithm, Algorithm::Sha256);
+        for challenge in &challenges[1..] {
+            for count in 1..=300 {
+                assert_eq!(bench.ask(challenge, "pw", "sip:1@r", count, bench.now), Verdict::Good, "{count}");
+                assert_eq!(bench.ask(challenge, "pw", "sip:1@r", count, bench.now), Verdict::Stale, "{count}");
+            }
+            assert_eq!(bench.ask(challenge, "pw", "sip:1@r", 5, bench.now), Verdict::Stale);
+        }
+        assert_eq!(bench.counters.auth_replays.get(), 301);
+    }
+
+    #[test]
+    fn sha_256_answers_are_verified() {
+        let bench = Bench::new();
+        assert_eq!(bench.ask(&bench.challenges()[0], "pw", "sip:1@r", 1, bench.now), Verdict::Good);
+    }
+
+    #[test]
+    fn an_answer_for_another_number_is_wrong() {
+        let bench = Bench::new();
+        assert_eq!(bench.ask(&bench.challenges()[0], "pw", "sip:900@r", 1, bench.now), Verdict::Wrong);
+    }
+
+    #[test]
+    fn an_old_or_foreign_nonce_is_stale() {
+        let bench = Bench::new();
+        let mut challenge = bench.challenges().remove(0);
+        let later = bench.now + Duration::from_secs(301);
+        assert_eq!(bench.ask(&challenge, "pw", "sip:1@r", 1, later), Verdict::Stale);
+        challenge.nonce.replace_range(63.., if challenge.nonce.ends_with('0') { "1" } else { "0" });
+        assert_eq!(bench.ask(&challenge, "pw", "sip:1@r", 1, bench.now), Verdict::Stale);
+    }
+
+    #[test]
+    fn guessing_locks_the_user_out_for_that_source_whether_he_exists_or_not() {
+        for password in ["guess", "ghost"] {
+            let bench = Bench::new();
+            let challenge = &bench.challenges()[0];
+            for _ in 0..3 {
+                assert_eq!(bench.ask(challenge, password, "sip:1@r", 1, bench.now), Verdict::Wrong);
+            }
+            assert_eq!(bench.ask(challenge, password, "sip:1@r", 1, bench.now), Verdict::Locked);
+            assert_eq!(bench.ask(challenge, "pw", "sip:1@r", 1, bench.now), Verdict::Locked);
+            let later = bench.now + Duration::from_secs(300);
+            bench.authority.sweep(later);
+            assert_ne!(bench.ask(challenge, "pw", "sip:1@r", 1, later), Verdict::Locked);
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! The signalling core: one task owns every transaction and dialog, so nothing here needs a lock or waits.
+//!
+//! Time is an argument, sending never blocks, events go out by `try_send`. What has to ask the outside (digest,
+//! registrations, DNS) runs in tasks of its own and comes back as a [`Command`].
+
+mod actions;
+mod dialog;
+mod place;
+mod requests;
+mod responses;
+mod session;
+mod transactions;
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::access::Access;
+use crate::config::{SipConfig, Timers};
+use crate::counters::Counters;
+use crate::leg::{Command, Incoming};
+use crate::message::Message;
+use crate::transport::{Flow, Input, Wire};
+
+use dialog::Dialog;
+pub(crate) use actions::check_headers;
+pub(crate) use place::Placement;
+use transactions::{ClientTx, ServerTx};
+
+/// What a timer wakes; whether something is due is decided by the deadlines of the thing itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Wake {
+    Server(u64),
+    Client(u64),
+    Dialog(u64),
+    Sweep,
+}
+
+pub(crate) struct Core {
+    config: Arc<SipConfig>,
+    timers: Timers,
+    counters: Arc<Counters>,
+    wire: Arc<Wire>,
+    access: Arc<Access>,
+    lookups: Arc<Semaphore>,
+    /// Handed to legs.
+    commands: mpsc::Sender<Command>,
+    incoming: mpsc::Sender<Incoming>,
+    heap: BinaryHeap<Reverse<(Instant, Wake)>>,
+    next: u64,
+    servers: HashMap<u64, ServerTx>,
+    server_keys: HashMap<String, u64>,
+    /// INVITEs by From tag, Call-ID and CSeq, to find merged requests (RFC 3261 §8.2.2.2).
+    merges: HashMap<String, u64>,
+    clients: HashMap<u64, ClientTx>,
+    client_keys: HashMap<String, u64>,
+    dialogs: HashMap<u64, Dialog>,
+    /// Dialogs by our own tag.
+    tags: HashMap<String, u64>,
+    draining: bool,
+    idle: Vec<oneshot::Sender<()>>,
+}
+
+const SWEEP: Duration = Duration::from_secs(1);
+
+impl Core {
+    pub fn new(
+        config: Arc<SipConfig>,
+        counters: Arc<Counters>,
+        wire: Arc<Wire>,
+        access: Arc<Access>,
+        commands: mpsc::Sender<Command>,
+        incoming: mpsc::Sender<Incoming>,
+    ) -> Core {
+        Core {
+            timers: config.timers,
+            lookups: Arc::new(Semaphore::new(config.limits.lookups.max(1))),
+            config,
+            counters,
+            wire,
+            access,
+            commands,
+            incoming,
+            heap: BinaryHeap::new(),
+            next: 1,
+            servers: HashMap::new(),
+            server_keys: HashMap::new(),
+            merges: HashMap::new(),
+            clients: HashMap::new(),
+            client_keys: HashMap::new(),
+            dialogs: HashMap::new(),
+            tags: HashMap::new(),
+            draining: false,
+            idle: Vec::new(),
+        }
+    }
+
+    /// Runs until the wire is stopped.
+    pub async fn run(mut self, mut input: mpsc::Receiver<Input>, mut commands: mpsc::Receiver<Command>) {
+        let stop = self.wire.stop.clone();
+        self.wake(Instant::now() + SWEEP, Wake::Sweep);
+        loop {
+            let due = self.heap.peek().map_or_else(|| Instant::now() + SWEEP, |Reverse((at, _))| *at);
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(command) = commands.recv() => self.command(command, Instant::now()),
+                () = tokio::time::sleep_until(due.into()) => {}
+                Some(message) = input.recv() => {
+                    let now = Instant::now();
+                    self.receive(message, now);
+                    // A burst is taken in one go, but never for so long that commands and timers starve.
+                    for _ in 0..64 {
+                        match input.try_recv() {
+                            Ok(message) => self.receive(message, now),
+                            Err(_) => break,
+                        }
+                    }
+                }
+            }
+            self.fire(Instant::now());
+            self.counters.dialogs_live.set(self.dialogs.len());
+            self.counters.transactions_live.set(self.servers.len() + self.clients.len());
+            if self.dialogs.is_empty() {
+                for waiting in self.idle.drain(..) {
+                    let _ = waiting.send(());
+                }
+            }
+        }
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn wake(&mut self, at: Instant, wake: Wake) {
+        self.heap.push(Reverse((at, wake)));
+    }
+
+    fn fire(&mut self, now: Instant) {
+        while let Some(Reverse((at, _))) = self.heap.peek() {
+            if *at > now {
+                return;
+            }
+            let Some(Reverse((_, wake))) = self.heap.pop() else { return };
+            match wake {
+                Wake::Server(id) => self.server_timer(id, now),
+                Wake::Client(id) => self.client_timer(id, now),
+                Wake::Dialog(id) => self.dialog_timer(id, now),
+                Wake::Sweep => {
+                    self.sweep(now);
+                    self.wake(now + SWEEP, Wake::Sweep);
+                }
+            }
+        }
+    }
+
+    fn sweep(&mut self, now: Instant) {
+        let access = self.access.clone();
+        tokio::spawn(async move { access.sweep().await });
+        let gone: Vec<u64> = self.dialogs.values().filter(|d| d.let_go()).map(|d| d.id).collect();
+        for id in gone {
+            self.abandon(id, now);
+        }
+    }
+
+    fn receive(&mut self, input: Input, now: Instant) {
+        match input {
+            Input::Message(Message::Request(request), flow) => self.request(request, flow, now),
+            Input::Message(Message::Response(response), flow) => self.response(response, flow, now),
+            Input::Closed(connection) => self.closed(connection, now),
+        }
+    }
+
+    fn command(&mut self, command: Command, now: Instant) {
+        match command {
+            Command::Invite(placement, done) => {
+                let answer = self.place(*placement, now);
+                // A caller that no longer waits drops the leg with the answer, which ends the call again.
+                let _ = done.send(answer);
+            }
+            Command::Act(id, action, done) => {
+                let answer = self.act(id, action, now);
+                let _ = done.send(answer);
+            }
+            Command::Reinvite(id, sdp, done) => self.reinvite(id, sdp, Some(done), now),
+            Command::Abandon(id) => self.abandon(id, now),
+            Command::Reply(tx, reply) => {
+                self.respond(tx, reply.code, reply.reason, &reply.headers, None, now);
+            }
+            Command::Admit(tx, verdict) => self.admit(tx, verdict, now),
+            Command::Drain => self.draining = true,
+            Command::HangupAll => {
+                self.draining = true;
+                let all: Vec<u64> = self.dialogs.keys().copied().collect();
+                for id in all {
+                    self.hang_up(id, Some("server is stopping"), now);
+                }
+            }
+            Command::Idle(waiting) => self.idle.push(waiting),
+        }
+    }
+
+    /// A TCP connection is gone: whatever waited for an answer on it gets one (RFC 3261 §17.1.4).
+    fn closed(&mut self, connection: u64, now: Instant) {
+        let waiting: Vec<u64> =
+            self.clients.values().filter(|c| c.sent.flow.connection == connection && c.waits()).map(|c| c.id).collect();
+        for id in waiting {
+            self.fail_client(id, 503, "the connection broke", now);
+        }
+    }
+
+    /// Spawns work that asks the directory; `false` if too much is under way.
+    fn ask(&self, work: impl Future<Output = Command> + Send + 'static) -> bool {
+        let Ok(permit) = self.lookups.clone().try_acquire_owned() else {
+            self.counters.lookups_full.add();
+            return false;
+        };
+        let commands = self.commands.clone();
+        tokio::spawn(async move {
+            let command = work.await;
+            drop(permit);
+            let _ = commands.send(command).await;
+        });
+        true
+    }
+
+    fn server_header(&self) -> (String, String) {
+        ("Server".to_owned(), self.config.user_agent.clone())
+    }
+
+    /// Our Contact for a peer on `flow`.
+    fn contact(&self, flow: &Flow, user: &str) -> String {
+        let at = self.wire.advertised(flow);
+        let mut uri = crate::uri::Uri::new(user, &at.ip().to_string(), Some(at.port()));
+        if flow.transport == crate::transport::Transport::Tcp {
+            uri.params.push(("transport".to_owned(), Some("tcp".to_owned())));
+        }
+        format!("<{uri}>")
+    }
+}
+
+/// An unguessable token for tags and branches.
+fn token() -> String {
+    format!("{:016x}", rand::random::<u64>())
+}

@@ -1,0 +1,50 @@
+//! SIP signalling over UDP and TCP: calls in and out, registrations, and the guard in front of both.
+//!
+//! [`Sip::start`] binds the sockets and returns a handle and a stream of [`Incoming`] calls. Each call is a [`Leg`]:
+//! commands return when their message is handed to its transaction, events arrive in order. Who may register or call
+//! is asked of a [`Directory`]; what the media of a call should be is read and written with [`sdp`].
+//!
+//! # Why a core of our own
+//!
+//! The stack is ours from socket to dialog. A crates.io stack was meant to sit behind a guard of ours, but its only
+//! port for foreign sockets (`ChannelConnection`) drops the destination of what it sends, so that UDP would need one
+//! connection per peer; calls itself reliable, so that nothing lost on UDP is ever repeated; and cannot carry a request
+//! with a method it does not know. A relay would have shown it false source addresses, which digest lock-out, trunks
+//! and NAT handling stand on. Its queues are unbounded in four places. Guard and repairs would have been larger than
+//! the transaction and dialog layers they were to save. What is left of it is the RFC 3263 resolver, in `dns`.
+//!
+//! # Shape
+//!
+//! `transport`, `tcp` → `guard`, `parse` (rates, framing, syntax; everything refused is answered and counted there) →
+//! `core` (one task: transactions, dialogs, session timers) ↔ `access` (digest, registrar, directory) and [`Leg`].
+#![forbid(unsafe_code)]
+
+mod access;
+mod authority;
+mod config;
+mod core;
+mod counters;
+mod digest;
+mod directory;
+mod dns;
+mod guard;
+mod header;
+mod leg;
+mod message;
+mod parse;
+mod registrar;
+pub mod sdp;
+mod sip;
+mod tcp;
+mod transport;
+mod uri;
+
+pub use config::{Limits, RegistrationBounds, SipConfig, Timers};
+pub use counters::{Counter, Counters};
+pub use digest::{Algorithm, ha1};
+pub use directory::{Binding, Credential, Directory, Identity, Party, TrunkMatch};
+pub use leg::{By, HeaderList, Incoming, Leg, LegControl, LegEvent, Outgoing, SipError, Target};
+pub use registrar::Contact;
+pub use sip::{LocalAddrs, Sip};
+pub use transport::Transport;
+pub use uri::{Uri, UriFault};

@@ -1,0 +1,298 @@
+//! Bindings of addresses of record to contacts (RFC 3261 §10.3).
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use crate::config::RegistrationBounds;
+use crate::directory::Binding;
+use crate::header::NameAddr;
+use crate::message::Headers;
+use crate::transport::Flow;
+
+/// A registered contact that can be called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contact {
+    /// The binding.
+    pub binding: Binding,
+    pub(crate) flow: Flow,
+}
+
+/// One contact of a REGISTER: its URI and wished lifetime in seconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wish {
+    pub uri: String,
+    pub seconds: u32,
+}
+
+/// What a REGISTER asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ask {
+    List,
+    RemoveAll,
+    Change(Vec<Wish>),
+}
+
+/// Why a REGISTER cannot be granted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    Malformed(&'static str),
+    TooBrief(u32),
+    OutOfOrder,
+    Full,
+}
+
+impl Ask {
+    pub fn parse(headers: &Headers, bounds: &RegistrationBounds) -> Result<Ask, Refusal> {
+        let header = headers.get("Expires").map(|v| seconds(v, bounds));
+        let mut wishes = Vec::new();
+        let mut star = false;
+        for value in headers.values("Contact") {
+            if value == "*" {
+                star = true;
+                continue;
+            }
+            let contact = NameAddr::parse(value).ok_or(Refusal::Malformed("malformed Contact header"))?;
+            if contact.sip().is_none() {
+                return Err(Refusal::Malformed("Contact is not a SIP URI"));
+            }
+            let wished = contact.params.get("expires").map(|v| seconds(v, bounds)).or(header);
+            let wished = wished.unwrap_or(bounds.default);
+            if wished > 0 && wished < bounds.min {
+                return Err(Refusal::TooBrief(bounds.min));
+            }
+            wishes.push(Wish { uri: contact.uri, seconds: wished.min(bounds.max) });
+        }
+        match (star, wishes.is_empty()) {
+            (false, true) => Ok(Ask::List),
+            (false, false) => Ok(Ask::Change(wishes)),
+            (true, true) if header == Some(0) => Ok(Ask::RemoveAll),
+            (true, _) => Err(Refusal::Malformed("Contact: * needs Expires: 0 and no other Contact")),
+        }
+    }
+}
+
+/// Overlarge numbers mean "as long as possible", nonsense means the default (RFC 3261 §20.19).
+fn seconds(text: &str, bounds: &RegistrationBounds) -> u32 {
+    match text.trim() {
+        t if t.is_empty() || !t.bytes().all(|b| b.is_ascii_digit()) => bounds.default,
+        t => t.parse().unwrap_or(u32::MAX),
+    }
+}
+
+/// Who registers, and how it arrived.
+pub(crate) struct Source<'a> {
+    pub aor: &'a str,
+    pub account: &'a str,
+    pub endpoint: &'a str,
+    pub flow: Flow,
+    pub call_id: &'a str,
+    pub cseq: u32,
+    pub user_agent: &'a str,
+}
+
+/// What changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub saved: Vec<Binding>,
+    pub removed: Vec<Binding>,
+}
+
+/// All bindings.
+pub(crate) struct Registrar {
+    table: HashMap<String, Vec<Contact>>,
+    total: usize,
+    per_aor: usize,
+    most: usize,
+}
+
+impl Registrar {
+    pub fn new(per_aor: usize, most: usize) -> Registrar {
+        Registrar { table: HashMap::new(), total: 0, per_aor: per_aor.max(1), most }
+    }
+
+    pub fn len(&self) -> usize {
+        self.total
+    }
+
+    /// Takes a binding from before a restart. Its TCP connection is gone, if it had one.
+    pub fn restore(&mut self, binding: Binding, now: SystemTime) {
+        if binding.expires <= now || self.total >= self.most {
+            return;
+        }
+        let flow = Flow {
+            transport: binding.transport,
+            local: binding.local,
+            remote: binding.source,
+            connection: 0,
+        };
+        let list = self.table.entry(binding.aor.clone()).or_default();
+        if list.len() < self.per_aor && !list.iter().any(|c| c.binding.contact == binding.contact) {
+            list.push(Contact { binding, flow });
+            self.total += 1;
+        }
+    }
+
+    /// Contacts that are alive, latest first.
+    pub fn contacts(&self, aor: &str, now: SystemTime) -> Vec<Contact> {
+        let list = self.table.get(aor).map(Vec::as_slice).unwrap_or_default();
+        list.iter().rev().filter(|c| c.binding.expires > now).cloned().collect()
+    }
+
+    /// Applies a REGISTER as a whole, or not at all.
+    pub fn apply(&mut self, ask: &Ask, source: &Source<'_>, now: SystemTime) -> Result<Change, Refusal> {
+        let list = self.table.get(source.aor).cloned().unwrap_or_default();
+        let old = |c: &Contact| c.binding.call_id == source.call_id && c.binding.cseq >= source.cseq;
+        let mut next = list.clone();
+        let mut change = Change::default();
+        match ask {
+            Ask::List => return Ok(change),
+            Ask::RemoveAll => {
+                if list.iter().any(old) {
+                    return Err(Refusal::OutOfOrder);
+                }
+                change.removed = next.drain(..).map(|c| c.binding).collect();
+            }
+            Ask::Change(wishes) => {
+                for wish in wishes {
+                    if let Some(at) = next.iter().position(|c| c.binding.contact == wish.uri) {
+                        let before = next.remove(at);
+                        if list.iter().any(|c| c.binding.contact == wish.uri && old(c)) {
+                            return Err(Refusal::OutOfOrder);
+                        }
+                        if wish.seconds == 0 {
+                            change.removed.push(before.binding);
+                        }
+                    }
+                    if wish.seconds == 0 {
+                        continue;
+                    }
+                    let binding = Binding {
+                        aor: source.aor.to_owned(),
+                        account: source.account.to_owned(),
+                        endpoint: source.endpoint.to_owned(),
+                        contact: wish.uri.clone(),
+                        source: source.flow.remote,
+                        local: source.flow.local,
+                        transport: source.flow.transport,
+                        call_id: source.call_id.to_owned(),
+                        cseq: source.cseq,
+                        expires: now + Duration::from_secs(u64::from(wish.seconds)),
+                        user_agent: source.user_agent.chars().take(256).collect(),
+                    };
+                    change.saved.push(binding.clone());
+                    next.push(Contact { binding, flow: source.flow });
+                }
+                // A phone that restarts often would lock itself out if the newest were refused.
+                while next.len() > self.per_aor {
+                    let gone = next.remove(0).binding;
+                    change.saved.retain(|b| b.contact != gone.contact);
+                    change.removed.push(gone);
+                }
+            }
+        }
+        let total = self.total - list.len() + next.len();
+        if total > self.most && next.len() > list.len() {
+            return Err(Refusal::Full);
+        }
+        self.total = total;
+        if next.is_empty() {
+            self.table.remove(source.aor);
+        } else {
+            self.table.insert(source.aor.to_owned(), next);
+        }
+        Ok(change)
+    }
+
+    /// `Contact` values of the 200: every binding with the seconds left.
+    pub fn listing(&self, aor: &str, now: SystemTime) -> Vec<String> {
+        self.contacts(aor, now)
+            .iter()
+            .map(|c| {
+                let left = c.binding.expires.duration_since(now).unwrap_or_default();
+                format!("<{}>;expires={}", c.binding.contact, left.as_secs_f64().round())
+            })
+            .collect()
+    }
+
+    /// Removes what ran out.
+    pub fn sweep(&mut self, now: SystemTime) -> Vec<Binding> {
+        let mut gone = Vec::new();
+        self.table.retain(|_, list| {
+            list.retain(|c| {
+                let alive = c.binding.expires > now;
+                if !alive {
+                    gone.push(c.binding.clone());
+                }
+                alive
+            });
+            !list.is_empty()
+        });
+        self.total -= gone.len();
+        gone
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::Transport;
+
+    fn headers(lines: &[(&str, &str)]) -> Headers {
+        Headers(lines.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect())
+    }
+
+    fn source(cseq: u32) -> Source<'static> {
+        let flow = Flow {
+            transport: Transport::Udp,
+            local: "127.0.0.1:5060".parse().unwrap(),
+            remote: "192.0.2.7:40000".parse().unwrap(),
+            connection: 0,
+        };
+        Source { aor: "bob@r", account: "a", endpoint: "e", flow, call_id: "c", cseq, user_agent: "ua" }
+    }
+
+    fn ask(lines: &[(&str, &str)]) -> Result<Ask, Refusal> {
+        Ask::parse(&headers(lines), &RegistrationBounds { min: 60, max: 3600, default: 600 })
+    }
+
+    #[test]
+    fn lifetimes_are_bounded() {
+        assert_eq!(ask(&[("Contact", "<sip:a@b>;expires=59")]), Err(Refusal::TooBrief(60)));
+        let Ok(Ask::Change(wishes)) = ask(&[
+            ("Contact", "<sip:a@b>;expires=99999999999999999, <sip:c@d>;q=0.5"),
+            ("Contact", "<sip:e@f>"),
+            ("Expires", "120"),
+        ]) else {
+            panic!("refused")
+        };
+        assert_eq!(wishes.iter().map(|w| w.seconds).collect::<Vec<_>>(), [3600, 120, 120]);
+        assert!(matches!(ask(&[("Contact", "*")]), Err(Refusal::Malformed(_))));
+        assert_eq!(ask(&[("Contact", "*"), ("Expires", "0")]), Ok(Ask::RemoveAll));
+        assert_eq!(ask(&[]), Ok(Ask::List));
+    }
+
+    #[test]
+    fn bindings_live_are_refreshed_in_order_and_run_out() {
+        let mut registrar = Registrar::new(2, 100);
+        let now = SystemTime::now();
+        let change = |uri: &str, seconds| Ask::Change(vec![Wish { uri: uri.into(), seconds }]);
+        registrar.apply(&change("sip:1@b", 60), &source(1), now).unwrap();
+        assert_eq!(registrar.apply(&change("sip:1@b", 60), &source(1), now), Err(Refusal::OutOfOrder));
+        registrar.apply(&change("sip:2@b", 120), &source(2), now).unwrap();
+        let third = registrar.apply(&change("sip:3@b", 120), &source(3), now).unwrap();
+        assert_eq!(third.removed[0].contact, "sip:1@b");
+        assert_eq!(registrar.listing("bob@r", now), ["<sip:3@b>;expires=120", "<sip:2@b>;expires=120"]);
+        let gone = registrar.sweep(now + Duration::from_secs(121));
+        assert_eq!((gone.len(), registrar.len()), (2, 0));
+    }
+
+    #[test]
+    fn a_star_removes_every_binding() {
+        let mut registrar = Registrar::new(5, 100);
+        let now = SystemTime::now();
+        let both = [("sip:1@b", 60), ("sip:2@b", 60)].map(|(uri, seconds)| Wish { uri: uri.into(), seconds });
+        registrar.apply(&Ask::Change(both.to_vec()), &source(1), now).unwrap();
+        let change = registrar.apply(&Ask::RemoveAll, &source(2), now).unwrap();
+        assert_eq!((change.removed.len(), registrar.len()), (2, 0));
+    }
+}

@@ -1,0 +1,167 @@
+//! The handle the rest of the server holds.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::access::Access;
+use crate::config::SipConfig;
+use crate::core::{Core, Placement, check_headers};
+use crate::counters::Counters;
+use crate::directory::Directory;
+use crate::dns;
+use crate::leg::{Command, Incoming, Leg, Outgoing, SipError, Target};
+use crate::registrar::Contact;
+use crate::transport::{Transport, Wire};
+use crate::uri::{Uri, split_host_port};
+
+/// Commands that may wait for the core.
+const COMMANDS: usize = 4_096;
+
+/// The signalling plane; clones are handles to the same one.
+#[derive(Clone)]
+pub struct Sip {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: Arc<SipConfig>,
+    counters: Arc<Counters>,
+    wire: Arc<Wire>,
+    access: Arc<Access>,
+    commands: mpsc::Sender<Command>,
+    stop: CancellationToken,
+}
+
+/// The real addresses after binding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalAddrs {
+    /// In the order of the configuration.
+    pub udp: Vec<SocketAddr>,
+    /// In the order of the configuration.
+    pub tcp: Vec<SocketAddr>,
+}
+
+impl Sip {
+    /// Loads the registrations, binds the sockets and starts. Calls come out of the receiver; one that is not taken
+    /// from it in time (`Limits::incoming`) is refused with 503.
+    pub async fn start(
+        config: SipConfig,
+        directory: Arc<dyn Directory>,
+    ) -> Result<(Sip, mpsc::Receiver<Incoming>), SipError> {
+        let config = Arc::new(config);
+        let counters = Arc::new(Counters::default());
+        let stop = CancellationToken::new();
+        let access = Arc::new(Access::new(config.clone(), directory, counters.clone()));
+        access.restore().await;
+        let (input, inputs) = mpsc::channel(config.limits.backlog.max(1));
+        let (commands, orders) = mpsc::channel(COMMANDS);
+        let (calls, incoming) = mpsc::channel(config.limits.incoming.max(1));
+        let wire = Wire::open(&config, counters.clone(), input, stop.clone())
+            .await
+            .map_err(|error| SipError::Listen(error.to_string()))?;
+        let core = Core::new(config.clone(), counters.clone(), wire.clone(), access.clone(), commands.clone(), calls);
+        tokio::spawn(core.run(inputs, orders));
+        let inner = Inner { config, counters, wire, access, commands, stop };
+        Ok((Sip { inner: Arc::new(inner) }, incoming))
+    }
+
+    /// Where we listen.
+    pub fn local_addrs(&self) -> LocalAddrs {
+        LocalAddrs { udp: self.inner.wire.udp.iter().map(|(a, _)| *a).collect(), tcp: self.inner.wire.tcp.clone() }
+    }
+
+    /// Replaces the addresses that no rate limit applies to: trunks, load balancers.
+    pub fn trust(&self, sources: impl IntoIterator<Item = IpAddr>) {
+        self.inner.wire.guard.trust(sources);
+    }
+
+    /// Places a call; returns as soon as the INVITE is on its way.
+    pub async fn invite(&self, call: Outgoing) -> Result<Leg, SipError> {
+        check_headers(&call.headers)?;
+        let placement = self.aim(call).await?;
+        let (done, answer) = oneshot::channel();
+        let command = Command::Invite(Box::new(placement), done);
+        self.inner.commands.send(command).await.map_err(|_| SipError::Stopped)?;
+        answer.await.map_err(|_| SipError::Stopped)?
+    }
+
+    async fn aim(&self, call: Outgoing) -> Result<Placement, SipError> {
+        let config = &self.inner.config;
+        let fault = |uri: &str, why: &dyn std::fmt::Display| SipError::Uri {
+            uri: uri.chars().take(200).collect(),
+            why: why.to_string(),
+        };
+        if let Target::Contact(contact) = &call.target {
+            let (binding, flow) = (&contact.binding, contact.flow);
+            let uri = binding.contact.clone();
+            // A TCP phone whose connection is gone may still listen at its own Contact.
+            let listens = Uri::parse(&uri).ok().filter(|u| u.ip() == Some(binding.source.ip()));
+            let next_hop = match (binding.transport, listens) {
+                (Transport::Tcp, Some(u)) => SocketAddr::new(binding.source.ip(), u.port.unwrap_or(5060)),
+                _ => binding.source,
+            };
+            return Ok(Placement { transport: binding.transport, flow: Some(flow), next_hop, uri, call });
+        }
+        let Target::Uri(text) = &call.target else { return Err(SipError::Gone) };
+        let uri = Uri::parse(text).map_err(|why| fault(text, &why))?;
+        if uri.headers.is_some() {
+            return Err(fault(text, &"it holds headers"));
+        }
+        if uri.secure {
+            return Err(fault(text, &"sips needs TLS, which this server does not speak"));
+        }
+        let transport = call.transport.unwrap_or(if uri.wants_tcp() { Transport::Tcp } else { Transport::Udp });
+        let local = |host: &str| config.local_domains.iter().any(|d| d.eq_ignore_ascii_case(host.trim_end_matches('.')));
+        if local(&uri.host) {
+            return Err(SipError::LocalDomain(uri.host));
+        }
+        let next_hop = match &call.route {
+            Some(route) => {
+                let (host, port) = split_host_port(route).map_err(|why| fault(route, &why))?;
+                dns::find(config, &host, port, transport).await?
+            }
+            None => dns::find(config, &uri.host, uri.port, transport).await?,
+        };
+        Ok(Placement { uri: text.clone(), next_hop, transport, flow: None, call })
+    }
+
+    /// Contacts registered for a canonical address of record ([`crate::Credential::aor`]), latest first.
+    pub fn contacts(&self, aor: &str) -> Vec<Contact> {
+        self.inner.access.registrar().contacts(aor, SystemTime::now())
+    }
+
+    /// Refuses new calls from now on (503, Retry-After); returns when the last dialog is gone.
+    pub async fn drain(&self) {
+        let _ = self.inner.commands.send(Command::Drain).await;
+        self.idle().await;
+    }
+
+    async fn idle(&self) {
+        let (done, idle) = oneshot::channel();
+        if self.inner.commands.send(Command::Idle(done)).await.is_ok() {
+            let _ = idle.await;
+        }
+    }
+
+    /// Hangs up what is left, waits at most 4 s for the answers, and closes the sockets.
+    pub async fn stop(&self) {
+        let _ = self.inner.commands.send(Command::HangupAll).await;
+        let _ = tokio::time::timeout(Duration::from_secs(4), self.idle()).await;
+        self.inner.stop.cancel();
+    }
+
+    /// What was refused and what is alive.
+    pub fn counters(&self) -> &Counters {
+        &self.inner.counters
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}

@@ -1,0 +1,301 @@
+//! Our own sockets. Every source address the rest of the crate sees is the one the kernel reported.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Limits, SipConfig};
+use crate::counters::Counters;
+use crate::guard::Guard;
+use crate::message::{ALLOW, Message, reason};
+use crate::parse::{Fault, datagram};
+use crate::tcp;
+
+/// How messages travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// Datagrams; lost ones are repeated.
+    Udp,
+    /// A stream per peer.
+    Tcp,
+}
+
+impl Transport {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Transport::Udp => "UDP",
+            Transport::Tcp => "TCP",
+        }
+    }
+}
+
+/// Between which sockets a message travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Flow {
+    pub transport: Transport,
+    pub local: SocketAddr,
+    pub remote: SocketAddr,
+    /// TCP connection, 0 when none is known.
+    pub connection: u64,
+}
+
+/// What the sockets tell the core.
+#[derive(Debug)]
+pub(crate) enum Input {
+    Message(Message, Flow),
+    Closed(u64),
+}
+
+pub(crate) struct Connection {
+    pub sender: mpsc::Sender<Bytes>,
+    pub remote: SocketAddr,
+    pub local: SocketAddr,
+}
+
+/// Messages a TCP peer may leave unread before its connection is closed.
+const UNREAD: usize = 256;
+
+/// All sockets, and what guards them.
+pub(crate) struct Wire {
+    pub udp: Vec<(SocketAddr, Arc<UdpSocket>)>,
+    pub tcp: Vec<SocketAddr>,
+    pub guard: Guard,
+    pub limits: Limits,
+    pub counters: Arc<Counters>,
+    pub input: mpsc::Sender<Input>,
+    pub stop: CancellationToken,
+    external_ip: Option<IpAddr>,
+    server: String,
+    connections: Mutex<HashMap<u64, Connection>>,
+    next: AtomicU64,
+}
+
+impl Wire {
+    /// Binds everything and starts reading.
+    pub async fn open(
+        config: &SipConfig,
+        counters: Arc<Counters>,
+        input: mpsc::Sender<Input>,
+        stop: CancellationToken,
+    ) -> std::io::Result<Arc<Wire>> {
+        let mut udp = Vec::new();
+        for address in &config.udp {
+            let socket = UdpSocket::bind(address).await?;
+            udp.push((socket.local_addr()?, Arc::new(socket)));
+        }
+        let mut listeners = Vec::new();
+        for address in &config.tcp {
+            listeners.push(TcpListener::bind(address).await?);
+        }
+        let tcp = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
+        let wire = Arc::new(Wire {
+            udp,
+            tcp,
+            guard: Guard::new(&config.limits, Instant::now()),
+            limits: config.limits.clone(),
+            counters,
+            input,
+            stop,
+            external_ip: config.external_ip,
+            server: config.user_agent.clone(),
+            connections: Mutex::default(),
+            next: AtomicU64::new(1),
+        });
+        for (local, socket) in &wire.udp {
+            tokio::spawn(read_datagrams(wire.clone(), *local, socket.clone()));
+        }
+        for listener in listeners {
+            tokio::spawn(tcp::accept(wire.clone(), listener));
+        }
+        Ok(wire)
+    }
+
+    pub fn connections(&self) -> MutexGuard<'_, HashMap<u64, Connection>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Enters a connection into the table, unless a limit forbids it.
+    pub fn register(&self, remote: SocketAddr, local: SocketAddr) -> Option<(u64, mpsc::Receiver<Bytes>)> {
+        let mut table = self.connections();
+        let same = table.values().filter(|c| c.remote.ip() == remote.ip()).count();
+        if table.len() >= self.limits.connections || same >= self.limits.connections_per_source {
+            self.counters.connections_refused.add();
+            return None;
+        }
+        let (sender, receiver) = mpsc::channel(UNREAD);
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        table.insert(id, Connection { sender, remote, local });
+        self.counters.connections_live.set(table.len());
+        Some((id, receiver))
+    }
+
+    pub fn forget(&self, id: u64) {
+        let mut table = self.connections();
+        table.remove(&id);
+        self.counters.connections_live.set(table.len());
+    }
+
+    /// Whether a flow's connection is still there (always, over UDP).
+    pub fn alive(&self, flow: &Flow) -> bool {
+        flow.transport == Transport::Udp || self.connections().contains_key(&flow.connection)
+    }
+
+    /// The flow a new request to `remote` takes; over TCP an open connection is used or a new one begun.
+    pub fn flow_to(self: &Arc<Self>, transport: Transport, remote: SocketAddr) -> Option<Flow> {
+        match transport {
+            Transport::Udp => {
+                let fits = |l: &SocketAddr| l.is_ipv4() == remote.is_ipv4();
+                let same_side = |l: &SocketAddr| l.ip().is_unspecified() || l.ip().is_loopback() == remote.ip().is_loopback();
+                let locals = || self.udp.iter().map(|(l, _)| *l).filter(fits);
+                let local = locals().find(same_side).or_else(|| locals().next())?;
+                Some(Flow { transport, local, remote, connection: 0 })
+            }
+            Transport::Tcp => {
+                let open = self.connections().iter().find(|(_, c)| c.remote == remote).map(|(id, c)| (*id, c.local));
+                if let Some((connection, local)) = open {
+                    return Some(Flow { transport, local, remote, connection });
+                }
+                // Peers call back to a listening port, not to the ephemeral one of this connection.
+                let fits = |l: &&SocketAddr| l.is_ipv4() == remote.is_ipv4();
+                let port = self.tcp.iter().find(fits).or(self.tcp.first()).map_or(5060, SocketAddr::port);
+                let local = SocketAddr::new(route(remote)?, port);
+                let (connection, receiver) = self.register(remote, local)?;
+                let flow = Flow { transport, local, remote, connection };
+                tokio::spawn(tcp::connect(self.clone(), flow, receiver));
+                Some(flow)
+            }
+        }
+    }
+
+    /// Sends without waiting; `false` if it could not be handed on (over UDP a repetition will follow).
+    pub fn send(&self, flow: &Flow, bytes: Bytes) -> bool {
+        self.counters.messages_out.add();
+        match flow.transport {
+            Transport::Udp => {
+                let socket = self.udp.iter().find(|(l, _)| *l == flow.local).or_else(|| {
+                    self.udp.iter().find(|(l, _)| l.is_ipv4() == flow.remote.is_ipv4())
+                });
+                let sent = socket.is_some_and(|(_, socket)| socket.try_send_to(&bytes, flow.remote).is_ok());
+                if !sent {
+                    self.counters.send_failed.add();
+                }
+                sent
+            }
+            Transport::Tcp => {
+                let sender = self.connections().get(&flow.connection).map(|c| c.sender.clone());
+                match sender.map(|s| s.try_send(bytes)) {
+                    Some(Ok(())) => true,
+                    Some(Err(_)) => {
+                        self.counters.connections_slow.add();
+                        self.forget(flow.connection);
+                        false
+                    }
+                    None => false,
+                }
+            }
+        }
+    }
+
+    /// The address a peer reaches us at, for Via and Contact.
+    pub fn advertised(&self, flow: &Flow) -> SocketAddr {
+        let hidden = !flow.remote.ip().is_loopback() && !is_private(flow.remote.ip());
+        let ip = match self.external_ip {
+            Some(ip) if hidden => ip,
+            _ if flow.local.ip().is_unspecified() => route(flow.remote).unwrap_or(flow.local.ip()),
+            _ => flow.local.ip(),
+        };
+        let port = match flow.transport {
+            Transport::Udp => flow.local.port(),
+            Transport::Tcp if self.tcp.iter().any(|l| l.port() == flow.local.port()) => flow.local.port(),
+            Transport::Tcp => self.tcp.first().map_or(flow.local.port(), SocketAddr::port),
+        };
+        SocketAddr::new(ip, port)
+    }
+
+    /// Answers what the parser refused, where it can be answered.
+    pub fn refuse(&self, fault: Fault, flow: &Flow) {
+        self.counters.malformed.add();
+        if fault.code == 501 {
+            self.counters.unknown_method.add();
+        }
+        let Some(head) = fault.head else { return };
+        self.counters.malformed_answered.add();
+        let mut headers = vec![("Server".to_owned(), self.server.clone())];
+        if fault.code == 501 {
+            headers.push(("Allow".to_owned(), ALLOW.to_owned()));
+        }
+        let phrase = match fault.code {
+            400 => format!("{}: {}", reason(400), fault.reason),
+            code => reason(code).to_owned(),
+        };
+        let tag = crate::digest::Algorithm::Md5.hex(&head.call_id);
+        let mut to = *flow;
+        if flow.transport == Transport::Udp {
+            to.remote.set_port(head.reply_port);
+        }
+        self.send(&to, head.response(fault.code, &phrase, tag.get(..10).unwrap_or("t"), &headers, None));
+    }
+}
+
+async fn read_datagrams(wire: Arc<Wire>, local: SocketAddr, socket: Arc<UdpSocket>) {
+    let mut buffer = vec![0u8; 65_536];
+    loop {
+        let received = tokio::select! {
+            () = wire.stop.cancelled() => return,
+            received = socket.recv_from(&mut buffer) => received,
+        };
+        // An ICMP error of an earlier datagram shows up here; the socket itself is fine.
+        let Ok((length, remote)) = received else { continue };
+        if !wire.guard.admit(remote.ip(), Instant::now(), &wire.counters) {
+            continue;
+        }
+        let data = buffer.get(..length).unwrap_or(&[]);
+        let blank = data.iter().take_while(|b| matches!(b, b'\r' | b'\n' | 0)).count();
+        let data = data.get(blank..).unwrap_or(&[]);
+        if data.is_empty() {
+            continue;
+        }
+        let flow = Flow { transport: Transport::Udp, local, remote, connection: 0 };
+        match datagram(data, remote, &wire.limits) {
+            Ok(message) => {
+                wire.counters.messages_in.add();
+                if wire.input.try_send(Input::Message(message, flow)).is_err() {
+                    wire.counters.backlog_full.add();
+                }
+            }
+            Err(fault) => wire.refuse(fault, &flow),
+        }
+    }
+}
+
+/// The local address the kernel would use towards `remote`.
+fn route(remote: SocketAddr) -> Option<IpAddr> {
+    let any: SocketAddr = match remote {
+        SocketAddr::V4(_) => (std::net::Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (std::net::Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let socket = std::net::UdpSocket::bind(any).ok()?;
+    socket.connect(remote).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
+
+/// Addresses that only mean something inside a local network.
+pub(crate) fn is_private(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() || (a == 100 && b & 0xc0 == 64)
+        }
+        IpAddr::V6(v6) => {
+            let first = v6.segments().first().copied().unwrap_or(0);
+            v6.is_loopback() || v6.is_unspecified() || first & 0xfe00 == 0xfc00 || first & 0xffc0 == 0xfe80
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Opening a database file: what it is, and bringing its schema up to date.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use rusqlite::Connection;
+use rusqlite::types::Value;
+
+use crate::column::{Column, column};
+use crate::error::{Result, StoreError, sql};
+use crate::secret::sha256_hex;
+use crate::time::Timestamp;
+
+/// "ASID": tells `file(1)` and us whose database this is.
+const APPLICATION_ID: i64 = 0x4153_4944;
+
+const OPENING: &str = "opening the database";
+
+pub(crate) struct Migration {
+    pub version: i64,
+    pub name: &'static str,
+    pub text: &'static str,
+}
+
+/// All migrations, oldest first. An entry never changes once released; new ones are appended.
+pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "foundation",
+    text: include_str!("../migrations/0001_foundation.sql"),
+}];
+
+/// Checks that the file is ours, or empty, and marks it.
+pub(crate) fn claim_file(conn: &Connection, path: &Path) -> Result<()> {
+    let mark: i64 = conn
+        .query_row("PRAGMA application_id", [], |row| row.get(0))
+        .map_err(|error| match &error {
+            rusqlite::Error::SqliteFailure(failure, _)
+                if failure.code == rusqlite::ErrorCode::NotADatabase =>
+            {
+                StoreError::NotOurs {
+                    path: path.to_owned(),
+                }
+            }
+            _ => sql(OPENING)(error),
+        })?;
+    if mark == APPLICATION_ID {
+        return Ok(());
+    }
+    let objects: i64 = conn
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(sql(OPENING))?;
+    if mark != 0 || objects != 0 {
+        return Err(StoreError::NotOurs {
+            path: path.to_owned(),
+        });
+    }
+    conn.pragma_update(None, "application_id", APPLICATION_ID)
+        .map_err(sql(OPENING))
+}
+
+/// Applies what is missing of `migrations`, each in its own transaction, after checking what was applied before.
+pub(crate) fn migrate(conn: &mut Connection, migrations: &[Migration]) -> Result<()> {
+    conn.execute_batch(
+        "CREATE TABLE IF NOT EXISTS schema_migrations (
+            version INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at INTEGER NOT NULL
+        ) STRICT",
+    )
+    .map_err(sql(OPENING))?;
+    let applied: Vec<(i64, String, String)> = conn
+        .prepare("SELECT version, name, checksum FROM schema_migrations ORDER BY version")
+        .and_then(|mut statement| {
+            statement
+                .query_map([], |row| {
+                    Ok((column(row, 0)?, column(row, 1)?, column(row, 2)?))
+                })?
+                .collect()
+        })
+        .map_err(sql(OPENING))?;
+    let known = migrations.last().map_or(0, |migration| migration.version);
+    let found = applied.last().map_or(0, |(version, ..)| *version);
+    if found > known {
+        return Err(StoreError::SchemaTooNew { found, known });
+    }
+    for migration in migrations {
+        let checksum = sha256_hex(migration.text.as_bytes());
+        if let Some((version, name, before)) = applied
+            .iter()
+            .find(|(version, ..)| *version == migration.version)
+        {
+            if *before != checksum {
+                return Err(StoreError::MigrationChanged {
+                    version: *version,
+                    name: name.clone(),
+                });
+            }
+            continue;
+        }
+        let transaction = conn.transaction().map_err(sql(OPENING))?;
+        transaction
+            .execute_batch(migration.text)
+            .map_err(sql(OPENING))?;
+        let row = [
+            Value::Integer(migration.version),
+            Value::Text(migration.name.to_owned()),
+            Value::Text(checksum),
+            Timestamp::from_system(SystemTime::now()).put(),
+        ];
+        transaction
+            .execute("INSERT INTO schema_migrations (version, name, checksum, applied_at) VALUES (?, ?, ?, ?)", row)
+            .map_err(sql(OPENING))?;
+        transaction.commit().map_err(sql(OPENING))?;
+        tracing::info!(
+            version = migration.version,
+            name = migration.name,
+            "database schema brought up to date"
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: Migration = Migration {
+        version: 1,
+        name: "first",
+        text: "CREATE TABLE a (x INTEGER) STRICT",
+    };
+    const SECOND: Migration = Migration {
+        version: 2,
+        name: "second",
+        text: "CREATE TABLE b (x INTEGER) STRICT",
+    };
+    const BROKEN: Migration = Migration {
+        version: 2,
+        name: "broken",
+        text: "CREATE TABLE b (x INTEGER) STRICT; INSERT INTO nowhere VALUES (1)",
+    };
+
+    fn tables(conn: &Connection) -> Vec<String> {
+        conn.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'schema_migrations' ORDER BY name")
+            .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect())
+            .expect("schema is readable")
+    }
+
+    #[test]
+    fn migrations_run_once_and_only_forward() {
+        let mut conn = Connection::open_in_memory().expect("memory");
+        migrate(&mut conn, &[FIRST]).expect("first");
+        migrate(&mut conn, &[FIRST]).expect("again");
+        migrate(&mut conn, &[FIRST, SECOND]).expect("second");
+        assert_eq!(tables(&conn), ["a", "b"]);
+        assert_eq!(
+            migrate(&mut conn, &[FIRST]),
+            Err(StoreError::SchemaTooNew { found: 2, known: 1 })
+        );
+    }
+
+    #[test]
+    fn a_migration_with_other_contents_is_refused() {
+        let mut conn = Connection::open_in_memory().expect("memory");
+        migrate(&mut conn, &[FIRST]).expect("first");
+        let changed = Migration {
+            text: "CREATE TABLE a (y INTEGER) STRICT",
+            ..FIRST
+        };
+        assert_eq!(
+            migrate(&mut conn, &[changed]),
+            Err(StoreError::MigrationChanged {
+                version: 1,
+                name: "first".to_owned()
+            })
+        );
+    }
+
+    #[test]
+    fn a_failing_migration_leaves_nothing_behind() {
+        let mut conn = Connection::open_in_memory().expect("memory");
+        migrate(&mut conn, &[FIRST]).expect("first");
+        assert!(migrate(&mut conn, &[FIRST, BROKEN]).is_err());
+        assert_eq!(tables(&conn), ["a"]);
+        migrate(&mut conn, &[FIRST, SECOND]).expect("the right one still applies");
+    }
+}
