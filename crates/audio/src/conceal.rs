@@ -271,7 +271,9 @@ fn pitch(history: &[i16; HISTORY]) -> usize {
         similarity(&history[HISTORY - WINDOW..], &history[HISTORY - WINDOW - lag..HISTORY - lag], stride)
     };
     let best = |lags: &mut dyn Iterator<Item = usize>, stride| {
-        lags.map(|lag| (likeness(lag, stride), lag)).fold((f32::MIN, LONGEST_PERIOD), |a, b| if b.0 > a.0 { b } else { a }).1
+        lags.map(|lag| (likeness(lag, stride), lag))
+            .fold((f32::MIN, LONGEST_PERIOD), |a, b| if b.0 > a.0 { b } else { a })
+            .1
     };
     let coarse = best(&mut (SHORTEST_PERIOD..=LONGEST_PERIOD).step_by(2), 2);
     best(&mut (coarse.saturating_sub(1).max(SHORTEST_PERIOD)..=(coarse + 1).min(LONGEST_PERIOD)), 1)

@@ -202,8 +202,16 @@ enum Sending {
     Nothing,
     /// Ticks still to wait.
     Waiting(u32),
-    Tone { code: u8, timestamp: u32, ticks: u32 },
-    End { code: u8, timestamp: u32, left: u8 },
+    Tone {
+        code: u8,
+        timestamp: u32,
+        ticks: u32,
+    },
+    End {
+        code: u8,
+        timestamp: u32,
+        left: u8,
+    },
 }
 
 /// Sends digits as telephone events, one packet per 20 ms tick; the end of each goes out three times.

@@ -106,7 +106,8 @@ fn every_key_sounds_as_its_two_tones() {
             }
             c * c + s * s
         };
-        let mut loudest = [697.0, 770.0, 852.0, 941.0, 1_209.0, 1_336.0, 1_477.0, 1_633.0].map(|f| (power(f), f as u32));
+        let mut loudest =
+            [697.0, 770.0, 852.0, 941.0, 1_209.0, 1_336.0, 1_477.0, 1_633.0].map(|f| (power(f), f as u32));
         loudest.sort_by(|a, b| b.0.total_cmp(&a.0));
         let pair = (loudest[0].1.min(loudest[1].1), loudest[0].1.max(loudest[1].1));
         let layout = ["123A", "456B", "789C", "*0#D"];

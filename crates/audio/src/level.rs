@@ -134,7 +134,10 @@ mod tests {
         assert_eq!(run(&mut detector, -10.0, 2), vec![]);
         assert_eq!(run(&mut detector, -70.0, 20), vec![]);
         let events = run(&mut detector, -40.0, 1_000);
-        assert!(matches!(events[..], [(_, SpeechEvent::Started { .. }), (_, SpeechEvent::Stopped { .. })]), "{events:?}");
+        assert!(
+            matches!(events[..], [(_, SpeechEvent::Started { .. }), (_, SpeechEvent::Stopped { .. })]),
+            "{events:?}"
+        );
     }
 
     proptest! {

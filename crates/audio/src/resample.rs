@@ -74,7 +74,11 @@ impl Resampler {
             for (slot, &sample) in self.line[self.reach..].iter_mut().zip(part) {
                 *slot = sample as f32;
             }
-            written += if self.up { self.rise(part.len(), &mut out[written..]) } else { self.fall(part.len(), &mut out[written..]) };
+            written += if self.up {
+                self.rise(part.len(), &mut out[written..])
+            } else {
+                self.fall(part.len(), &mut out[written..])
+            };
             self.line.copy_within(part.len()..part.len() + self.reach, 0);
         }
         written
@@ -149,10 +153,12 @@ fn design(ratio: usize, up: bool) -> Vec<f32> {
     let len = TAPS * ratio;
     let centre = (len as f64 - 1.0) / 2.0;
     let cut = 0.465 / ratio as f64;
-    let mut taps: Vec<f64> = (0..len).map(|i| {
-        let t = i as f64 - centre;
-        2.0 * cut * sinc(2.0 * cut * t) * kaiser(t / (centre + 0.5), 7.0)
-    }).collect();
+    let mut taps: Vec<f64> = (0..len)
+        .map(|i| {
+            let t = i as f64 - centre;
+            2.0 * cut * sinc(2.0 * cut * t) * kaiser(t / (centre + 0.5), 7.0)
+        })
+        .collect();
     let sum: f64 = taps.iter().sum();
     let gain = if up { ratio as f64 } else { 1.0 } / sum;
     taps.iter_mut().for_each(|t| *t *= gain);
@@ -195,32 +201,36 @@ pub fn convert(samples: &[i16], from_hz: u32, to_hz: u32) -> Vec<i16> {
     const CROSSINGS: usize = 24;
     const RESOLUTION: usize = 512;
     // One-sided kernel with linear interpolation between its points.
-    let kernel: Vec<f32> = (0..=CROSSINGS * RESOLUTION + 1).map(|i| {
-        let x = i as f64 / RESOLUTION as f64;
-        (sinc(x) * kaiser(x / CROSSINGS as f64, 8.0)) as f32
-    }).collect();
+    let kernel: Vec<f32> = (0..=CROSSINGS * RESOLUTION + 1)
+        .map(|i| {
+            let x = i as f64 / RESOLUTION as f64;
+            (sinc(x) * kaiser(x / CROSSINGS as f64, 8.0)) as f32
+        })
+        .collect();
     // Going down, the kernel is stretched so that it cuts below the new half rate.
     let scale = (to_hz as f64 / from_hz as f64).min(1.0) * 0.96;
     let half = CROSSINGS as f64 / scale;
     let count = (samples.len() as u64 * to_hz as u64).div_ceil(from_hz as u64) as usize;
-    (0..count).map(|n| {
-        // Integer split first: n·from may exceed what a float holds exactly.
-        let position = n as u64 * from_hz as u64;
-        let whole = (position / to_hz as u64) as i64;
-        let part = (position % to_hz as u64) as f64 / to_hz as f64;
-        let first = (whole + (part - half).ceil() as i64).max(0);
-        let last = (whole + (part + half).floor() as i64).min(samples.len() as i64 - 1);
-        let mut sum = 0f32;
-        for i in first..=last {
-            let distance = ((i - whole) as f64 - part).abs() * scale * RESOLUTION as f64;
-            let at = distance as usize;
-            let fraction = (distance - at as f64) as f32;
-            if let (Some(&a), Some(&b)) = (kernel.get(at), kernel.get(at + 1)) {
-                sum += samples[i as usize] as f32 * (a + (b - a) * fraction);
+    (0..count)
+        .map(|n| {
+            // Integer split first: n·from may exceed what a float holds exactly.
+            let position = n as u64 * from_hz as u64;
+            let whole = (position / to_hz as u64) as i64;
+            let part = (position % to_hz as u64) as f64 / to_hz as f64;
+            let first = (whole + (part - half).ceil() as i64).max(0);
+            let last = (whole + (part + half).floor() as i64).min(samples.len() as i64 - 1);
+            let mut sum = 0f32;
+            for i in first..=last {
+                let distance = ((i - whole) as f64 - part).abs() * scale * RESOLUTION as f64;
+                let at = distance as usize;
+                let fraction = (distance - at as f64) as f32;
+                if let (Some(&a), Some(&b)) = (kernel.get(at), kernel.get(at + 1)) {
+                    sum += samples[i as usize] as f32 * (a + (b - a) * fraction);
+                }
             }
-        }
-        clip(sum * scale as f32)
-    }).collect()
+            clip(sum * scale as f32)
+        })
+        .collect()
 }
 
 /// Averages interleaved channels into one. 0 or 1 channels are copied; an incomplete last frame is dropped.
@@ -228,7 +238,8 @@ pub fn to_mono(interleaved: &[i16], channels: usize) -> Vec<i16> {
     if channels <= 1 {
         return interleaved.to_vec();
     }
-    interleaved.chunks_exact(channels)
+    interleaved
+        .chunks_exact(channels)
         .map(|frame| (frame.iter().map(|&s| s as i64).sum::<i64>() / channels as i64) as i16)
         .collect()
 }
@@ -240,7 +251,8 @@ mod tests {
     use crate::tone::Tone;
     use proptest::prelude::*;
 
-    const PAIRS: [(u32, u32); 6] = [(8_000, 16_000), (8_000, 48_000), (16_000, 48_000), (16_000, 8_000), (48_000, 8_000), (48_000, 16_000)];
+    const PAIRS: [(u32, u32); 6] =
+        [(8_000, 16_000), (8_000, 48_000), (16_000, 48_000), (16_000, 8_000), (48_000, 8_000), (48_000, 16_000)];
 
     fn sine(freq: f64, rate: u32, len: usize) -> Vec<i16> {
         let mut out = vec![0; len];
@@ -268,8 +280,11 @@ mod tests {
             s += x as f64 * (w * i as f64).sin();
         }
         let (c, s) = (2.0 * c / samples.len() as f64, 2.0 * s / samples.len() as f64);
-        let error: f64 = samples.iter().enumerate()
-            .map(|(i, &x)| (x as f64 - c * (w * i as f64).cos() - s * (w * i as f64).sin()).powi(2)).sum();
+        let error: f64 = samples
+            .iter()
+            .enumerate()
+            .map(|(i, &x)| (x as f64 - c * (w * i as f64).cos() - s * (w * i as f64).sin()).powi(2))
+            .sum();
         10.0 * (samples.len() as f64 * (c * c + s * s) / 2.0 / error.max(1.0)).log10()
     }
 
@@ -312,7 +327,8 @@ mod tests {
             assert!((rms_dbfs(middle) + 6.0).abs() < 0.05, "{from}→{to} {}", rms_dbfs(middle));
             assert!(purity(middle, 1_000.0, to) > 60.0, "{from}→{to} {}", purity(middle, 1_000.0, to));
             let expected = sine(1_000.0, to, to as usize);
-            let worst = middle.iter().zip(&expected[to as usize / 4..]).map(|(a, b)| (*a as i32 - *b as i32).abs()).max();
+            let worst =
+                middle.iter().zip(&expected[to as usize / 4..]).map(|(a, b)| (*a as i32 - *b as i32).abs()).max();
             assert!(worst < Some(60), "{from}→{to} {worst:?}");
         }
     }

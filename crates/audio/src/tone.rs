@@ -21,7 +21,12 @@ impl Tone {
     /// A sine of `freq_hz` (kept to 1 mHz) at `level_dbfs` for a sampling `rate` in Hz, starting at phase 0.
     pub fn new(freq_hz: f64, level_dbfs: f64, rate: u32) -> Self {
         let whole = rate.max(1) as u64 * 1_000;
-        Self { turn: 0, step: (freq_hz.max(0.0) * 1_000.0).round() as u64 % whole, whole, amplitude: amplitude(level_dbfs) }
+        Self {
+            turn: 0,
+            step: (freq_hz.max(0.0) * 1_000.0).round() as u64 % whole,
+            whole,
+            amplitude: amplitude(level_dbfs),
+        }
     }
 
     /// The next sample, before rounding.

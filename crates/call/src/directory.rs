@@ -80,8 +80,8 @@ impl sip::Directory for Directory {
             account: endpoint.account.to_string(),
             aor: aor(&endpoint.endpoint_id),
             endpoint: endpoint.endpoint_id,
-            ha1_md5: credential.ha1_md5,
-            ha1_sha256: credential.ha1_sha256,
+            ha1_md5: credential.ha1_md5.reveal().to_owned(),
+            ha1_sha256: credential.ha1_sha256.reveal().to_owned(),
         })
     }
 

@@ -244,7 +244,8 @@ impl Engine {
                     .collect();
                 let absent = absent(&join, calls.first(), &dial.from);
                 let dial_id = inner.dials.fetch_add(1, Ordering::Relaxed);
-                let room = self.expect(account, dialect, &join, known, dial_id, &dial.dial_music, absent.clone()).await?;
+                let room =
+                    self.expect(account, dialect, &join, known, dial_id, &dial.dial_music, absent.clone()).await?;
                 room.tell(Kind::AddInitiated, Some(absent), None).await;
                 let added = Added { request_uuid, calls, room_uuid: room.uuid().to_owned() };
                 let member = DialledMember {
@@ -343,7 +344,11 @@ impl Engine {
             }
         };
         if tokio::time::timeout(Duration::from_secs(5), settled).await.is_err() {
-            tracing::warn!(calls = inner.calls.len(), rooms = inner.rooms.len(), "calls would not end; they are cut off");
+            tracing::warn!(
+                calls = inner.calls.len(),
+                rooms = inner.rooms.len(),
+                "calls would not end; they are cut off"
+            );
         }
         inner.stop_outbox.cancel();
         inner.tasks.close();

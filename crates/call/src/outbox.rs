@@ -90,7 +90,8 @@ pub(crate) async fn run(
         if claimed == free as usize {
             continue;
         }
-        let pause = claim.next_due.map_or(LONGEST_SLEEP, |due| due.since(now).clamp(Duration::from_millis(5), LONGEST_SLEEP));
+        let pause =
+            claim.next_due.map_or(LONGEST_SLEEP, |due| due.since(now).clamp(Duration::from_millis(5), LONGEST_SLEEP));
         tokio::select! {
             result = changed.changed() => if result.is_err() { break },
             () = tokio::time::sleep(pause) => {}
@@ -118,7 +119,8 @@ impl Courier {
             }
             Err(error) => {
                 self.counters.callback_attempts_failed.add(1);
-                let doubled = self.config.first_retry.saturating_mul(1 << delivery.attempts.clamp(1, 10).saturating_sub(1));
+                let doubled =
+                    self.config.first_retry.saturating_mul(1 << delivery.attempts.clamp(1, 10).saturating_sub(1));
                 let at = now.plus(doubled.min(self.config.longest_retry));
                 tracing::warn!(%account, url = delivery.url, attempt = delivery.attempts, %error, "a callback was not taken");
                 self.store.mark_retry(account, id, delivery.attempts, now, at, &error.to_string()).await.map(drop)
@@ -138,10 +140,7 @@ impl Courier {
             store::Method::Get => Method::Get,
             store::Method::Post => Method::Post,
         };
-        let dialect = match delivery.dialect {
-            store::Dialect::Plivo => "plivo",
-            store::Dialect::Jambonz => "jambonz",
-        };
+        let dialect = crate::records::dialect_name(delivery.dialect);
         let to = Fetch { url: delivery.url.clone(), method };
         self.hooks.deliver(&delivery.account.to_string(), None, dialect, &to, &params).await
     }

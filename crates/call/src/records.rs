@@ -177,6 +177,14 @@ pub(crate) fn stored_dialect(name: &str) -> StoredDialect {
     if name == "jambonz" { StoredDialect::Jambonz } else { StoredDialect::Plivo }
 }
 
+/// The engine's name of a stored dialect; what the native API made speaks Plivo's.
+pub(crate) fn dialect_name(dialect: StoredDialect) -> &'static str {
+    match dialect {
+        StoredDialect::Jambonz => "jambonz",
+        StoredDialect::Plivo | StoredDialect::Native => "plivo",
+    }
+}
+
 fn detail(kind: &Kind) -> Json {
     match kind {
         Kind::Digit(digit) => json!({ "digit": digit }),

@@ -7,7 +7,7 @@ use store::{MemberFilter, MemberRecord, Page, RoomRecord, Store, StoreError};
 
 use crate::cause::HangupCause;
 use crate::dialect::{CallState, CallView, Direction, Kind, MemberView, RoomView};
-use crate::records::{Happened, Records, RoomRows};
+use crate::records::{Happened, Records, RoomRows, dialect_name};
 
 /// What was closed.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,13 +18,6 @@ pub(crate) struct Closed {
 
 /// Rows taken at once.
 const CHUNK: u32 = 200;
-
-fn name_of(dialect: store::Dialect) -> &'static str {
-    match dialect {
-        store::Dialect::Jambonz => "jambonz",
-        store::Dialect::Plivo | store::Dialect::Native => "plivo",
-    }
-}
 
 /// Closes everything that the last run left live.
 pub(crate) async fn close_interrupted(store: &Store, records: &Records, now: i64) -> Result<Closed, StoreError> {
@@ -56,10 +49,10 @@ pub(crate) async fn close_interrupted(store: &Store, records: &Records, now: i64
                 room: None,
                 member: None,
                 call: Some(view.clone()),
-                dialects: vec![name_of(row.dialect)],
+                dialects: vec![dialect_name(row.dialect)],
             };
             let told = records.record(&account, now, &happened).into_iter().collect();
-            records.commit_call(&account, name_of(row.dialect), row.app_id.as_deref(), &view, told).await?;
+            records.commit_call(&account, dialect_name(row.dialect), row.app_id.as_deref(), &view, told).await?;
             closed.calls += 1;
         }
     }
@@ -89,7 +82,7 @@ async fn close_room(store: &Store, records: &Records, row: &RoomRecord, now: i64
             room: Some(room.clone()),
             member: Some(view.clone()),
             call,
-            dialects: vec![name_of(row.dialect)],
+            dialects: vec![dialect_name(row.dialect)],
         });
         members.push(view);
     }
@@ -102,10 +95,10 @@ async fn close_room(store: &Store, records: &Records, row: &RoomRecord, now: i64
         room: Some(room.clone()),
         member: members.last().cloned(),
         call: None,
-        dialects: vec![name_of(row.dialect)],
+        dialects: vec![dialect_name(row.dialect)],
     });
     let batch = told.iter().filter_map(|happened| records.record(&account, now, happened)).collect();
-    let rows = RoomRows { room, dialect: name_of(row.dialect), sequence, members, callbacks: Default::default() };
+    let rows = RoomRows { room, dialect: dialect_name(row.dialect), sequence, members, callbacks: Default::default() };
     records.commit_room(&account, Some(rows), batch, None).await
 }
 

@@ -142,14 +142,20 @@ impl Routing {
             };
         }
         let digits = digits_of(to).ok_or_else(|| {
-            CommandError::Invalid(format!("{to:?} is neither a number nor a sip: address; write 15551234567 or sip:user@domain"))
+            CommandError::Invalid(format!(
+                "{to:?} is neither a number nor a sip: address; write 15551234567 or sip:user@domain"
+            ))
         })?;
         let trunks = self.store.usable_trunks(account).await.map_err(failed)?;
-        let trunk = trunks.into_iter().find(|trunk| trunk.trunk.enabled && trunk.permits(&digits)).ok_or_else(|| {
-            CommandError::Forbidden(format!("no trunk of the account may dial {digits}; create one whose prefixes allow it"))
-        })?;
+        let trunk =
+            trunks.into_iter().find(|trunk| trunk.trunk.enabled && trunk.permits(&digits)).ok_or_else(|| {
+                CommandError::Forbidden(format!(
+                    "no trunk of the account may dial {digits}; create one whose prefixes allow it"
+                ))
+            })?;
         let rules = &trunk.trunk.caller_id;
-        let asked = digits_of(from).filter(|asked| rules.allowed.iter().any(|prefix| asked.starts_with(prefix.as_str())));
+        let asked =
+            digits_of(from).filter(|asked| rules.allowed.iter().any(|prefix| asked.starts_with(prefix.as_str())));
         let from = asked.or_else(|| rules.default.clone()).ok_or_else(|| {
             CommandError::Forbidden(format!("trunk {} does not allow the caller id {from:?}", trunk.trunk.name))
         })?;
@@ -228,7 +234,7 @@ impl Targeted {
     }
 
     fn to_contact(contact: sip::Contact, to: Party) -> Self {
-        let target = Target::Contact(contact);
+        let target = Target::Contact(Box::new(contact));
         Self { target, to: Some(to), from_user: None, auth: None, route: None, transport: None }
     }
 

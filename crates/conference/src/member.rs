@@ -49,7 +49,9 @@ impl Role {
 
     /// The role of this name, in any case.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Agent, Self::Supervisor, Self::Customer].into_iter().find(|role| name.eq_ignore_ascii_case(role.as_str()))
+        [Self::Agent, Self::Supervisor, Self::Customer]
+            .into_iter()
+            .find(|role| name.eq_ignore_ascii_case(role.as_str()))
     }
 }
 

@@ -34,10 +34,7 @@ fn a_room_starts_with_the_first_member_who_starts_it_and_not_before() {
     let customer = room.enter(waits, NOW).unwrap();
     assert_eq!(room.status(), Status::Waiting);
     let agent = room.enter(entry(Role::Agent), NOW).unwrap();
-    assert_eq!(
-        events(&mut room),
-        [Event::Opened, Event::Joined(customer), Event::Joined(agent), Event::Started]
-    );
+    assert_eq!(events(&mut room), [Event::Opened, Event::Joined(customer), Event::Joined(agent), Event::Started]);
     assert!(hear(&room, customer, agent) && hear(&room, agent, customer));
 }
 
@@ -207,11 +204,7 @@ fn a_supervisor_who_leaves_during_a_takeover_gives_the_call_back_first() {
     room.leave(supervisor, LeaveCause::Hangup).unwrap();
     assert_eq!(
         events(&mut room),
-        [
-            Event::Left(supervisor, LeaveCause::Hangup),
-            Event::Held(agent, false),
-            Event::Takeover(supervisor, false)
-        ]
+        [Event::Left(supervisor, LeaveCause::Hangup), Event::Held(agent, false), Event::Takeover(supervisor, false)]
     );
     assert!(hear(&room, customer, agent) && hear(&room, agent, customer));
 }

@@ -124,10 +124,6 @@ impl Owed {
         Self { notes: [None; Self::CAPACITY], head: 0, len: 0 }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     /// Whether `more` notes fit.
     pub(crate) fn fits(&self, more: usize) -> bool {
         self.len + more <= Self::CAPACITY

@@ -22,6 +22,7 @@ pub enum Mutation {
     UnplannedLegHears,
 }
 
+#[cfg(feature = "mutations")]
 impl Mutation {
     /// Every mutation, for suites that go through them.
     pub const ALL: [Self; 8] = [

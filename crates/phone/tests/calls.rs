@@ -136,6 +136,35 @@ async fn an_offer_in_the_200_is_answered_in_the_ack() {
 }
 
 #[tokio::test]
+async fn a_reliable_provisional_response_is_pracked() {
+    let (alice, bob) = pair(|_| {}).await;
+    let out = alice.call(&bob.uri(), CallOptions { reliable: true, ..CallOptions::default() }).unwrap();
+    let incoming = bob.incoming(SOON).await.unwrap();
+    assert_eq!(incoming.headers().get("Supported"), Some("100rel"));
+    incoming.provisional(180, false, vec![("Require".into(), "100rel".into()), ("RSeq".into(), "77".into())]).await.unwrap();
+    let is_prack = |e: &EventKind| matches!(e, EventKind::Request { method, headers, .. } if method == "PRACK" && headers.get("RAck") == Some("77 1 INVITE"));
+    incoming.call().wait_event(SOON, is_prack).await.unwrap();
+    incoming.answer().await.unwrap();
+    out.wait_answered(SOON).await.unwrap();
+}
+
+#[tokio::test]
+async fn ordinary_signalling_on_loopback_needs_no_repeat() {
+    // With T1 of two seconds any lost first message would show.
+    let (alice, bob) = pair(|c| c.t1 = Duration::from_secs(2)).await;
+    let begun = Instant::now();
+    for _ in 0..3 {
+        let out = alice.call(&bob.uri(), CallOptions::default()).unwrap();
+        let into = bob.incoming(SOON).await.unwrap().answer().await.unwrap();
+        out.wait_answered(SOON).await.unwrap();
+        into.hangup().await.unwrap();
+        out.wait_ended(SOON).await.unwrap();
+    }
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    assert_eq!((alice.discarded(), bob.discarded()), (0, 0));
+}
+
+#[tokio::test]
 async fn no_codec_in_common_is_488() {
     let (alice, bob) = pair(|c| c.codecs = if c.username == "bob" { vec![Codec::Pcma] } else { vec![Codec::Pcmu] }).await;
     let out = alice.call(&bob.uri(), CallOptions::default()).unwrap();

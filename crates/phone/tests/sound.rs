@@ -33,7 +33,8 @@ async fn tones_arrive_both_ways_within_a_decibel_in_every_codec() {
     for codec in [Codec::Pcmu, Codec::Pcma, Codec::L16] {
         let (_a, _b, out, into) = connected(|c| c.codecs = vec![codec]).await;
         let from = out.say(tone(1200, -15.0)).await.unwrap().at.max(into.say(tone(2700, -20.0)).await.unwrap().at);
-        assert!(out.ear().wait_more(75, SOON).await && into.ear().wait_more(75, SOON).await);
+        let (near, far) = (out.ear(), into.ear());
+        assert_eq!(tokio::join!(near.wait_more(75, SOON), far.wait_more(75, SOON)), (true, true));
         let (at_alice, at_bob) = (out.ear().packets(), into.ear().packets());
         let ears = [Ears { name: "alice", packets: &at_alice }, Ears { name: "bob", packets: &at_bob }];
         let speakers = [Speaker { name: "alice", freq: 1200 }, Speaker { name: "bob", freq: 2700 }];
@@ -69,7 +70,7 @@ async fn hold_stops_the_other_side_and_resume_brings_it_back() {
     assert!(out.ear().wait_heard(2700, LOUD, Instant::now(), SOON).await.is_some());
     out.hold().await.unwrap();
     into.wait_event(SOON, |e| *e == EventKind::Renegotiated { theirs: Direction::SendOnly, ours: Direction::RecvOnly }).await.unwrap();
-    assert_eq!(into.remote().unwrap().sending, false);
+    assert!(!into.remote().unwrap().sending);
     let held = Instant::now();
     // While held, alice still sends and bob does not.
     assert!(into.ear().wait_more(25, SOON).await);
@@ -130,7 +131,7 @@ async fn early_media_is_heard_before_the_answer() {
 
 #[tokio::test]
 async fn reports_describe_the_stream() {
-    let (_a, _b, out, into) = connected(|c| c.rtcp_interval = Duration::from_millis(200)).await;
+    let (_a, _b, _out, into) = connected(|c| c.rtcp_interval = Duration::from_millis(200)).await;
     let full = |r: &[(Instant, Rtcp)]| {
         r.iter().any(|(_, p)| matches!(p, Rtcp::SenderReport { blocks, packets, .. } if *packets > 0 && blocks.first().is_some_and(|b| b.lost == 0 && b.last_sr != 0)))
             && r.iter().any(|(_, p)| matches!(p, Rtcp::SourceDescription { cname, .. } if cname.starts_with("alice@")))
@@ -193,7 +194,7 @@ async fn a_late_mouth_and_a_wrong_address_are_possible_from_the_start() {
 async fn two_bare_ends_latch_and_hear_each_other() {
     let a = RtpEndpoint::bind([127, 0, 0, 1].into(), Codec::Pcma).unwrap();
     let b = RtpEndpoint::bind([127, 0, 0, 1].into(), Codec::Pcma).unwrap();
-    assert!(a.port() % 2 == 0 && b.port() % 2 == 0);
+    assert!(a.port().is_multiple_of(2) && b.port().is_multiple_of(2));
     b.say(tone(2700, -20.0)).await.unwrap();
     let begun = Instant::now();
     a.say(tone(1200, -20.0)).await.unwrap();

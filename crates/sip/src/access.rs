@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use crate::authority::{Authority, Verdict};
+use crate::authority::{Authority, Claim, Verdict};
 use crate::config::SipConfig;
 use crate::counters::Counters;
 use crate::digest::Answer;
@@ -217,15 +217,14 @@ impl Access {
         let mut stale = false;
         for answer in answers(request).filter(|a| a.realm == realm) {
             let credential = self.directory.credential(realm, &answer.username).await;
-            let verdict = self.authority.verify(
-                &answer,
-                &request.method,
-                &request.uri,
-                credential.as_ref(),
-                flow.remote.ip(),
-                Instant::now(),
-                &self.counters,
-            );
+            let claim = Claim {
+                answer: &answer,
+                method: &request.method,
+                request_uri: &request.uri,
+                credential: credential.as_ref(),
+                source: flow.remote.ip(),
+            };
+            let verdict = self.authority.verify(&claim, Instant::now(), &self.counters);
             match (verdict, credential) {
                 (Verdict::Good, Some(credential)) => return Ok((credential, answer.username)),
                 (Verdict::Locked, _) => return Err(Reply::because(403, "Forbidden: too many wrong passwords")),

@@ -28,6 +28,16 @@ pub(crate) enum Verdict {
     Locked,
 }
 
+/// A digest answer and the request it came with.
+#[derive(Clone, Copy)]
+pub(crate) struct Claim<'a> {
+    pub answer: &'a Answer,
+    pub method: &'a str,
+    pub request_uri: &'a str,
+    pub credential: Option<&'a Credential>,
+    pub source: IpAddr,
+}
+
 #[derive(Default)]
 struct Window {
     highest: u32,
@@ -144,20 +154,12 @@ impl Authority {
             return None;
         }
         let life = u64::try_from(self.life.as_millis()).unwrap_or(u64::MAX);
-        (self.millis(now) + 1 <= issued.saturating_add(life)).then_some((issued, salt))
+        (self.millis(now) < issued.saturating_add(life)).then_some((issued, salt))
     }
 
     /// Verifies an answer. `credential` is `None` for users that do not exist: the same work is done, the same verdict given.
-    pub fn verify(
-        &self,
-        answer: &Answer,
-        method: &str,
-        request_uri: &str,
-        credential: Option<&Credential>,
-        source: IpAddr,
-        now: Instant,
-        counters: &Counters,
-    ) -> Verdict {
+    pub fn verify(&self, claim: &Claim<'_>, now: Instant, counters: &Counters) -> Verdict {
+        let Claim { answer, method, request_uri, credential, source } = *claim;
         if self.locked(source, &answer.username, now) {
             counters.locked_out.add();
             return Verdict::Locked;
@@ -295,7 +297,8 @@ mod tests {
             let answer = Answer::parse(&value).unwrap();
             let source = "192.0.2.1".parse().unwrap();
             let credential = (password != "ghost").then_some(&self.credential);
-            self.authority.verify(&answer, "INVITE", "sip:1@r", credential, source, now, &self.counters)
+            let claim = Claim { answer: &answer, method: "INVITE", request_uri: "sip:1@r", credential, source };
+            self.authority.verify(&claim, now, &self.counters)
         }
     }
 

@@ -127,7 +127,7 @@ pub type HeaderList = [(String, String)];
 #[derive(Debug, Clone)]
 pub enum Target {
     /// A registered phone: sent the way its REGISTER came.
-    Contact(Contact),
+    Contact(Box<Contact>),
     /// A `sip:` URI, escaped as it shall go out.
     Uri(String),
 }

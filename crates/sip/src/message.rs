@@ -86,7 +86,7 @@ impl Request {
         self.headers.name_addr("To").and_then(|a| a.tag().map(str::to_owned))
     }
 
-    pub fn from_tag(&self) -> Option<String> {
+    pub fn sender_tag(&self) -> Option<String> {
         self.headers.name_addr("From").and_then(|a| a.tag().map(str::to_owned))
     }
 }
@@ -137,7 +137,9 @@ impl ReplyHead {
     pub fn of(headers: &Headers, source: SocketAddr) -> ReplyHead {
         let mut vias: Vec<String> = headers.values("Via").map(str::to_owned).collect();
         let mut reply_port = source.port();
-        if let Some(top) = vias.first_mut()
+        // A sender whose Vias are broken is answered where it sent from.
+        let sound = vias.iter().all(|v| Via::parse(v).is_some());
+        if let Some(top) = vias.first_mut().filter(|_| sound)
             && let Some(via) = Via::parse(top)
         {
             reply_port = via.reply_port(source);

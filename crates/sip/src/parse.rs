@@ -17,7 +17,7 @@ pub(crate) struct Fault {
     pub code: u16,
     pub reason: String,
     /// Present when the message is a request that can be answered.
-    pub head: Option<ReplyHead>,
+    pub head: Option<Box<ReplyHead>>,
 }
 
 /// Position of the end of the head (after the empty line), if it is there.
@@ -120,7 +120,7 @@ impl Head {
             && method != "ACK"
             && self.headers.get("Via").is_some()
             && self.start.contains("SIP/");
-        let head = answerable.then(|| ReplyHead::of(&self.headers, self.source));
+        let head = answerable.then(|| Box::new(ReplyHead::of(&self.headers, self.source)));
         Fault { code, reason: reason.to_owned(), head }
     }
 

@@ -82,6 +82,10 @@ impl Sip {
     /// Places a call; returns as soon as the INVITE is on its way.
     pub async fn invite(&self, call: Outgoing) -> Result<Leg, SipError> {
         check_headers(&call.headers)?;
+        for party in std::iter::once(&call.from).chain(&call.to).filter(|p| !p.host.is_empty()) {
+            split_host_port(&party.host)
+                .map_err(|why| SipError::Uri { uri: party.host.escape_debug().take(200).collect(), why: why.to_string() })?;
+        }
         let placement = self.aim(call).await?;
         let (done, answer) = oneshot::channel();
         let command = Command::Invite(Box::new(placement), done);

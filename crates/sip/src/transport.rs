@@ -142,9 +142,12 @@ impl Wire {
         self.counters.connections_live.set(table.len());
     }
 
-    /// Whether a flow's connection is still there (always, over UDP).
+    /// Whether a flow's connection, or over UDP its socket, is still there.
     pub fn alive(&self, flow: &Flow) -> bool {
-        flow.transport == Transport::Udp || self.connections().contains_key(&flow.connection)
+        match flow.transport {
+            Transport::Udp => self.udp.iter().any(|(local, _)| *local == flow.local),
+            Transport::Tcp => self.connections().contains_key(&flow.connection),
+        }
     }
 
     /// The flow a new request to `remote` takes; over TCP an open connection is used or a new one begun.

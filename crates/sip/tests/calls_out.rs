@@ -183,6 +183,9 @@ async fn local_domains_and_broken_targets_are_never_dialled() {
     let mut forged = call("sip:x@127.0.0.1:9");
     forged.headers.push(("X-A".into(), "b\r\nRoute: <sip:evil>".into()));
     assert!(matches!(bench.sip.invite(forged).await.err(), Some(SipError::Header { .. })));
+    let mut forged = call("sip:x@127.0.0.1:9");
+    forged.from.host = "h>\r\nRoute: <sip:evil".into();
+    assert!(matches!(bench.sip.invite(forged).await.err(), Some(SipError::Uri { .. })));
     assert_eq!(bench.counter("calls_out"), 0);
 }
 

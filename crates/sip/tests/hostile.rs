@@ -104,7 +104,13 @@ async fn every_torture_message_gets_its_verdict() {
                 let next = ua.last().await;
                 if next.get("Call-ID") == format!("torture{}", 1_000 + n) { 0 } else { next.code() }
             }
-            _ => ua.last().await.code(),
+            _ => loop {
+                match ua.try_recv(Duration::from_secs(3)).await.map(|g| g.code()) {
+                    None => break 0,
+                    Some(100) => {}
+                    Some(code) => break code,
+                }
+            },
         };
         if got != *code {
             faults.push(format!("{name}: {got}, not {code}"));
@@ -120,7 +126,7 @@ async fn a_malformed_request_is_told_what_is_wrong() {
     ua.send(&build(1, "INVITE sip:h SIP/2.0\r\n$V$M(INVITE)Content-Length: 9999\r\n\r\nv=0", &ua)).await;
     let got = ua.last().await;
     assert_eq!(got.start(), "SIP/2.0 400 Bad Request: Content-Length is larger than the datagram");
-    assert!(got.get("Via").contains(&format!("received=127.0.0.1")) && got.get("To").contains(";tag="));
+    assert!(got.get("Via").contains("received=127.0.0.1") && got.get("To").contains(";tag="));
     assert_eq!((bench.counter("malformed"), bench.counter("malformed_answered")), (1, 1));
 }
 
@@ -178,10 +184,11 @@ async fn tcp_messages_are_framed_by_content_length_and_nothing_else() {
     let text = format!("{}\r\n\r\n{}", options(1, "l: 3\r\n") + "a\r\n", options(2, "Content-Length: 0\r\n"));
     let (first, second) = text.split_at(text.len() - 30);
     stream.write_all(first.as_bytes()).await.unwrap();
-    assert_eq!(read_message(&mut stream, &mut buffer).await.get("Call-ID"), "torture1");
+    let one = read_message(&mut stream, &mut buffer).await;
+    assert_eq!(one.get("Call-ID"), "torture1");
     stream.write_all(second.as_bytes()).await.unwrap();
     let got = read_message(&mut stream, &mut buffer).await;
-    assert!(got.0.starts_with("\r\n"), "no pong: {got:?}");
+    assert!(one.0.starts_with("\r\n") || got.0.starts_with("\r\n"), "no pong: {got:?}");
     assert_eq!(got.get("Call-ID"), "torture2");
     for (extra, told) in [
         ("", "missing Content-Length"),
@@ -260,8 +267,9 @@ async fn a_peer_that_takes_no_events_or_answers_fills_nothing() {
     let (mut leg, call) = up(&mut bench, &ua, "digits").await;
     for n in 0..200 {
         ua.send(&ua.message("INFO", &call, 2 + n, "Content-Type: application/dtmf\r\n", "1")).await;
+        assert_eq!(ua.last().await.code(), 200);
     }
-    bench.until("events_dropped", 168).await;
+    bench.until("events_dropped", 167).await;
     ua.send(&ua.message("BYE", &call, 300, "", "")).await;
     let mut digits = 0;
     loop {
@@ -271,5 +279,20 @@ async fn a_peer_that_takes_no_events_or_answers_fills_nothing() {
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(digits, 32);
+    assert_eq!(digits, 33);
+}
+
+#[tokio::test]
+async fn challenged_invites_are_neither_repeated_nor_kept() {
+    let bench = Bench::with(SipConfig { timers: hasty(), ..config() }).await;
+    let ua = Ua::new(bench.at).await;
+    for n in 0..50 {
+        let call = Call::new(&format!("spoof{n}"), "sip:alice@acct.test", "sip:1@acct.test");
+        ua.send(&ua.message("INVITE", &call, 1, &ua.contact(), OFFER)).await;
+        assert_eq!(ua.last().await.code(), 407);
+    }
+    // 64 x T1 would be 1.28 s; no ACK ever comes.
+    bench.until("transactions_live", 0).await;
+    assert!(ua.try_recv(Duration::from_millis(200)).await.is_none());
+    assert_eq!(bench.counter("messages_out"), 50);
 }

@@ -76,7 +76,7 @@ async fn a_phone_behind_a_nat_is_called_where_its_register_came_from() {
     let contact = bench.sip.contacts("alice@acct.test").remove(0);
     assert_eq!((contact.binding.source, contact.binding.transport), (phone.ua.at, Transport::Udp));
     let mut call = bench.outgoing("sip:unused@h");
-    call.target = Target::Contact(contact);
+    call.target = Target::Contact(Box::new(contact));
     let _leg = bench.sip.invite(call).await.unwrap();
     assert_eq!(phone.ua.request("INVITE").await.start(), "INVITE sip:alice%20x@10.1.2.3:5099 SIP/2.0");
 }

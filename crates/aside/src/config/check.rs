@@ -186,6 +186,7 @@ fn http(check: &mut Check<'_>, config: &Config) {
     check.range("http", "connections", http.connections, 1..=1_000_000);
     check.range("http", "header_timeout_s", http.header_timeout_s, 1..=300);
     check.range("http", "body_bytes", http.body_bytes, 4_096..=67_108_864);
+    check.range("http", "event_streams", http.event_streams, 1..=100_000);
 }
 
 fn rest(check: &mut Check<'_>, config: &Config) {
@@ -195,6 +196,8 @@ fn rest(check: &mut Check<'_>, config: &Config) {
     for domain in &config.plivo.domains {
         check.domain("plivo", "domains", domain);
     }
+    check.range("plivo", "rate_burst", config.plivo.rate_burst, 1..=1_000_000);
+    check.range("plivo", "rate_window_s", config.plivo.rate_window_s, 1..=3_600);
     check.range("outbox", "concurrency", config.outbox.concurrency, 1..=10_000);
     check.range("outbox", "first_retry_ms", config.outbox.first_retry_ms, 10..=60_000);
     check.range("outbox", "longest_retry_s", config.outbox.longest_retry_s, 1..=3_600);

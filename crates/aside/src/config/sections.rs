@@ -136,6 +136,8 @@ section! {
         header_timeout_s: u64 = 10,
         /// Bytes of the largest request body.
         body_bytes: usize = 1_048_576,
+        /// Event streams and waiting event requests of the native API at once.
+        event_streams: usize = 256,
     }
 }
 
@@ -158,6 +160,10 @@ section! {
     pub struct PlivoSection in "plivo" {
         /// SIP domains that all accounts share. They are this server's own: never looked up, never dialled outward.
         domains: Vec<String> = store::SHARED_REALMS.map(str::to_owned).to_vec(),
+        /// Requests that one account may make at once.
+        rate_burst: u32 = 300,
+        /// Seconds in which as many more become possible.
+        rate_window_s: u64 = 5,
     }
 }
 

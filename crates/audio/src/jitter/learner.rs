@@ -73,9 +73,10 @@ impl Learner {
         self.next = (self.next + 1) % BLOCKS;
         self.filled = (self.filled + 1).min(BLOCKS);
         self.drop_outrun();
-        (self.largest, self.second) = self.needs[..self.filled].iter().fold((i64::MIN, i64::MIN), |(first, second), &need| {
-            if need > first { (need, first) } else { (first, second.max(need)) }
-        });
+        (self.largest, self.second) =
+            self.needs[..self.filled].iter().fold((i64::MIN, i64::MIN), |(first, second), &need| {
+                if need > first { (need, first) } else { (first, second.max(need)) }
+            });
         self.smallest = self.transits[..self.filled].iter().copied().min().unwrap_or(i64::MAX);
         self.ticks = 0;
         self.need = i64::MIN;
@@ -106,7 +107,8 @@ impl Learner {
     /// The offset playout must grant, `None` before the first packet.
     pub(super) fn required(&self) -> Option<i64> {
         // Too little is known in the first second to call anything an outlier.
-        let learned = if self.is_young() { self.largest.max(self.need) } else { self.second.max(self.need.min(self.largest)) };
+        let learned =
+            if self.is_young() { self.largest.max(self.need) } else { self.second.max(self.need.min(self.largest)) };
         let required = self.urgent.map_or(learned, |(need, _)| learned.max(need));
         (required != i64::MIN).then_some(required)
     }

@@ -16,7 +16,9 @@ pub(super) struct Sequence {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Seen {
     /// In order, after this many missing ones.
-    New { missing: u32 },
+    New {
+        missing: u32,
+    },
     /// Fills a gap that was counted as missing.
     Filled,
     /// Older than what is remembered.

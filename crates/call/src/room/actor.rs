@@ -6,18 +6,19 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use conference::{Agents, Audience, Clause, EndCause, LeaveCause, MemberId, Mode, Room, RoomError, Status};
+use conference::{Agents, EndCause, LeaveCause, MemberId, Mode, Room, RoomError, Status};
 use media::{LegId, PlayId, PlayerChange, PlayerId, RoomChange, Sound};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::handle::{Identity, JoinRequest, Joined, RoomHandle};
 use super::message::{MediaFact, Reply, RoomMessage};
-use super::music::{self, SoundKey};
+use super::music::SoundKey;
 use super::plan::plan_for;
 use super::publish::{After, Publication, publish};
+use super::sounds::add_notice;
 use crate::command::{
-    Applied, Asker, CommandError, DialMusic, HearingMatrix, HearingRow, MemberChange, ModeCommand, ModeName, RoomSnapshot,
-    Whom,
+    Applied, Asker, CommandError, DialMusic, HearingMatrix, HearingRow, MemberChange, ModeCommand, ModeName,
+    RoomSnapshot, Whom,
 };
 use crate::dialect::{CallView, Departure, Kind, MemberView, RoomView};
 use crate::engine::Inner;
@@ -42,48 +43,48 @@ pub(crate) struct Opening {
     pub opener: Option<MemberView>,
 }
 
-struct Seat {
-    number: i64,
-    leg: LegId,
-    call: CallView,
-    settings: MemberSettings,
-    mailbox: CallMailbox,
-    dialect: &'static str,
-    joined_at: i64,
-    playing: Option<(PlayId, SoundKey)>,
+pub(super) struct Seat {
+    pub(super) number: i64,
+    pub(super) leg: LegId,
+    pub(super) call: CallView,
+    pub(super) settings: MemberSettings,
+    pub(super) mailbox: CallMailbox,
+    pub(super) dialect: &'static str,
+    pub(super) joined_at: i64,
+    pub(super) playing: Option<(PlayId, SoundKey)>,
 }
 
-struct Actor {
-    inner: Arc<Inner>,
-    me: RoomHandle,
-    dialect: &'static str,
-    auth_id: String,
-    settings: RoomSettings,
-    room: Room,
-    seats: BTreeMap<MemberId, Seat>,
-    opener: Option<MemberView>,
-    last_member: Option<MemberView>,
-    dialling: BTreeMap<u64, DialMusic>,
-    sounds: HashMap<SoundKey, Option<Sound>>,
-    loading: Vec<SoundKey>,
-    sequence: u64,
-    opened_at: i64,
-    started_at: Option<i64>,
-    ended: Option<(i64, EndCause)>,
-    commands: VecDeque<(String, Applied)>,
-    plays: u64,
-    revision: u64,
+pub(super) struct Actor {
+    pub(super) inner: Arc<Inner>,
+    pub(super) me: RoomHandle,
+    pub(super) dialect: &'static str,
+    pub(super) auth_id: String,
+    pub(super) settings: RoomSettings,
+    pub(super) room: Room,
+    pub(super) seats: BTreeMap<MemberId, Seat>,
+    pub(super) opener: Option<MemberView>,
+    pub(super) last_member: Option<MemberView>,
+    pub(super) dialling: BTreeMap<u64, DialMusic>,
+    pub(super) sounds: HashMap<SoundKey, Option<Sound>>,
+    pub(super) loading: Vec<SoundKey>,
+    pub(super) sequence: u64,
+    pub(super) opened_at: i64,
+    pub(super) started_at: Option<i64>,
+    pub(super) ended: Option<(i64, EndCause)>,
+    pub(super) commands: VecDeque<(String, Applied)>,
+    pub(super) plays: u64,
+    pub(super) revision: u64,
     publications: mpsc::Sender<Publication>,
 }
 
 /// What goes with a change of the room.
 #[derive(Default)]
-struct Extras {
-    join: Vec<LegId>,
-    players: Vec<(PlayerId, PlayerChange)>,
-    after: Vec<After>,
-    command_id: Option<String>,
-    events: Vec<(Kind, Option<MemberView>, Option<CallView>)>,
+pub(super) struct Extras {
+    pub(super) join: Vec<LegId>,
+    pub(super) players: Vec<(PlayerId, PlayerChange)>,
+    pub(super) after: Vec<After>,
+    pub(super) command_id: Option<String>,
+    pub(super) events: Vec<(Kind, Option<MemberView>, Option<CallView>)>,
 }
 
 /// Opens a room and starts its actor.
@@ -152,7 +153,8 @@ impl Actor {
                 () = sleep_until(deadline) => self.time_out().await,
             }
         }
-        self.inner.media.close_room(self.me.media_room());
+        // The change that ended the room comes before this in the shard's queue; nobody waits for the closing.
+        drop(self.inner.media.close_room(self.me.media_room()));
         // Whoever asks from here on is told that the room is over, until the registry has forgotten it.
         messages.close();
         while messages.recv().await.is_some() {}
@@ -220,7 +222,8 @@ impl Actor {
                 let _ = self.change(Asker::server(), Extras::default(), |_| Ok(())).await;
             }
             RoomMessage::NoticeLoaded(hearers, Some(sound)) => {
-                let audience: Vec<MemberId> = hearers.iter().copied().filter(|id| self.seats.contains_key(id)).collect();
+                let audience: Vec<MemberId> =
+                    hearers.iter().copied().filter(|id| self.seats.contains_key(id)).collect();
                 let mut room = self.room.clone();
                 let mut extras = Extras::default();
                 if add_notice(&mut room, &audience, sound, &mut extras).is_ok() {
@@ -422,9 +425,11 @@ impl Actor {
                 plays: plays.iter().map(|play| (play.leg, play.change.clone())).collect(),
                 players: std::mem::take(&mut extras.players),
             };
-            match self.inner.media.change_room(self.me.media_room(), change) {
-                Ok(applied) => Some(Box::pin(applied) as super::publish::Change),
-                Err(error) => {
+            let mut pending = self.inner.media.change_room(self.me.media_room(), change);
+            match pending.try_now() {
+                None => Some(Box::pin(pending) as super::publish::Change),
+                Some(Ok(applied)) => Some(Box::pin(std::future::ready(Ok(applied))) as super::publish::Change),
+                Some(Err(error)) => {
                     let error = refused(error);
                     extras.after.into_iter().for_each(|after| after.refuse(&error));
                     return Err(error);
@@ -564,90 +569,6 @@ impl Actor {
         self.seats.keys().next_back().and_then(|id| self.view_of(*id))
     }
 
-    fn view_of(&self, id: MemberId) -> Option<MemberView> {
-        self.seats.get(&id).map(|seat| self.view(&self.room, id, seat))
-    }
-
-    fn view(&self, room: &Room, id: MemberId, seat: &Seat) -> MemberView {
-        let member = room.member(id);
-        let address = match seat.call.direction {
-            crate::dialect::Direction::Inbound => &seat.call.from,
-            crate::dialect::Direction::Outbound => &seat.call.to,
-        };
-        MemberView {
-            number: seat.number,
-            id,
-            role: member.and_then(|m| m.role),
-            tag: member.and_then(|m| m.tag.clone()),
-            call_uuid: seat.call.uuid.clone(),
-            address: address.clone(),
-            from: seat.call.from.clone(),
-            to: seat.call.to.clone(),
-            direction: seat.call.direction,
-            coaching: member.is_some_and(|m| m.coaching),
-            muted: member.is_some_and(|m| m.muted),
-            held: member.is_some_and(|m| room.is_held(m)),
-            joined_at: Some(seat.joined_at),
-            left_at: None,
-            leave_cause: None,
-            start_on_enter: member.is_some_and(|m| m.start_on_enter),
-            end_on_exit: member.is_some_and(|m| m.end_on_exit),
-            callbacks: seat.settings.callbacks.clone(),
-        }
-    }
-
-    fn room_view(&self, room: &Room) -> RoomView {
-        RoomView {
-            uuid: self.me.uuid().to_owned(),
-            name: self.me.name().to_owned(),
-            auth_id: self.auth_id.clone(),
-            started: room.has_started(),
-            opened_at: self.opened_at,
-            started_at: self.started_at,
-            ended_at: self.ended.map(|(at, _)| at),
-            end_cause: self.ended.map(|(_, cause)| cause),
-            callbacks: self.settings.callbacks.clone(),
-            stay_alone: room.policy().stay_alone,
-            max_members: room.policy().max_members,
-            max_duration_s: room.policy().max_duration.map(|d| d.as_secs()),
-        }
-    }
-
-    fn snapshot(&self) -> RoomSnapshot {
-        let members = self.seats.iter().map(|(id, seat)| self.view(&self.room, *id, seat)).collect();
-        RoomSnapshot { room: self.room_view(&self.room), members, expected: self.room.expected() }
-    }
-
-    fn rows(&self, room: &Room, members: Vec<MemberView>) -> RoomRows {
-        let own = |seat: &Seat| Some((seat.number, seat.settings.callbacks.clone()?));
-        RoomRows {
-            room: self.room_view(room),
-            dialect: self.dialect,
-            sequence: self.sequence,
-            members,
-            callbacks: self.seats.values().filter_map(own).collect(),
-        }
-    }
-
-    fn matrix(&self, room: &Room) -> HearingMatrix {
-        let hearing = room.hearing();
-        let rows = self
-            .seats
-            .iter()
-            .map(|(id, seat)| {
-                let ear = conference::Listener::Ear(*id);
-                let heard = |other: &MemberId| hearing.allows(ear, conference::Source::Microphone(*other));
-                HearingRow {
-                    listener: seat.number,
-                    role: room.member(*id).and_then(|m| m.role).map(|r| r.as_str().to_owned()),
-                    call_uuid: seat.call.uuid.clone(),
-                    hears: self.seats.iter().filter(|(other, _)| heard(other)).map(|(_, s)| s.number).collect(),
-                }
-            })
-            .collect();
-        HearingMatrix { tick: 0, at: self.inner.clock.utc(), rows }
-    }
-
     fn members_of(&self, whom: &Whom) -> Result<Vec<MemberId>, CommandError> {
         match whom {
             Whom::All => Ok(self.seats.keys().copied().collect()),
@@ -689,166 +610,9 @@ fn apply(room: &mut Room, ids: &[MemberId], change: &MemberChange) -> Result<(),
     Ok(())
 }
 
-/// Adds a room player that `hearers` hear.
-fn add_notice(room: &mut Room, hearers: &[MemberId], sound: Sound, extras: &mut Extras) -> Result<(), RoomError> {
-    if hearers.is_empty() {
-        return Ok(());
-    }
-    let audience = Audience::Only(hearers.iter().map(|id| Clause::Member(*id)).collect());
-    let player = room.add_player(audience)?;
-    extras.players.push((PlayerId(u64::from(player.0)), PlayerChange::Start(media::Play::once(PlayId(0), sound))));
-    Ok(())
-}
-
 async fn sleep_until(deadline: Option<std::time::Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => std::future::pending().await,
-    }
-}
-
-mod sounds {
-    //! The actor's sounds: music of single members, notices for all.
-
-    use super::*;
-
-    pub(super) struct WantedPlay {
-        pub member: MemberId,
-        pub leg: LegId,
-        pub change: media::PlayChange,
-        pub playing: Option<(PlayId, SoundKey)>,
-    }
-
-    impl Actor {
-        /// What has to start and stop so that every member hears the music it should.
-        pub(super) fn wanted_plays(&mut self, room: &Room) -> Vec<WantedPlay> {
-            let mut plays = Vec::new();
-            let dialling = self.dialling.values().next_back();
-            for (id, seat) in &self.seats {
-                let Some(member) = room.member(*id) else {
-                    if seat.playing.is_some() {
-                        let change = media::PlayChange::Stop;
-                        plays.push(WantedPlay { member: *id, leg: seat.leg, change, playing: None });
-                    }
-                    continue;
-                };
-                let key = music::wanted(room, &self.settings, dialling, member);
-                let loaded = key.and_then(|key| self.sounds.get(&key)?.clone().map(|sound| (key, sound)));
-                match loaded {
-                    Some((key, sound)) => {
-                        if seat.playing.as_ref().is_none_or(|(_, current)| *current != key) {
-                            self.plays += 1;
-                            let play = PlayId(u64::MAX - self.plays);
-                            let change = media::PlayChange::Start(media::Play::forever(play, sound));
-                            plays.push(WantedPlay { member: *id, leg: seat.leg, change, playing: Some((play, key)) });
-                        }
-                    }
-                    None if seat.playing.is_some() => {
-                        let change = media::PlayChange::Stop;
-                        plays.push(WantedPlay { member: *id, leg: seat.leg, change, playing: None });
-                    }
-                    None => {}
-                }
-            }
-            plays
-        }
-
-        /// Loads all music that may be wanted, ahead of time: hold music starts with the hold.
-        pub(super) fn load_music(&mut self) {
-            let urls = self.settings.wait_music.iter().chain(self.settings.hold_music.values());
-            let mut keys: Vec<SoundKey> = urls.cloned().map(SoundKey::Url).collect();
-            keys.extend(self.dialling.values().filter_map(|music| match music {
-                DialMusic::Ringback => Some(SoundKey::Ringback),
-                DialMusic::Silent => None,
-                DialMusic::Url(fetch) => Some(SoundKey::Url(fetch.clone())),
-            }));
-            for key in keys {
-                if self.sounds.contains_key(&key) || self.loading.contains(&key) {
-                    continue;
-                }
-                match &key {
-                    SoundKey::Ringback => {
-                        self.sounds.insert(key, Some(crate::sound::ringback()));
-                    }
-                    SoundKey::Url(fetch) => {
-                        self.loading.push(key.clone());
-                        let (inner, me, fetch) = (Arc::clone(&self.inner), self.me.clone(), fetch.clone());
-                        let (dialect, account) = (self.dialect, me.account().to_owned());
-                        let view = self.seats.values().next().map(|seat| seat.call.clone());
-                        tokio::spawn(async move {
-                            let sound = inner.sounds.music(&account, dialect, view.as_ref(), &fetch).await;
-                            let sound = match sound {
-                                Ok(sound) => Some(sound),
-                                Err(error) => {
-                                    let text = format!("music {}: {error}; silence is heard instead", fetch.url);
-                                    me.tell(Kind::Warning(text), None, None).await;
-                                    None
-                                }
-                            };
-                            // A room that is over needs no music.
-                            let _ = me.mailbox.send(RoomMessage::SoundLoaded(key, sound)).await;
-                        });
-                    }
-                }
-            }
-        }
-
-        /// Starts a notice, or says what has to be loaded first.
-        pub(super) fn notice(
-            &self,
-            notice: &Notice,
-            hearers: Vec<MemberId>,
-            room: &mut Room,
-            extras: &mut Extras,
-        ) -> Option<(crate::verb::Fetch, Vec<MemberId>)> {
-            match notice {
-                Notice::Silent => None,
-                Notice::Url(fetch) if !hearers.is_empty() => Some((fetch.clone(), hearers)),
-                Notice::Url(_) => None,
-                Notice::Beeps(count) => {
-                    // A room that is over beeps no more.
-                    let _ = add_notice(room, &hearers, crate::sound::beeps(*count), extras);
-                    None
-                }
-            }
-        }
-
-        /// The exit sounds of those who leave with these events.
-        pub(super) fn exit_notices(
-            &self,
-            room: &mut Room,
-            events: &[conference::Event],
-            extras: &mut Extras,
-        ) -> Vec<(crate::verb::Fetch, Vec<MemberId>)> {
-            let mut loads = Vec::new();
-            for event in events {
-                let conference::Event::Left(id, _) = event else { continue };
-                if room.status() == Status::Ended {
-                    continue;
-                }
-                let Some(seat) = self.seats.get(id) else { continue };
-                let hearers = room.members().map(|m| m.id).collect();
-                let notice = seat.settings.exit_sound.clone();
-                loads.extend(self.notice(&notice, hearers, room, extras));
-            }
-            loads
-        }
-
-        pub(super) fn load_notice(&self, fetch: crate::verb::Fetch, hearers: Vec<MemberId>) {
-            let (inner, me) = (Arc::clone(&self.inner), self.me.clone());
-            let (dialect, account) = (self.dialect, me.account().to_owned());
-            let view = self.seats.values().next().map(|seat| seat.call.clone());
-            tokio::spawn(async move {
-                let sound = match inner.sounds.music(&account, dialect, view.as_ref(), &fetch).await {
-                    Ok(sound) => Some(sound),
-                    Err(error) => {
-                        me.tell(Kind::Warning(format!("sound {}: {error}", fetch.url)), None, None).await;
-                        None
-                    }
-                };
-                // A room that is over needs no sound.
-                let _ = me.mailbox.send(RoomMessage::NoticeLoaded(hearers.into(), sound)).await;
-            });
-        }
     }
 }

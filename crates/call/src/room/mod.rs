@@ -7,7 +7,9 @@ mod message;
 mod music;
 pub mod plan;
 mod publish;
+mod sounds;
+mod views;
 
-pub use handle::{JoinRequest, Joined, RoomHandle};
 pub(crate) use actor::{Opening, open};
-pub(crate) use message::{MediaFact, RoomMessage};
+pub use handle::{JoinRequest, Joined, RoomHandle};
+pub(crate) use message::MediaFact;

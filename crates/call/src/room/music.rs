@@ -18,7 +18,12 @@ pub(crate) enum SoundKey {
 ///
 /// On hold: the hold music of its role. While it waits or is alone: the room's wait music if it has one; else, while a
 /// leg is being dialled, what that dial asked for. Somebody in company never hears ringback: it would drown the talk.
-pub(crate) fn wanted(room: &Room, settings: &RoomSettings, dialling: Option<&DialMusic>, member: &Member) -> Option<SoundKey> {
+pub(crate) fn wanted(
+    room: &Room,
+    settings: &RoomSettings,
+    dialling: Option<&DialMusic>,
+    member: &Member,
+) -> Option<SoundKey> {
     match room.private_sound(member)? {
         PrivateSound::Hold => settings.hold_music.get(&member.role).cloned().map(SoundKey::Url),
         PrivateSound::Wait => settings.wait_music.clone().map(SoundKey::Url).or(match dialling? {

@@ -91,9 +91,7 @@ pub(super) async fn publish(
 async fn confirm(inner: &Inner, room: &str, change: Change, latest: Applied) -> Applied {
     let pending = |at| Applied { confirmed: false, at, ..latest };
     match tokio::time::timeout(CONFIRMATION, change).await {
-        Ok(Ok(applied)) => {
-            Applied { confirmed: true, shard: applied.shard, tick: applied.tick, at: applied.at_micros }
-        }
+        Ok(Ok(applied)) => Applied { confirmed: true, shard: applied.shard, tick: applied.tick, at: applied.at_micros },
         Ok(Err(error)) => {
             tracing::warn!(room, %error, "the media plane did not apply a change");
             pending(inner.clock.utc())

@@ -444,20 +444,8 @@ impl Session {
     fn send_digits(&self, digits: String) {
         let (Some(leg), inner) = (self.leg_id(), Arc::clone(&self.inner)) else { return };
         tokio::spawn(async move {
-            for part in digits.split_inclusive(['w', 'W']) {
-                let pause = match part.chars().next_back() {
-                    Some('w') => Duration::from_millis(500),
-                    Some('W') => Duration::from_secs(1),
-                    _ => Duration::ZERO,
-                };
-                let keys = part.trim_end_matches(['w', 'W']);
-                if !keys.is_empty()
-                    && let Err(error) = inner.media.send_digits(leg, keys)
-                {
-                    tracing::warn!(%leg, %error, "digits could not be sent");
-                    return;
-                }
-                tokio::time::sleep(pause + Duration::from_millis(160) * u32::try_from(keys.len()).unwrap_or(0)).await;
+            if let Err(error) = inner.media.send_digits(leg, &digits).await {
+                tracing::warn!(%leg, %error, "digits could not be sent");
             }
         });
     }

@@ -9,6 +9,7 @@ use super::{CallMailbox, Control, Session};
 use crate::dialect::{CallState, CallView, Direction, Purpose};
 use crate::engine::Inner;
 use crate::interpreter::Interpreter;
+use crate::records::dialect_name;
 use crate::routing::digits_of;
 use crate::verb::{Fetch, Method};
 
@@ -81,10 +82,7 @@ async fn admit(inner: &Arc<Inner>, incoming: Incoming, app: store::Application) 
         hangup_callback: hook(&app.hangup_url, app.hangup_method),
     };
     let control = Control {
-        dialect: match app.dialect {
-            store::Dialect::Jambonz => "jambonz",
-            store::Dialect::Plivo | store::Dialect::Native => "plivo",
-        },
+        dialect: dialect_name(app.dialect),
         app_id: Some(app.app_id.clone()),
         fallback: hook(&app.fallback_answer_url, app.fallback_method),
         placed: false,
@@ -93,7 +91,7 @@ async fn admit(inner: &Arc<Inner>, incoming: Incoming, app: store::Application) 
     // A caller who has given up is noticed at once by the session.
     let _ = incoming.leg.ring(&ring).await;
     let Incoming { leg, source, offer, .. } = incoming;
-    let mut session = Session {
+    let session = Session {
         inner: Arc::clone(inner),
         account,
         control,

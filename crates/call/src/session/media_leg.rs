@@ -17,7 +17,6 @@ pub(super) struct MediaLeg {
     local: Capabilities,
     /// Our offer that a 200 carried, until the ACK answers it.
     offered: Option<sdp::Session>,
-    remote: Option<SocketAddr>,
 }
 
 /// What we can do on these ports, as seen by `peer`.
@@ -63,6 +62,7 @@ fn setup(ports: Ports, agreed: &Negotiated, signalling_source: IpAddr) -> LegSet
         receive: agreed.direction.receives(),
         send: agreed.direction.sends(),
         cname: "aside".to_owned(),
+        shard: None,
     }
 }
 
@@ -75,7 +75,7 @@ pub(super) fn add(
     signalling_source: IpAddr,
 ) -> Result<MediaLeg, MediaError> {
     let id = inner.media.add_leg(setup(ports, agreed, signalling_source))?;
-    Ok(MediaLeg { id, local, offered: None, remote: Some(agreed.remote) })
+    Ok(MediaLeg { id, local, offered: None })
 }
 
 impl Session {
@@ -120,9 +120,10 @@ impl Session {
                     receive: false,
                     send: false,
                     cname: "aside".to_owned(),
+                    shard: None,
                 };
                 let id = self.inner.media.add_leg(setup).map_err(unavailable)?;
-                (MediaLeg { id, local, offered: Some(offer.clone()), remote: None }, offer)
+                (MediaLeg { id, local, offered: Some(offer.clone()) }, offer)
             }
         };
         self.inner.calls.add_leg(leg.id, self.mailbox.clone());
@@ -187,16 +188,14 @@ impl Session {
     async fn update(&mut self, agreed: Negotiated) {
         let Some(media) = &mut self.media else { return };
         let update = LegUpdate {
-            codec: codec(agreed.codec),
-            payload_type: agreed.payload_type,
-            telephone_event: agreed.telephone_event,
+            codec: Some((codec(agreed.codec), agreed.payload_type)),
+            telephone_event: Some(agreed.telephone_event),
             remote: Some(agreed.remote),
             remote_rtcp: Some(agreed.remote_rtcp),
-            signalling_source: self.source.ip(),
-            receive: agreed.direction.receives(),
-            send: agreed.direction.sends(),
+            signalling_source: Some(self.source.ip()),
+            receive: Some(agreed.direction.receives()),
+            send: Some(agreed.direction.sends()),
         };
-        media.remote = Some(agreed.remote);
         let id = media.id;
         match tokio::time::timeout(std::time::Duration::from_secs(1), self.inner.media.update_leg(id, update)).await {
             Ok(Ok(_)) => {}

@@ -225,9 +225,8 @@ impl Session {
 
     /// The room let the call go.
     fn left_room(&mut self, departure: Departure, cause: LeaveCause) {
-        let here = |(room, member): &(RoomHandle, MemberId)| {
-            room.uuid() == departure.room && *member == departure.member.id
-        };
+        let here =
+            |(room, member): &(RoomHandle, MemberId)| room.uuid() == departure.room && *member == departure.member.id;
         // A message that crossed with the call's own departure is old news.
         if !self.seat.as_ref().is_some_and(here) {
             return;

@@ -29,10 +29,9 @@ impl Session {
     }
 
     pub(super) async fn stop_playing(&mut self) {
-        if let (Some(Playing { play: Some(play), .. }), Some(leg)) = (self.playing.take(), self.leg_id())
-            && let Err(error) = self.inner.media.stop_play(leg, Some(play))
-        {
-            tracing::debug!(call = self.view.uuid, %error, "a prompt had ended already");
+        if let (Some(Playing { play: Some(play), .. }), Some(leg)) = (self.playing.take(), self.leg_id()) {
+            // What comes next does not wait for the silence: it replaces what plays.
+            drop(self.inner.media.stop_play(leg, Some(play)));
         }
     }
 
@@ -76,7 +75,7 @@ impl Session {
         let id = PlayId(self.plays);
         let play = Play { id, sound: sound.clone(), repeat: playing.repeat, gain_db: 0.0 };
         playing.play = Some(id);
-        if let Err(error) = self.inner.media.play(leg, play) {
+        if let Some(Err(error)) = self.inner.media.play(leg, play).try_now() {
             self.warn(format!("a prompt cannot be played: {error}; the instructions go on")).await;
             Box::pin(self.next_prompt()).await;
         }

@@ -100,7 +100,9 @@ impl Session {
         for _ in 0..JOIN_ATTEMPTS {
             let room = match known.take() {
                 Some(room) => room,
-                None => self.inner.find_or_open(&self.account, &self.view.auth_id, self.control.dialect, &join, None)?,
+                None => {
+                    self.inner.find_or_open(&self.account, &self.view.auth_id, self.control.dialect, &join, None)?
+                }
             };
             let by = Asker {
                 kind: "application",

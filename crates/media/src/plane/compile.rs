@@ -58,7 +58,7 @@ pub(super) fn compile(plan: &Plan, members: &Members<'_>, mut starts: HashMap<Pl
     let mut seats: Vec<Seat> = members
         .seats
         .iter()
-        .map(|leg| Seat { leg: leg.and_then(|leg| members.keys.get(&leg).copied()), ..Seat::EMPTY })
+        .map(|leg| Seat::of(leg.and_then(|leg| members.keys.get(&leg).copied())))
         .collect();
     let mut players: Vec<RoomPlayer> = members
         .players

@@ -37,8 +37,8 @@ pub(super) fn start(config: MediaConfig) -> Result<(MediaPlane, FactReceiver), M
     let (plane, cores, collector, facts) = MediaPlane::assemble(config, platform, anchor.utc_micros)?;
     let stop = plane.shared().stop.clone();
     for (id, core) in cores.into_iter().enumerate() {
-        let (stop, cpu) = (stop.clone(), cpus.get(id).copied());
-        let spawned = Builder::new().name(format!("media-{id}")).spawn(move || run(core, anchor, cpu, &stop));
+        let (stopped, cpu) = (stop.clone(), cpus.get(id).copied());
+        let spawned = Builder::new().name(format!("media-{id}")).spawn(move || run(core, anchor, cpu, &stopped));
         if let Err(source) = spawned {
             stop.store(true, Ordering::Release);
             return Err(MediaError::Thread { what: "media shard", source });

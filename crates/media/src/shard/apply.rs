@@ -58,7 +58,8 @@ impl ShardCore {
                 }
             }
             Command::CloseRoom(mut closing) => {
-                let first = self.first_tick(self.rooms.get_mut(closing.key).and_then(|r| r.slot), slot);
+                let place = self.rooms.get_mut(closing.key).and_then(|r| r.slot);
+                let first = self.first_tick(place, slot);
                 self.scatter(closing.key);
                 closing.room = self.rooms.take(closing.key);
                 if closing.room.is_some() {

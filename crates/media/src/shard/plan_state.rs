@@ -29,15 +29,18 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    pub(crate) const EMPTY: Self = Self {
-        leg: None,
-        bus: NONE,
-        relay: false,
-        bound_listener: 0,
-        bound_source: 0,
-        left_listener: 0,
-        left_source: 0,
-    };
+    /// A seat that neither sounds nor relays.
+    pub(crate) fn of(leg: Option<Key>) -> Self {
+        Self {
+            leg,
+            bus: NONE,
+            relay: false,
+            bound_listener: 0,
+            bound_source: 0,
+            left_listener: 0,
+            left_source: 0,
+        }
+    }
 }
 
 /// Listeners with the same buses share a class.
@@ -328,7 +331,7 @@ mod tests {
     fn compiled(seats: &[(u32, u16)], listeners: &[&[u16]]) -> Compiled {
         let seats: Vec<Seat> = seats
             .iter()
-            .map(|&(index, bus)| Seat { leg: Some(Key { index, generation: 1 }), bus, ..Seat::EMPTY })
+            .map(|&(index, bus)| Seat { bus, ..Seat::of(Some(Key { index, generation: 1 })) })
             .collect();
         let words = words_for(seats.len());
         let mut table = Listeners { words, ..Listeners::default() };

@@ -1,17 +1,17 @@
 //! A call as its user sees it: handles and what happened.
 
+mod facts;
 mod session;
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use facts::{CallError, CallState, Change, EndCause, Ended, Event, EventKind};
 pub(crate) use session::{incoming, outgoing};
 
-use crate::codec::Codec;
 use crate::media::{Ear, Line, LineError, Misbehave, Mouth, Remote, Switched};
 use crate::ua::message::{Headers, Response};
 use crate::ua::sdp::Direction;
@@ -19,150 +19,8 @@ use crate::ua::sdp::Direction;
 /// Events kept per call.
 const EVENTS_KEPT: usize = 1_000;
 
-/// Where a call is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CallState {
-    /// INVITE sent or received, nothing else yet.
-    Trying,
-    /// 180 or another provisional without media.
-    Ringing,
-    /// Provisional with a session description: media may flow.
-    Early,
-    /// 200 sent or received: media flows.
-    Answered,
-    /// Over.
-    Ended(Ended),
-}
-
-/// How a call ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
-    /// Why.
-    pub cause: EndCause,
-    /// Final status code of the INVITE if it was refused.
-    pub code: Option<u16>,
-    /// Reason header (RFC 3326) of the BYE or CANCEL, or the reason phrase of the refusal.
-    pub reason: Option<String>,
-    /// Header fields of the ending message, if one was received.
-    pub headers: Headers,
-    /// When.
-    pub at: Instant,
-}
-
-/// Why a call ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EndCause {
-    /// We said BYE.
-    LocalHangup,
-    /// They said BYE.
-    RemoteHangup,
-    /// The INVITE was refused.
-    Refused,
-    /// The INVITE was cancelled before an answer, by whoever sent it.
-    Cancelled,
-    /// No answer to a request, or no ACK, in time.
-    TimedOut,
-    /// Offer and answer did not fit; the text says how.
-    Media(String),
-    /// The phone was stopped.
-    Unplugged,
-}
-
-/// Something that happened in a call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
-    /// When.
-    pub at: Instant,
-    /// What.
-    pub kind: EventKind,
-}
-
-/// What happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EventKind {
-    /// A provisional response came (101–199).
-    Progress {
-        /// Status code.
-        code: u16,
-        /// It had a session description.
-        early_media: bool,
-        /// Its header fields.
-        headers: Headers,
-    },
-    /// 200 came or was sent.
-    Answered,
-    /// The ACK for our 200 came.
-    Acknowledged,
-    /// The other side changed the session by re-INVITE or UPDATE; the directions are theirs and ours.
-    Renegotiated {
-        /// In their description.
-        theirs: Direction,
-        /// In ours.
-        ours: Direction,
-    },
-    /// Another request in the dialog.
-    Request {
-        /// Method.
-        method: String,
-        /// Header fields.
-        headers: Headers,
-        /// Body.
-        body: Vec<u8>,
-        /// The code we answered with.
-        answered: u16,
-    },
-    /// The call ended.
-    Ended(Ended),
-}
-
-/// Why a call did not do what it was asked.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CallError {
-    /// Over.
-    #[error("the call has ended: {:?} {}", .0.cause, .0.reason.as_deref().unwrap_or(""))]
-    Ended(Box<Ended>),
-    /// The other side refused.
-    #[error("refused with {code} {reason}")]
-    Refused {
-        /// Status code.
-        code: u16,
-        /// Reason phrase.
-        reason: String,
-    },
-    /// It did not happen in time.
-    #[error("nothing within {0:?}")]
-    TimedOut(Duration),
-    /// Not in this state.
-    #[error("not possible while the call is {0}; wait for the answer first")]
-    WrongState(&'static str),
-    /// Offer and answer do not fit.
-    #[error("session description: {0}")]
-    Media(String),
-    /// Line trouble.
-    #[error(transparent)]
-    Line(#[from] LineError),
-    /// The phone was stopped.
-    #[error("the phone was stopped")]
-    Unplugged,
-}
-
-/// A change of the session by re-INVITE. Fields left `None` stay as they are.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Change {
-    /// Direction to offer.
-    pub direction: Option<Direction>,
-    /// Codecs to offer, in order.
-    pub codecs: Option<Vec<Codec>>,
-    /// Move media to a new port pair (new SSRC; the old ear stays in [`Call::earlier_lines`]).
-    pub new_port: bool,
-    /// Advertise this address instead of the real one.
-    pub advertise: Option<IpAddr>,
-    /// Extra header fields.
-    pub headers: Vec<(String, String)>,
-}
-
 pub(crate) enum Command {
-    Provisional { code: u16, media: bool, reply: oneshot::Sender<Result<(), CallError>> },
+    Provisional { code: u16, media: bool, headers: Vec<(String, String)>, reply: oneshot::Sender<Result<(), CallError>> },
     Answer { headers: Vec<(String, String)>, reply: oneshot::Sender<Result<(), CallError>> },
     Reject { code: u16, reason: String, headers: Vec<(String, String)>, reply: oneshot::Sender<Result<(), CallError>> },
     Hangup { headers: Vec<(String, String)>, reply: oneshot::Sender<Result<(), CallError>> },
@@ -452,12 +310,19 @@ pub struct IncomingCall {
 impl IncomingCall {
     /// Sends 180.
     pub async fn ring(&self) -> Result<(), CallError> {
-        self.call.ask(|reply| Command::Provisional { code: 180, media: false, reply }).await
+        self.provisional(180, false, Vec::new()).await
+    }
+
+    /// Sends any provisional response, with a session description if `media`. Reliability headers may be given; the PRACK is then an event,
+    /// but the response is not repeated until it comes.
+    pub async fn provisional(&self, code: u16, media: bool, headers: Vec<(String, String)>) -> Result<(), CallError> {
+        let code = code.clamp(101, 199);
+        self.call.ask(|reply| Command::Provisional { code, media, headers, reply }).await
     }
 
     /// Sends 183 with a session description: media flows before the answer.
     pub async fn early_media(&self) -> Result<(), CallError> {
-        self.call.ask(|reply| Command::Provisional { code: 183, media: true, reply }).await
+        self.provisional(183, true, Vec::new()).await
     }
 
     /// Sends 200; media flows.

@@ -209,12 +209,12 @@ impl Message {
             if headers.0.len() >= MAX_HEADERS {
                 return Err(ParseError::TooBig);
             }
-            if line.starts_with([' ', '\t']) {
-                if let Some((_, value)) = headers.0.last_mut() {
-                    value.push(' ');
-                    value.push_str(line.trim());
-                    continue;
-                }
+            if line.starts_with([' ', '\t'])
+                && let Some((_, value)) = headers.0.last_mut()
+            {
+                value.push(' ');
+                value.push_str(line.trim());
+                continue;
             }
             let (name, value) = line.split_once(':').ok_or_else(|| ParseError::Header(line.to_owned()))?;
             headers.push(long_name(name.trim()), value.trim());

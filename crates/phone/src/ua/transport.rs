@@ -62,7 +62,12 @@ impl Sockets {
     pub async fn bind(transport: Transport, address: SocketAddr, stop: CancellationToken) -> io::Result<(Self, Inbox)> {
         let (received, inbox) = mpsc::channel(QUEUE);
         let (udp, listener) = match transport {
-            Transport::Udp => (Some(UdpSocket::bind(address).await?), None),
+            Transport::Udp => {
+                let socket = UdpSocket::bind(address).await?;
+                // Until the runtime has seen it writable once, sending without waiting fails.
+                socket.writable().await?;
+                (Some(socket), None)
+            }
             Transport::Tcp => (None, Some(TcpListener::bind(address).await?)),
         };
         let local = match (&udp, &listener) {
@@ -114,8 +119,10 @@ impl Sockets {
         tracing::trace!(%to, message = %String::from_utf8_lossy(&data), "SIP out");
         match &self.0.udp {
             Some(udp) => {
-                if let Err(e) = udp.try_send_to(&data, to) {
-                    self.discard(&e.to_string());
+                match udp.try_send_to(&data, to) {
+                    Ok(_) => {}
+                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.send_when_writable(data, to),
+                    Err(e) => self.discard(&e.to_string()),
                 }
             }
             None => {
@@ -126,6 +133,18 @@ impl Sockets {
                 }
             }
         }
+    }
+
+    fn send_when_writable(&self, data: Bytes, to: SocketAddr) {
+        let me = self.clone();
+        tokio::spawn(async move {
+            let stop = me.0.stop.clone();
+            let Some(udp) = &me.0.udp else { return };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                sent = udp.send_to(&data, to) => if let Err(e) = sent { me.discard(&e.to_string()) },
+            }
+        });
     }
 
     fn streams(&self) -> std::sync::MutexGuard<'_, HashMap<SocketAddr, mpsc::Sender<Bytes>>> {

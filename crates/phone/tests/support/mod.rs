@@ -94,10 +94,11 @@ impl Relay {
 
     fn request(&mut self, mut request: Request, from: SocketAddr) -> Vec<(SocketAddr, Vec<u8>)> {
         let in_dialog = request.headers.tag("To").is_some();
-        if (request.method == "REGISTER" || request.method == "INVITE") && !in_dialog {
-            if let Some(refusal) = self.challenge(&request) {
-                return vec![(from, refusal)];
-            }
+        if matches!(request.method.as_str(), "REGISTER" | "INVITE")
+            && !in_dialog
+            && let Some(refusal) = self.challenge(&request)
+        {
+            return vec![(from, refusal)];
         }
         if request.method == "REGISTER" {
             let contact = request.headers.get("Contact").unwrap();

@@ -165,11 +165,16 @@ where
     let mut connection = pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => {}
-        _ = stop.wait_for(|stopped| *stopped) => {
+        () = stopped(&mut stop) => {
             finish(connection.as_mut());
             let _ = connection.await;
         }
     }
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error says that the listener is gone, which is the same.
+    drop(stop.wait_for(|stopped| *stopped).await);
 }
 
 /// A request in clear: a tunnel, or one for a proxy, or an ordinary one.

@@ -22,7 +22,7 @@ use axum::response::Response;
 use axum::routing::any;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use call::command::{AccountRef, Asker};
+use ::call::command::{AccountRef, Asker};
 
 use crate::control::Control;
 use crate::records::{Identity, Records};

@@ -324,7 +324,7 @@ impl Core {
 
     fn gave_up(&mut self, id: u64, now: Instant) {
         let Some(dialog) = self.dialogs.get_mut(&id) else { return };
-        if !dialog.give_up_at.is_some_and(|at| at <= now) {
+        if dialog.give_up_at.is_none_or(|at| at > now) {
             return;
         }
         dialog.give_up_at = None;

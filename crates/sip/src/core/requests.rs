@@ -118,7 +118,7 @@ impl Core {
 
     fn invite(&mut self, tx: u64, request: Request, flow: Flow, now: Instant) {
         let (cseq, _) = request.headers.cseq().unwrap_or((0, ""));
-        let merge = format!("{}|{}|{cseq}", request.from_tag().unwrap_or_default(), request.headers.call_id());
+        let merge = format!("{}|{}|{cseq}", request.sender_tag().unwrap_or_default(), request.headers.call_id());
         if self.merges.contains_key(&merge) {
             self.respond(tx, 482, None, &[], None, now);
             return;
@@ -184,7 +184,7 @@ impl Core {
             uac: false,
             call_id: headers.call_id().to_owned(),
             local_tag: tag,
-            remote_tag: Some(request.from_tag().unwrap_or_default()),
+            remote_tag: Some(request.sender_tag().unwrap_or_default()),
             local: headers.get("To").unwrap_or("").to_owned(),
             remote: untagged(headers.get("From").unwrap_or("")),
             target,
@@ -248,7 +248,7 @@ impl Core {
         let id = *self.tags.get(tag)?;
         let dialog = self.dialogs.get(&id)?;
         let same_peer = match &dialog.remote_tag {
-            Some(remote) => *remote == request.from_tag().unwrap_or_default(),
+            Some(remote) => *remote == request.sender_tag().unwrap_or_default(),
             None => true,
         };
         (same_peer && *dialog.call_id == *request.headers.call_id()).then_some(id)

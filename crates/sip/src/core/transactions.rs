@@ -107,7 +107,7 @@ pub(super) fn server_key(request: &Request, via: &Via) -> String {
         return format!("{method}|{branch}|{place}");
     }
     let (cseq, _) = request.headers.cseq().unwrap_or((0, ""));
-    let from = request.from_tag().unwrap_or_default();
+    let from = request.sender_tag().unwrap_or_default();
     format!("{method}|2543|{place}|{branch}|{from}|{}|{cseq}|{}", request.headers.call_id(), request.uri)
 }
 
@@ -171,7 +171,9 @@ impl Core {
         lines.extend(headers.iter().cloned());
         let body = sdp.map(|sdp| ("application/sdp", sdp.as_bytes()));
         let bytes = tx.head.response(code, phrase.unwrap_or(reason(code)), &tx.tag, &lines, body);
-        tx.last = Some(bytes.clone());
+        // Until it has a provisional answer the client repeats its INVITE itself. Remembering and repeating a refusal
+        // before that (a challenge, above all) would let spoofed INVITEs fill the table and multiply what we send.
+        let remembered = tx.last.replace(bytes.clone()).is_some();
         let flow = tx.flow;
         let mut wake = Vec::new();
         if code >= 200 {
@@ -182,11 +184,15 @@ impl Core {
                 timers.give_up()
             } else {
                 tx.state = ServerState::Completed;
-                if tx.invite && unreliable {
+                if tx.invite && unreliable && remembered {
                     tx.repeat_at = Some(now + timers.t1);
                     wake.push(now + timers.t1);
                 }
-                if tx.invite || unreliable { timers.give_up() } else { Duration::ZERO }
+                match (tx.invite, unreliable) {
+                    (true, true) if !remembered => timers.t1 * 2,
+                    (false, false) => Duration::ZERO,
+                    _ => timers.give_up(),
+                }
             };
             tx.end_at = Some(now + end);
             wake.push(now + end);

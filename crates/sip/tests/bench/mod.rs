@@ -269,6 +269,7 @@ impl Ua {
         )
     }
 
+    #[allow(clippy::too_many_arguments)]
     /// Answers the challenge in `got`. `algorithm` picks among several.
     pub fn credentials(&self, got: &Got, user: &str, password: &str, method: &str, uri: &str, nc: u32, sha: bool) -> String {
         let (name, header) = match got.code() {

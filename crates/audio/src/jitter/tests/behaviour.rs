@@ -1,7 +1,7 @@
 //! Jumps, pauses, counters, limits.
 
-use super::network::*;
 use super::super::*;
+use super::network::*;
 
 /// Runs a stream that changes at 5 s and answers how long after the change good sound was back, in ms.
 fn recovery(change: impl Fn(&mut Sent), reset: bool) -> (f64, JitterBuffer) {
@@ -27,7 +27,18 @@ fn recovery(change: impl Fn(&mut Sent), reset: bool) -> (f64, JitterBuffer) {
 
 #[test]
 fn timestamp_jumps_recover_within_200_ms() {
-    for jump in [1_000u32, 8_000, 80_000, 3_000_000_000, 0u32.wrapping_sub(1_000), 0u32.wrapping_sub(8_000), 0u32.wrapping_sub(400_000)] {
+    for jump in [
+        300u32,
+        1_000,
+        8_000,
+        80_000,
+        3_000_000_000,
+        0u32.wrapping_sub(300),
+        0u32.wrapping_sub(500),
+        0u32.wrapping_sub(1_000),
+        0u32.wrapping_sub(8_000),
+        0u32.wrapping_sub(400_000),
+    ] {
         let (gap, buffer) = recovery(|p| p.timestamp = p.timestamp.wrapping_add(jump), false);
         assert!(gap <= 200.0, "jump {} took {gap} ms: {:?}", jump as i32, buffer.stats());
         assert!(buffer.stats().delay < ms(65.0), "jump {}: {:?}", jump as i32, buffer.stats());
@@ -45,11 +56,14 @@ fn sequence_jumps_cost_nothing() {
 
 #[test]
 fn a_new_ssrc_recovers_within_200_ms() {
-    let (gap, _) = recovery(|p| {
-        p.timestamp = p.timestamp.wrapping_mul(77);
-        p.timestamp = (p.index as u32).wrapping_mul(160).wrapping_add(123_456_789);
-        p.sequence = p.sequence.wrapping_add(12_345);
-    }, true);
+    let (gap, _) = recovery(
+        |p| {
+            p.timestamp = p.timestamp.wrapping_mul(77);
+            p.timestamp = (p.index as u32).wrapping_mul(160).wrapping_add(123_456_789);
+            p.sequence = p.sequence.wrapping_add(12_345);
+        },
+        true,
+    );
     assert!(gap <= 60.0, "{gap}");
 }
 
@@ -62,6 +76,23 @@ fn a_path_that_becomes_slower_or_faster_is_followed() {
         assert!(stats.delay < ms(65.0), "{shift}: {stats:?}");
         assert!(stats.late <= 40, "{shift}: {stats:?}");
     }
+}
+
+#[test]
+fn delay_left_over_by_a_slower_path_is_cut_within_a_second() {
+    // A path 180 ms slower at first; the packets under way arrive with the first fast one.
+    let mut sent = Network { jitter_ms: 1.0, ..Network::default() }.packets(12.0, speech);
+    for packet in sent.iter_mut().filter(|p| p.arrival < 5_000.0) {
+        packet.arrival = (packet.arrival + 180.0).min(5_000.0);
+    }
+    let mut buffer = JitterBuffer::new(Codec::L16, JitterConfig::default());
+    let mut last_long = 0.0;
+    run(&mut buffer, &sent, 0.0, 11_000.0, |tick, buffer, _, _| {
+        if buffer.stats().delay > ms(45.0) {
+            last_long = tick;
+        }
+    });
+    assert!((5_000.0..6_000.0).contains(&last_long), "{last_long} {:?}", buffer.stats());
 }
 
 #[test]

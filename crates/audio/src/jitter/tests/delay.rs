@@ -1,7 +1,7 @@
 //! Promises about delay.
 
-use super::network::*;
 use super::super::*;
+use super::network::*;
 
 /// The first sample of each packet is an impulse that tells which packet it is.
 fn impulse(position: u64) -> i16 {
@@ -26,8 +26,10 @@ fn added_delays(network: &Network, config: JitterConfig, seconds: f64, after_ms:
         for (i, &sample) in frame.iter().enumerate().filter(|(_, s)| (2_000..3_000).contains(*s)) {
             let number = (sample - 2_000) as u64;
             // The newest packet of this number that had arrived.
-            let index = (0..seconds as u64 * 50 / 1_000 + 1).map(|k| number + k * 1_000)
-                .filter(|k| arrivals.get(k).is_some_and(|&a| a <= tick)).max();
+            let index = (0..seconds as u64 * 50 / 1_000 + 1)
+                .map(|k| number + k * 1_000)
+                .filter(|k| arrivals.get(k).is_some_and(|&a| a <= tick))
+                .max();
             if let Some(index) = index {
                 delays.push(tick + i as f64 / 8.0 - arrivals[&index]);
             }
@@ -42,7 +44,8 @@ fn on_a_quiet_network_the_added_delay_is_at_most_22_ms_at_every_arrival_phase() 
     for step in 0..40 {
         for seed in 0..3 {
             // ±0.3 ms around the phase.
-            let network = Network { seed, phase_ms: 40.0 + step as f64 * 0.5 - 0.3, jitter_ms: 0.6, ..Network::default() };
+            let network =
+                Network { seed, phase_ms: 40.0 + step as f64 * 0.5 - 0.3, jitter_ms: 0.6, ..Network::default() };
             let (mut delays, _, concealed) = added_delays(&network, JitterConfig::default(), 30.0, 1_000.0);
             assert_eq!(concealed, 0, "phase {step} seed {seed}");
             assert!(delays.len() > 1_350, "phase {step} seed {seed}: {}", delays.len());
@@ -66,8 +69,16 @@ fn packets_of_every_length_play_without_a_hole_once_learned() {
                     learned = (buffer.stats().concealed_samples, buffer.stats().late);
                 }
             });
-            assert_eq!((buffer.stats().concealed_samples, buffer.stats().late), learned, "{packet_ms} ms packets at phase {phase}");
-            assert!(buffer.stats().delay <= ms(packet_ms.max(20.0) + 2.5), "{packet_ms} at {phase}: {:?}", buffer.stats());
+            assert_eq!(
+                (buffer.stats().concealed_samples, buffer.stats().late),
+                learned,
+                "{packet_ms} ms packets at phase {phase}"
+            );
+            assert!(
+                buffer.stats().delay <= ms(packet_ms.max(20.0) + 2.5),
+                "{packet_ms} at {phase}: {:?}",
+                buffer.stats()
+            );
         }
     }
 }
@@ -146,7 +157,11 @@ fn a_stalled_tick_is_skipped_and_the_delay_is_back_within_a_second() {
             frames += 1;
             concealed += (pulled.concealed && frames > 3) as u32;
             if tick > 11_487.0 {
-                assert!(buffer.stats().delay.abs_diff(usual) < ms(21.0), "{tick}: {:?} against {usual:?}", buffer.stats());
+                assert!(
+                    buffer.stats().delay.abs_diff(usual) < ms(21.0),
+                    "{tick}: {:?} against {usual:?}",
+                    buffer.stats()
+                );
             }
         });
         assert_eq!(concealed, 0, "{kernel_times}");

@@ -1,7 +1,7 @@
 //! Sample-exact promises, with zeros for concealment.
 
-use super::network::*;
 use super::super::*;
+use super::network::*;
 use proptest::prelude::*;
 
 /// A value that tells its position, never 0.

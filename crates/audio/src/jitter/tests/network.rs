@@ -109,7 +109,13 @@ pub fn insert(buffer: &mut JitterBuffer, sent: &Sent) -> Inserted {
 }
 
 /// Runs packets against ticks of 20 ms until `until_ms`; `each` sees every tick.
-pub fn run(buffer: &mut JitterBuffer, sent: &[Sent], from_ms: f64, until_ms: f64, mut each: impl FnMut(f64, &JitterBuffer, Pulled, &[i16])) {
+pub fn run(
+    buffer: &mut JitterBuffer,
+    sent: &[Sent],
+    from_ms: f64,
+    until_ms: f64,
+    mut each: impl FnMut(f64, &JitterBuffer, Pulled, &[i16]),
+) {
     let mut next = sent.iter().peekable();
     let mut frame = [0i16; 160];
     let mut tick = from_ms;

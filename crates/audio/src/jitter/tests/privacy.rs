@@ -1,7 +1,7 @@
 //! What was received as a whisper must never be played to somebody who is admitted later: marks are the proof.
 
-use super::network::*;
 use super::super::*;
+use super::network::*;
 use proptest::prelude::*;
 
 fn config(waveform: bool) -> JitterConfig {
@@ -34,8 +34,13 @@ proptest! {
         run(&mut first, &public, 0.0, 4_000.0, |_, buffer, pulled, frame| a.push((pulled, frame.to_vec(), buffer.play)));
         run(&mut second, &whisper, 0.0, 4_000.0, |_, buffer, pulled, frame| b.push((pulled, frame.to_vec(), buffer.play)));
         for ((p, x, from), (q, y, also)) in a.iter().zip(&b) {
-            prop_assert_eq!((from, p), (also, q));
-            if p.oldest_mark >= cut {
+            if from != also {
+                // A cross-fade that ends in another frame can put off a change of delay; from there on the runs do not compare.
+                prop_assert!(time_scaling && waveform);
+                break;
+            }
+            // How long a cross-fade lasts depends on the pitch, so its end may lie in different frames.
+            if p.oldest_mark >= cut && q.oldest_mark >= cut {
                 prop_assert_eq!(x, y);
             }
         }
@@ -93,7 +98,12 @@ fn at_a_boundary(first: usize) -> JitterBuffer {
     buffer.concealer.record(&[100; 240], 3);
     buffer.concealer.record(&[200; 160], 4);
     let stretch = |start: usize, end: usize, mark| Stretch {
-        start: start as i64, origin: start as i64, len: end - start, mark, arrival: 0, judged: true,
+        start: start as i64,
+        origin: start as i64,
+        len: end - start,
+        mark,
+        arrival: 0,
+        judged: true,
     };
     if first > 0 {
         buffer.queue.put(stretch(0, first, 5), &vec![300; first]);

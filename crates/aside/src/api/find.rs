@@ -1,0 +1,98 @@
+//! Finding the rooms that a request names, and keeping a key to those it is for.
+
+use call::command::{CommandError, RoomRef, RoomSnapshot};
+use call::engine::RoomHandle;
+use store::{MemberFilter, Page, RoomFilter, RoomId, RoomRecord, TimeRange, Timestamp};
+
+use super::Api;
+use super::caller::Caller;
+use super::problem::Problem;
+
+const NOT_YOURS: &str = "the key is limited to other rooms or people; an administrator can change that";
+
+impl Api {
+    /// A live room of the caller's account, by its UUID or name.
+    fn live_room(&self, caller: &Caller, named: &str) -> Option<RoomHandle> {
+        let account = caller.account_ref();
+        let by_uuid = named.parse::<RoomId>().ok().and_then(|uuid| self.engine.room(&account, &RoomRef::Uuid(uuid.to_string())));
+        by_uuid.or_else(|| self.engine.room(&account, &RoomRef::Name(named.to_owned())))
+    }
+
+    /// A live room that the key is for. A refusal is recorded as one of `what`.
+    pub(super) async fn room(
+        &self,
+        caller: &Caller,
+        named: &str,
+        what: &str,
+    ) -> Result<Option<(RoomHandle, RoomSnapshot)>, Problem> {
+        let Some(handle) = self.live_room(caller, named) else { return Ok(None) };
+        let snapshot = match handle.snapshot().await {
+            Ok(snapshot) => snapshot,
+            Err(CommandError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        if caller.may_see_room(&snapshot) {
+            return Ok(Some((handle, snapshot)));
+        }
+        Err(self.refused(caller, what, NOT_YOURS, snapshot.room.uuid.parse().ok()).await)
+    }
+
+    /// [`Self::room`], where there must be one.
+    pub(super) async fn must_room(&self, caller: &Caller, named: &str, what: &str) -> Result<(RoomHandle, RoomSnapshot), Problem> {
+        self.room(caller, named, what).await?.ok_or_else(|| Problem::not_found("live room", named))
+    }
+
+    /// A room in the records that the key is for: by its UUID, or the last of its name that was there at `at`.
+    pub(super) async fn recorded_room(
+        &self,
+        caller: &Caller,
+        named: &str,
+        at: Option<Timestamp>,
+        what: &str,
+    ) -> Result<RoomRecord, Problem> {
+        let store = self.engine.store();
+        let mut found = match named.parse() {
+            Ok(uuid) => store.room(caller.account.id, uuid).await?,
+            Err(_) => None,
+        };
+        if found.is_none() {
+            let created = TimeRange { lte: at, ..TimeRange::default() };
+            let wanted = RoomFilter { name: Some(named.to_owned()), created, ..RoomFilter::default() };
+            found = store.rooms(caller.account.id, wanted, Page::first(1)).await?.items.into_iter().next();
+        }
+        let room = found.ok_or_else(|| Problem::not_found("room", named))?;
+        if self.may_see_recorded(caller, &room).await? {
+            return Ok(room);
+        }
+        Err(self.refused(caller, what, NOT_YOURS, Some(room.id)).await)
+    }
+
+    /// Whether the key is for a room in the records: by its name, and the tags its members last had.
+    pub(super) async fn may_see_recorded(&self, caller: &Caller, room: &RoomRecord) -> Result<bool, Problem> {
+        if caller.key.tag.is_none() {
+            return Ok(caller.may_see(&room.name, std::iter::empty()));
+        }
+        let page = Page::first(store::PAGE_LIMIT);
+        let members = self.engine.store().members(caller.account.id, room.id, MemberFilter::default(), page).await?.items;
+        Ok(caller.may_see(&room.name, members.iter().filter_map(|member| member.tag.as_deref())))
+    }
+
+    /// Refuses a change of members that the key is not for.
+    pub(super) async fn check_members(
+        &self,
+        caller: &Caller,
+        room: &RoomSnapshot,
+        members: impl IntoIterator<Item = i64>,
+        what: &str,
+    ) -> Result<(), Problem> {
+        for number in members {
+            let member = room.members.iter().find(|member| member.number == number);
+            let member = member.ok_or_else(|| Problem::not_found("member", &number.to_string()))?;
+            if !caller.may_change(member) {
+                let why = format!("the key is limited to members with another tag than member {number}");
+                return Err(self.refused(caller, what, &why, room.room.uuid.parse().ok()).await);
+            }
+        }
+        Ok(())
+    }
+}
