@@ -191,7 +191,7 @@ pub struct JitterBuffer {
     /// Mean transit of recent packets, in 1/16 samples.
     mean_transit: Option<i64>,
     overflowed: bool,
-    /// Pulls since the offset was last right, and since the last change.
+    /// For how many pulls the offset has not been right.
     pace: scaling::Pace,
 }
 

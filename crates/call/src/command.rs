@@ -137,6 +137,7 @@ pub struct Dial {
 }
 
 /// Who is added.
+#[expect(clippy::large_enum_variant, reason = "made once per request")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Newcomer {
     /// Somebody who is dialled.

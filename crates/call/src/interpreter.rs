@@ -139,7 +139,9 @@ impl Interpreter {
 
     /// The call left its room. `at_end` says how the call ends if nothing follows.
     pub fn left_room(&mut self, departure: Departure, at_end: HangupCause, now: Duration) {
-        let Doing::InRoom(on_exit) = std::mem::replace(&mut self.doing, Doing::Nothing) else { return };
+        let Doing::InRoom(on_exit) = &mut self.doing else { return };
+        let on_exit = on_exit.take();
+        self.doing = Doing::Nothing;
         match on_exit {
             Some(fetch) => self.fetch(fetch, Purpose::LeftRoom(Box::new(departure))),
             None => {
@@ -270,9 +272,11 @@ impl Interpreter {
     }
 
     fn gathered(&mut self, digits: String, now: Duration) {
-        let Doing::Gathering(gathering) = std::mem::replace(&mut self.doing, Doing::Nothing) else { return };
-        match gathering.gather.action {
-            Some(fetch) if gathering.gather.follow => self.fetch(fetch, Purpose::Digits(digits)),
+        let Doing::Gathering(gathering) = &mut self.doing else { return };
+        let (action, follow) = (gathering.gather.action.take(), gathering.gather.follow);
+        self.doing = Doing::Nothing;
+        match action {
+            Some(fetch) if follow => self.fetch(fetch, Purpose::Digits(digits)),
             Some(fetch) => {
                 self.steps.push_back(Step::Tell(fetch, Purpose::Digits(digits)));
                 self.advance(now);

@@ -44,3 +44,6 @@ pub use shard::command::Applied;
 #[cfg(any(test, feature = "mutations"))]
 pub use shard::command::RoomFault;
 pub use sound::{SOUND_RATE, Sound, SoundError, SoundLimits};
+
+#[cfg(test)]
+mod fault_tests;

@@ -1,7 +1,7 @@
 //! Finding the rooms that a request names, and keeping a key to those it is for.
 
 use call::command::{CommandError, RoomRef, RoomSnapshot};
-use call::engine::RoomHandle;
+use call::room::RoomHandle;
 use store::{MemberFilter, Page, RoomFilter, RoomId, RoomRecord, TimeRange, Timestamp};
 
 use super::Api;

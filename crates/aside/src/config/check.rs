@@ -205,6 +205,7 @@ fn rest(check: &mut Check<'_>, config: &Config) {
     check.range("outbox", "lane_limit_s", config.outbox.lane_limit_s, 1..=3_600);
     check.range("store", "write_queue", config.store.write_queue, 64..=1_048_576);
     check.range("store", "readers", config.store.readers, 1..=64);
+    check.range("store", "keep_days", config.store.keep_days, 0..=36_500);
     check.range("metrics", "accounts", config.metrics.accounts, 0..=10_000);
 }
 

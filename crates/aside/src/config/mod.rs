@@ -5,6 +5,8 @@ pub(crate) mod planes;
 pub mod problem;
 pub mod reader;
 mod sample;
+#[cfg(test)]
+mod tests;
 pub mod section;
 pub mod sections;
 pub mod setting;

@@ -193,6 +193,8 @@ section! {
         write_queue: usize = 8_192,
         /// Connections for reading.
         readers: usize = 4,
+        /// Days that records of ended calls and rooms, events, the ledger and settled callbacks are kept; 0: for ever.
+        keep_days: u64 = 0,
     }
 }
 

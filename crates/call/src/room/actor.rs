@@ -16,15 +16,12 @@ use super::music::SoundKey;
 use super::plan::plan_for;
 use super::publish::{After, Publication, publish};
 use super::sounds::add_notice;
-use crate::command::{
-    Applied, Asker, CommandError, DialMusic, HearingMatrix, HearingRow, MemberChange, ModeCommand, ModeName,
-    RoomSnapshot, Whom,
-};
-use crate::dialect::{CallView, Departure, Kind, MemberView, RoomView};
+use crate::command::{Applied, Asker, CommandError, DialMusic, MemberChange, ModeCommand, ModeName, Whom};
+use crate::dialect::{CallView, Departure, Kind, MemberView};
 use crate::engine::Inner;
-use crate::records::{Happened, RoomRows};
+use crate::records::Happened;
 use crate::session::{CallMailbox, CallMessage};
-use crate::verb::{MemberSettings, Notice, RoomSettings};
+use crate::verb::{MemberSettings, RoomSettings};
 
 const MAILBOX: usize = 1024;
 const PUBLICATIONS: usize = 1024;

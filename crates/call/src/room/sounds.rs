@@ -35,14 +35,13 @@ impl Actor {
             let key = music::wanted(room, &self.settings, dialling, member);
             let loaded = key.and_then(|key| self.sounds.get(&key)?.clone().map(|sound| (key, sound)));
             match loaded {
-                Some((key, sound)) => {
-                    if seat.playing.as_ref().is_none_or(|(_, current)| *current != key) {
-                        self.plays += 1;
-                        let play = PlayId(u64::MAX - self.plays);
-                        let change = media::PlayChange::Start(media::Play::forever(play, sound));
-                        plays.push(WantedPlay { member: *id, leg: seat.leg, change, playing: Some((play, key)) });
-                    }
+                Some((key, sound)) if seat.playing.as_ref().is_none_or(|(_, current)| *current != key) => {
+                    self.plays += 1;
+                    let play = PlayId(u64::MAX - self.plays);
+                    let change = media::PlayChange::Start(media::Play::forever(play, sound));
+                    plays.push(WantedPlay { member: *id, leg: seat.leg, change, playing: Some((play, key)) });
                 }
+                Some(_) => {}
                 None if seat.playing.is_some() => {
                     let change = media::PlayChange::Stop;
                     plays.push(WantedPlay { member: *id, leg: seat.leg, change, playing: None });

@@ -100,7 +100,7 @@ impl Coached {
     /// The customer and the agent talk; so that the customer's mix is never trivially silent.
     pub fn chatter(&mut self) {
         self.sim.say(self.customer.phone, Voice::Tone(1_300.0, -20.0));
-        self.sim.say(self.agent.phone, Voice::Tone(500.0, -20.0));
+        self.sim.say(self.agent.phone, Voice::Tone(640.0, -20.0));
     }
 }
 

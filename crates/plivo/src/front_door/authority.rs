@@ -115,7 +115,7 @@ impl Authority {
             excluded_subtrees: Vec::new(),
         });
         limit(&mut params, AUTHORITY_YEARS);
-        let certificate_pem = params.self_signed(&key).map_err(failed)?.pem();
+        let certificate_pem = format!("{}\n", params.self_signed(&key).map_err(failed)?.pem().trim_end());
         Ok(Self { certificate_pem, key, names, is_new: true })
     }
 
@@ -131,7 +131,7 @@ impl Authority {
         CertificateDer::from_pem_slice(certificate.as_bytes()).map_err(|error| damaged(&error.to_string()))?;
         let key = block(text, "PRIVATE KEY").ok_or_else(|| damaged("it has no key"))?;
         let key = KeyPair::from_pem(key).map_err(|error| damaged(&error.to_string()))?;
-        Ok(Self { certificate_pem: certificate.to_owned(), key, names, is_new: false })
+        Ok(Self { certificate_pem: format!("{certificate}\n"), key, names, is_new: false })
     }
 
     /// The certificate that clients must trust, PEM.

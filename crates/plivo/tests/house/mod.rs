@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -101,6 +102,8 @@ pub struct House {
     pub fails_with: Mutex<Option<CommandError>>,
     /// Work waits here when there is none.
     pub gate: Semaphore,
+    /// How many commands came as far as the gate.
+    pub waiting: AtomicUsize,
     pub confirmed: bool,
 }
 
@@ -113,6 +116,7 @@ impl Default for House {
             did: Mutex::default(),
             fails_with: Mutex::default(),
             gate: Semaphore::new(1_000_000),
+            waiting: AtomicUsize::new(0),
             confirmed: true,
         }
     }
@@ -132,6 +136,7 @@ impl House {
     }
 
     async fn act(&self, account: &AccountRef, did: Did) -> Result<Applied, CommandError> {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
         self.gate.acquire().await.unwrap().forget();
         if let Some(error) = self.fails_with.lock().unwrap().clone() {
             return Err(error);

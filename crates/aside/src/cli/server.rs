@@ -1,0 +1,74 @@
+//! `aside serve` and the front door's certificate.
+
+use std::time::Duration;
+
+use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::output::{Failure, print};
+use super::{Common, small_runtime};
+use crate::config::Config;
+use crate::serve::{Server, front_door_authority, log, prepare_data_dir};
+
+/// How to serve.
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// Print one line of JSON with the addresses when everything is ready.
+    #[arg(long)]
+    announce: bool,
+}
+
+pub(super) fn serve(common: &Common, config: &Config, args: &ServeArgs) -> Result<(), Failure> {
+    log::start(&config.server);
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(common, config, args))
+}
+
+async fn run(common: &Common, config: &Config, args: &ServeArgs) -> Result<(), Failure> {
+    // Before anything starts: a signal that comes early must not be lost.
+    let mut signals = Signals::new()?;
+    let mut server = Server::start(config).await?;
+    if let Some(credentials) = server.take_credentials() {
+        // Shown once, on the standard output only: never in the log.
+        print(&if common.json { format!("{}\n", serde_json::to_string(&credentials)?) } else { credentials.human() })?;
+    }
+    if args.announce {
+        print(&format!("{}\n", serde_json::to_string(server.addresses())?))?;
+    }
+    signals.next().await;
+    let stop = server.stop(Duration::from_secs(config.server.stop_wait_s));
+    tokio::select! {
+        () = stop => Ok(()),
+        () = signals.next() => {
+            tracing::warn!("a second signal: stopping at once; calls are closed in the records at the next start");
+            Ok(())
+        }
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Failure> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+pub(super) fn front_door_ca(common: &Common, config: &Config) -> Result<(), Failure> {
+    let data_dir = &config.server.data_dir;
+    prepare_data_dir(data_dir)?;
+    let authority = small_runtime()?
+        .block_on(front_door_authority(data_dir, &config.http.front_door_names))
+        .map_err(crate::serve::StartError::from)?;
+    let pem = authority.certificate_pem();
+    print(&if common.json { format!("{}\n", serde_json::json!({ "certificate": pem })) } else { pem.to_owned() })
+}

@@ -1,0 +1,105 @@
+//! Whether the server is well: 200, or 503 while it stops or cannot do its work.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::Json;
+use axum::http::StatusCode;
+use call::engine::Engine;
+use media::MediaPlane;
+use serde::Serialize;
+use store::{Page, Store};
+
+/// Longest time that a healthy database takes for a small read.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Knows all parts.
+pub struct Health {
+    store: Store,
+    media: MediaPlane,
+    sip: sip::Sip,
+    engine: Engine,
+    started: Instant,
+    stopping: AtomicBool,
+}
+
+/// What it says.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// `ok`, `stopping` or `failing`.
+    status: &'static str,
+    version: &'static str,
+    uptime_s: u64,
+    components: Components,
+}
+
+#[derive(Debug, Serialize)]
+struct Components {
+    store: StoreState,
+    media: MediaState,
+    sip: SipState,
+    engine: EngineState,
+}
+
+#[derive(Debug, Serialize)]
+struct StoreState {
+    ok: bool,
+    waiting: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct MediaState {
+    ok: bool,
+    shards: usize,
+    legs: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct SipState {
+    ok: bool,
+    listeners: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct EngineState {
+    calls: usize,
+    rooms: usize,
+}
+
+impl Health {
+    /// Of these parts.
+    pub fn new(store: Store, media: MediaPlane, sip: sip::Sip, engine: Engine) -> Self {
+        Self { store, media, sip, engine, started: Instant::now(), stopping: AtomicBool::new(false) }
+    }
+
+    /// From now on it is stopping.
+    pub fn stopping(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// How it is.
+    pub async fn report(&self) -> (StatusCode, Json<Report>) {
+        let read = tokio::time::timeout(PATIENCE, self.store.accounts(Page::first(1))).await;
+        let store = StoreState { ok: matches!(read, Ok(Ok(_))), waiting: self.store.write_queue_length() };
+        let shards = self.media.metrics().shards;
+        let legs = shards.iter().map(|shard| shard.legs).sum();
+        let media = MediaState { ok: !shards.is_empty(), shards: shards.len(), legs };
+        let listening = self.sip.local_addrs();
+        let listeners = listening.udp.len() + listening.tcp.len();
+        let sip = SipState { ok: listeners > 0, listeners };
+        let (calls, rooms) = self.engine.load();
+        let status = match (self.stopping.load(Ordering::Relaxed), store.ok && media.ok && sip.ok) {
+            (true, _) => "stopping",
+            (false, true) => "ok",
+            (false, false) => "failing",
+        };
+        let code = if status == "ok" { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        let report = Report {
+            status,
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_s: self.started.elapsed().as_secs(),
+            components: Components { store, media, sip, engine: EngineState { calls, rooms } },
+        };
+        (code, Json(report))
+    }
+}

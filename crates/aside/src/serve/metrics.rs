@@ -1,0 +1,280 @@
+//! Prometheus metrics. What the parts count is read when somebody asks; only HTTP requests are counted here.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request};
+use axum::http::{Method, StatusCode};
+use call::command::AccountRef;
+use call::engine::Engine;
+use media::{LATENESS_BOUNDS_MICROS, MediaMetrics, MediaPlane};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram, with_local_recorder};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use store::{Account, Page};
+
+use crate::api::Api;
+
+const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Counters of the signalling plane that go up and down.
+const SIP_GAUGES: [&str; 2] = ["_live", "_bound"];
+
+/// Reads and renders.
+pub struct Metrics {
+    recorder: PrometheusRecorder,
+    handle: PrometheusHandle,
+    engine: Engine,
+    media: MediaPlane,
+    sip: sip::Sip,
+    api: Api,
+    plivo: Arc<plivo::Api>,
+    accounts: usize,
+    started: Instant,
+}
+
+/// A request that was not answered yet.
+pub struct Begun {
+    route: String,
+    method: &'static str,
+    at: Instant,
+}
+
+/// What one account has going.
+struct AccountLoad {
+    label: String,
+    calls: usize,
+    rooms: usize,
+    callbacks: u64,
+}
+
+fn recorder() -> Result<PrometheusRecorder, BuildError> {
+    let name = Matcher::Full("aside_http_request_seconds".to_owned());
+    Ok(PrometheusBuilder::new().set_buckets_for_metric(name, SECONDS)?.build_recorder())
+}
+
+impl Metrics {
+    /// Of these parts; at most `accounts` accounts have a label of their own.
+    pub fn new(
+        engine: Engine,
+        media: MediaPlane,
+        sip: sip::Sip,
+        api: Api,
+        plivo: Arc<plivo::Api>,
+        accounts: usize,
+    ) -> Self {
+        // The buckets are a constant that is not empty, so the builder takes them.
+        let recorder = recorder().unwrap_or_else(|_| PrometheusBuilder::new().build_recorder());
+        let handle = recorder.handle();
+        with_local_recorder(&recorder, describe);
+        Self { recorder, handle, engine, media, sip, api, plivo, accounts, started: Instant::now() }
+    }
+
+    /// Notes which route a request takes.
+    pub fn request_begun(&self, request: &Request) -> Begun {
+        let route = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str).to_owned();
+        Begun { route, method: known(request.method()), at: Instant::now() }
+    }
+
+    /// Counts its answer.
+    pub fn request_answered(&self, begun: Begun, status: StatusCode) {
+        let Begun { route, method, at } = begun;
+        let seconds = at.elapsed().as_secs_f64();
+        with_local_recorder(&self.recorder, || {
+            let status = status.as_u16().to_string();
+            counter!("aside_http_requests_total", "route" => route.clone(), "method" => method, "status" => status).increment(1);
+            histogram!("aside_http_request_seconds", "route" => route).record(seconds);
+        });
+    }
+
+    /// Everything in Prometheus' text format.
+    pub async fn render(&self) -> String {
+        let loads = self.loads().await;
+        with_local_recorder(&self.recorder, || {
+            self.of_server();
+            self.of_engine(&loads);
+            self.of_sip();
+            of_media(&self.media.metrics());
+            self.of_store();
+        });
+        self.handle.run_upkeep();
+        self.handle.render()
+    }
+
+    /// The load of each account, oldest first; those beyond the limit in one sum.
+    async fn loads(&self) -> Vec<AccountLoad> {
+        let mut loads: Vec<AccountLoad> = Vec::new();
+        let Ok(accounts) = self.engine.store().accounts(Page::first(store::PAGE_LIMIT)).await else { return loads };
+        let mut others = AccountLoad { label: "other".to_owned(), calls: 0, rooms: 0, callbacks: 0 };
+        for account in accounts.items {
+            let load = self.load_of(&account).await;
+            if loads.len() < self.accounts {
+                loads.push(load);
+            } else {
+                others.calls += load.calls;
+                others.rooms += load.rooms;
+                others.callbacks += load.callbacks;
+            }
+        }
+        loads.push(others);
+        loads
+    }
+
+    async fn load_of(&self, account: &Account) -> AccountLoad {
+        let named = AccountRef { id: account.id.to_string(), auth_id: account.auth_id.clone() };
+        AccountLoad {
+            label: account.auth_id.clone(),
+            calls: self.engine.calls(&named).len(),
+            rooms: self.engine.rooms(&named).len(),
+            callbacks: self.engine.store().pending_deliveries(account.id).await.unwrap_or_default(),
+        }
+    }
+
+    fn of_server(&self) {
+        gauge!("aside_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+        gauge!("aside_uptime_seconds").set(self.started.elapsed().as_secs_f64());
+        counter!("aside_api_refusals_unrecorded_total").absolute(self.api.unrecorded_refusals());
+        counter!("aside_plivo_unprotected_requests_total").absolute(self.plivo.unprotected_requests());
+    }
+
+    fn of_engine(&self, loads: &[AccountLoad]) {
+        let (calls, rooms) = self.engine.load();
+        gauge!("aside_calls_live").set(calls as f64);
+        gauge!("aside_rooms_live").set(rooms as f64);
+        for load in loads {
+            let account = || load.label.clone();
+            gauge!("aside_account_calls_live", "account" => account()).set(load.calls as f64);
+            gauge!("aside_account_rooms_live", "account" => account()).set(load.rooms as f64);
+            gauge!("aside_account_callbacks_pending", "account" => account()).set(load.callbacks as f64);
+        }
+        let counters = self.engine.counters();
+        for (name, count) in [
+            ("aside_calls_in_total", &counters.calls_in),
+            ("aside_calls_out_total", &counters.calls_out),
+            ("aside_calls_refused_total", &counters.calls_refused),
+            ("aside_rooms_opened_total", &counters.rooms_opened),
+            ("aside_mailbox_overflows_total", &counters.mailbox_overflows),
+            ("aside_callbacks_delivered_total", &counters.callbacks_delivered),
+            ("aside_callback_attempts_failed_total", &counters.callback_attempts_failed),
+            ("aside_callbacks_failed_total", &counters.callbacks_failed),
+            ("aside_stray_facts_total", &counters.stray_facts),
+        ] {
+            counter!(name).absolute(count.get());
+        }
+    }
+
+    fn of_sip(&self) {
+        for (name, count) in self.sip.counters().all() {
+            if SIP_GAUGES.iter().any(|ending| name.ends_with(ending)) {
+                gauge!(format!("aside_sip_{name}")).set(count as f64);
+            } else {
+                counter!(format!("aside_sip_{name}_total")).absolute(count);
+            }
+        }
+    }
+
+    fn of_store(&self) {
+        let store = self.engine.store();
+        let stats = store.stats();
+        gauge!("aside_store_write_queue").set(store.write_queue_length() as f64);
+        gauge!("aside_store_largest_group").set(stats.largest_group as f64);
+        for (name, count) in [
+            ("aside_store_batches_total", stats.batches),
+            ("aside_store_failed_batches_total", stats.failed_batches),
+            ("aside_store_groups_total", stats.groups),
+            ("aside_store_failed_groups_total", stats.failed_groups),
+            ("aside_store_writes_refused_total", stats.write_refused),
+            ("aside_store_reads_total", stats.reads),
+            ("aside_store_reads_refused_total", stats.read_refused),
+            ("aside_outbox_refused_total", stats.outbox_refused),
+            ("aside_outbox_given_up_total", stats.deliveries_given_up),
+        ] {
+            counter!(name).absolute(count);
+        }
+    }
+}
+
+fn of_media(metrics: &MediaMetrics) {
+    counter!("aside_media_busy_total").absolute(metrics.busy);
+    counter!("aside_media_handovers_total").absolute(metrics.handovers);
+    gauge!("aside_media_facts_waiting").set(metrics.facts_waiting as f64);
+    counter!("aside_media_strangers_in_plans_total").absolute(metrics.strangers_in_plans);
+    for (index, shard) in metrics.shards.iter().enumerate() {
+        let label = index.to_string();
+        gauge!("aside_media_legs", "shard" => label.clone()).set(shard.legs as f64);
+        gauge!("aside_media_rooms", "shard" => label.clone()).set(shard.rooms as f64);
+        for (name, count) in [
+            ("aside_media_slots_total", shard.slots),
+            ("aside_media_room_ticks_total", shard.room_ticks),
+            ("aside_media_skipped_slots_total", shard.skipped_slots),
+            ("aside_media_rtp_received_total", shard.rtp_received),
+            ("aside_media_rtp_sent_total", shard.rtp_sent),
+            ("aside_media_send_failures_total", shard.send_failures),
+            ("aside_media_path_errors_total", shard.path_errors),
+            ("aside_media_malformed_total", shard.malformed),
+            ("aside_media_foreign_total", shard.foreign),
+            ("aside_media_unproven_total", shard.unproven),
+            ("aside_media_wrong_payload_total", shard.wrong_payload),
+            ("aside_media_not_receiving_total", shard.not_receiving),
+            ("aside_media_unproven_ssrc_total", shard.unproven_ssrc),
+            ("aside_media_rtcp_received_total", shard.rtcp_received),
+            ("aside_media_rtcp_sent_total", shard.rtcp_sent),
+            ("aside_media_encodes_total", shard.encodes),
+            ("aside_media_shared_encodes_total", shard.shared_encodes),
+            ("aside_media_withheld_frames_total", shard.withheld_frames),
+            ("aside_media_changes_total", shard.changes),
+            ("aside_media_stale_plans_total", shard.stale_plans),
+            ("aside_media_stale_commands_total", shard.stale_commands),
+            ("aside_media_room_faults_total", shard.room_faults),
+            ("aside_media_leg_faults_total", shard.leg_faults),
+            ("aside_media_telemetry_dropped_total", shard.telemetry_dropped),
+            ("aside_media_digits_dropped_total", shard.digits_dropped),
+        ] {
+            counter!(name, "shard" => label.clone()).absolute(count);
+        }
+        lateness(&label, &shard.lateness);
+    }
+}
+
+/// The shard's histogram, cumulative as Prometheus wants it.
+fn lateness(shard: &str, buckets: &[u64]) {
+    let bounds = LATENESS_BOUNDS_MICROS.iter().map(|micros| format!("{}", *micros as f64 / 1e6)).chain(["+Inf".to_owned()]);
+    let mut sum = 0;
+    for (bound, count) in bounds.zip(buckets) {
+        sum += count;
+        counter!("aside_media_slot_lateness_seconds_bucket", "shard" => shard.to_owned(), "le" => bound).absolute(sum);
+    }
+}
+
+/// Methods that clients make up get no series of their own.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+fn describe() {
+    describe_gauge!("aside_info", "Always 1; its label is the version.");
+    describe_gauge!("aside_uptime_seconds", Unit::Seconds, "Since the start.");
+    describe_gauge!("aside_calls_live", "Calls now.");
+    describe_gauge!("aside_rooms_live", "Rooms now.");
+    describe_gauge!("aside_account_calls_live", "Calls of an account now.");
+    describe_gauge!("aside_account_rooms_live", "Rooms of an account now.");
+    describe_gauge!("aside_account_callbacks_pending", "Callbacks that an account's programs are still owed.");
+    describe_gauge!("aside_media_legs", "Legs on a media thread now: members, and calls without a room.");
+    describe_gauge!("aside_media_rooms", "Rooms on a media thread now.");
+    describe_counter!("aside_media_skipped_slots_total", "Slots skipped after a stall: sound was lost.");
+    describe_counter!("aside_media_slot_lateness_seconds_bucket", "Slots begun at most this late.");
+    describe_counter!("aside_media_withheld_frames_total", "Frames withheld because their packets came before a wider plan.");
+    describe_gauge!("aside_store_write_queue", "Writes that wait.");
+    describe_counter!("aside_outbox_refused_total", "Changes refused because an account's outbox was full.");
+    describe_counter!("aside_outbox_given_up_total", "Callbacks set aside after their time was up.");
+    describe_counter!("aside_api_refusals_unrecorded_total", "Refusals of the native API that were too many to be recorded.");
+    describe_counter!("aside_http_requests_total", "HTTP requests answered.");
+    describe_histogram!("aside_http_request_seconds", Unit::Seconds, "Time from a request's head to its answer's head.");
+}

@@ -1,0 +1,243 @@
+//! The running server: what it is made of, its start, and its end.
+
+mod data_dir;
+mod front_door;
+mod health;
+mod listen;
+pub mod log;
+mod metrics;
+mod retention;
+mod web;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use call::engine::{Engine, Parts};
+use media::{MediaError, MediaPlane};
+use plivo::Plivo;
+use serde::Serialize;
+use store::{Store, StoreError};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::api::Api;
+use crate::config::{Config, planes};
+use crate::control::{ControlError, ControlSocket};
+use crate::first_start::{Credentials, first_start};
+use crate::manage::{Manager, now};
+pub use data_dir::{database_path, prepare as prepare_data_dir};
+pub use front_door::load_or_make as front_door_authority;
+use health::Health;
+use metrics::Metrics;
+
+/// Why the server did not start. Nothing of it runs then.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Another server has the data directory.
+    #[error(
+        "another aside serves from {path}: stop it, or give this one a data directory of its own with [server] data_dir",
+        path = path.display()
+    )]
+    InUse {
+        /// The data directory.
+        path: PathBuf,
+    },
+    /// The data directory cannot be made or read.
+    #[error("the data directory {path} cannot be used ({source}); check its owner and permissions", path = path.display())]
+    DataDir {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Sound.
+    #[error("the media plane did not start: {0}; see [media]")]
+    Media(#[from] MediaError),
+    /// Signalling.
+    #[error("{0} ([sip] udp and tcp)")]
+    Sip(#[from] sip::SipError),
+    /// A web listener.
+    #[error("{address} cannot be listened on ({source}); change {key} in the configuration")]
+    Listen {
+        /// Which key.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The control socket.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The front door's certificates.
+    #[error(transparent)]
+    Authority(#[from] plivo::front_door::AuthorityError),
+}
+
+/// Where the server listens, with the real ports.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Addresses {
+    /// The APIs.
+    pub api: SocketAddr,
+    /// The front door.
+    pub front_door: Option<SocketAddr>,
+    /// SIP over UDP.
+    pub sip_udp: Vec<SocketAddr>,
+    /// SIP over TCP.
+    pub sip_tcp: Vec<SocketAddr>,
+}
+
+/// A running server.
+pub struct Server {
+    addresses: Addresses,
+    credentials: Option<Credentials>,
+    store: Store,
+    engine: Engine,
+    sip: sip::Sip,
+    health: Arc<Health>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Server {
+    /// Starts everything. When it returns, calls and requests are taken.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(config: &Config) -> Result<Self, StartError> {
+        // Two TLS providers are linked; whoever comes first decides, and it may have been decided before.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let data_dir = &config.server.data_dir;
+        prepare_data_dir(data_dir)?;
+        let store = Store::open(database_path(data_dir), planes::store(config)).map_err(|error| match error {
+            StoreError::AlreadyOpen { .. } => StartError::InUse { path: data_dir.clone() },
+            error => error.into(),
+        })?;
+        let started = Self::start_over(config, store.clone()).await;
+        if started.is_err()
+            && let Err(error) = store.shutdown().await
+        {
+            tracing::error!(%error, "the database could not be closed");
+        }
+        started
+    }
+
+    async fn start_over(config: &Config, store: Store) -> Result<Self, StartError> {
+        let data_dir = &config.server.data_dir;
+        let web = bind("[http] api", config.http.api).await?;
+        let door = front_door::open(config).await?;
+        let control = ControlSocket::bind(data_dir)?;
+        let credentials = first_start(&store, now()).await?;
+
+        let (media, facts) = MediaPlane::start(planes::media(config))?;
+        let directory = call::directory::Directory::new(store.clone(), planes::shared_domains(config));
+        let (sip, incoming) = sip::Sip::start(planes::sip(config), Arc::new(directory)).await?;
+        let parts = Parts {
+            store: store.clone(),
+            media: media.clone(),
+            facts,
+            sip: sip.clone(),
+            incoming,
+            dialects: vec![Arc::new(Plivo)],
+        };
+        let engine = Engine::start(planes::engine(config), parts).await?;
+
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let manager = Manager { store: store.clone(), shared_domains: planes::shared_domains(config) };
+        tasks.spawn(control.serve(manager.clone(), stop.clone()));
+        let health = Arc::new(Health::new(store.clone(), media.clone(), sip.clone(), engine.clone()));
+        let api = Api::new(engine.clone(), manager, config.http.event_streams, stop.clone());
+        let rate = plivo::Rate {
+            burst: config.plivo.rate_burst,
+            window: Duration::from_secs(config.plivo.rate_window_s),
+        };
+        let plivo = Arc::new(plivo::Api::new(Arc::new(engine.clone()), Arc::new(store.clone()), rate));
+        let metrics = config.metrics.enabled.then(|| {
+            Arc::new(Metrics::new(engine.clone(), media, sip.clone(), api.clone(), Arc::clone(&plivo), config.metrics.accounts))
+        });
+        let addresses = Addresses {
+            api: address_of(&web, config.http.api),
+            front_door: door.as_ref().map(|door| address_of(&door.listener, door.asked)),
+            sip_udp: sip.local_addrs().udp,
+            sip_tcp: sip.local_addrs().tcp,
+        };
+        let router = web::router(&api, Arc::clone(&plivo), Arc::clone(&health), metrics, config.http.body_bytes);
+        let limits = listen::ListenLimits {
+            connections: config.http.connections,
+            header_timeout: Duration::from_secs(config.http.header_timeout_s),
+        };
+        tasks.spawn(listen::serve(web, router, limits, stop.clone()));
+        if let Some(door) = door {
+            tasks.spawn(door.serve(web::front_door_router(plivo), stop.clone()));
+        }
+        tasks.spawn(retention::run(store.clone(), config.store.keep_days, stop.clone()));
+        tracing::info!(
+            api = %addresses.api,
+            front_door = ?addresses.front_door,
+            sip_udp = ?addresses.sip_udp,
+            sip_tcp = ?addresses.sip_tcp,
+            "aside is ready"
+        );
+        Ok(Self { addresses, credentials, store, engine, sip, health, stop, tasks })
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// What was made at the first start, once; to be shown to the operator and nobody else.
+    pub fn take_credentials(&mut self) -> Option<Credentials> {
+        self.credentials.take()
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Stops: no new calls from now on, up to `wait` for the live ones, then they are hung up; what is owed is recorded and
+    /// sent as far as it goes, and the database closed.
+    pub async fn stop(self, wait: Duration) {
+        tracing::info!(wait_s = wait.as_secs(), "stopping: no new calls are taken");
+        self.health.stopping();
+        let shutdown = self.engine.shutdown(wait);
+        tokio::pin!(shutdown);
+        // Whatever holds a call up must not hold the end up.
+        if tokio::time::timeout(wait + STUBBORN, &mut shutdown).await.is_err() {
+            tracing::warn!("calls would not end; their dialogs are hung up");
+            self.sip.stop().await;
+            let _ = tokio::time::timeout(STUBBORN, shutdown).await;
+        }
+        self.sip.stop().await;
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(LAST_REQUESTS, self.tasks.wait()).await.is_err() {
+            tracing::warn!("requests under way were cut off");
+        }
+        match self.store.shutdown().await {
+            Ok(()) => tracing::info!("stopped"),
+            Err(error) => tracing::error!(%error, "the database could not be closed cleanly"),
+        }
+    }
+}
+
+/// How much longer than asked the engine may take to end calls and deliver callbacks.
+const STUBBORN: Duration = Duration::from_secs(25);
+/// How long requests under way may take when everything else has ended.
+const LAST_REQUESTS: Duration = Duration::from_secs(6);
+
+async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { key, address, source })
+}
+
+fn address_of(listener: &TcpListener, asked: SocketAddr) -> SocketAddr {
+    listener.local_addr().unwrap_or(asked)
+}

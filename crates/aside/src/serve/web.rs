@@ -1,0 +1,63 @@
+//! The routers: the APIs, health and metrics on one listener; Plivo's REST interface alone behind the front door.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use super::health::Health;
+use super::metrics::Metrics;
+use crate::api::{self, Api, Problem};
+
+/// Everything of the API listener.
+pub fn router(
+    api: &Api,
+    plivo: Arc<plivo::Api>,
+    health: Arc<Health>,
+    metrics: Option<Arc<Metrics>>,
+    body_bytes: usize,
+) -> Router {
+    let mut router = Router::new()
+        .route("/health", get(async move || health.report().await))
+        .merge(api::router(api, body_bytes))
+        .merge(plivo::router(plivo))
+        .fallback(nothing_here);
+    if let Some(metrics) = metrics {
+        let shown = Arc::clone(&metrics);
+        router = router
+            .route("/metrics", get(async move || exposition(&shown).await))
+            .layer(from_fn_with_state(metrics, count));
+    }
+    router
+}
+
+/// What the front door offers.
+pub fn front_door_router(plivo: Arc<plivo::Api>) -> Router {
+    plivo::router(plivo).fallback(plivo::not_found)
+}
+
+async fn nothing_here(uri: Uri) -> Response {
+    if uri.path().starts_with("/v1/") {
+        return plivo::not_found().await;
+    }
+    let detail = "there is nothing here; the native API is under /api/v1, Plivo's under /v1/Account";
+    Problem::new(StatusCode::NOT_FOUND, detail).into_response()
+}
+
+async fn exposition(metrics: &Metrics) -> Response {
+    let mut response = metrics.render().await.into_response();
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+async fn count(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
+    let begun = metrics.request_begun(&request);
+    let response = next.run(request).await;
+    metrics.request_answered(begun, response.status());
+    response
+}

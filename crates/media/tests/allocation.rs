@@ -1,0 +1,179 @@
+//! The tick neither allocates nor frees: an allocator that counts what happens inside sub-slots.
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::net::UdpSocket;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use media::sim::Stepped;
+use media::{
+    BusId, Codec, Fact, LegSetup, LegUpdate, MediaConfig, Pending, Play, PlayChange, PlayId, PlayerChange, PlayerId,
+    PlanSource, Repeat, RoomChange, Sound, SourceRef,
+};
+
+struct Watching;
+
+static INSIDE: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    static IN_SLOT: Cell<bool> = const { Cell::new(false) };
+}
+
+fn watch() {
+    if IN_SLOT.with(Cell::get) {
+        INSIDE.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+// SAFETY: everything is handed to the system's allocator as it came.
+unsafe impl GlobalAlloc for Watching {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        watch();
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        watch();
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Watching = Watching;
+
+struct Bench {
+    stepped: Stepped,
+    phones: Vec<(UdpSocket, u16, u16)>,
+    slot: u64,
+}
+
+impl Bench {
+    /// A millisecond; every phone speaks at its own phase, and reads what it is sent.
+    fn step(&mut self) {
+        for (n, (socket, to, sequence)) in self.phones.iter_mut().enumerate() {
+            if self.slot % 20 == n as u64 * 3 % 20 {
+                let mut packet = vec![0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, n as u8];
+                packet[2..4].copy_from_slice(&sequence.to_be_bytes());
+                packet[4..8].copy_from_slice(&(u32::from(*sequence) * 160).to_be_bytes());
+                packet.extend(std::iter::repeat_n(0x10 + n as u8 * 3, 160));
+                if *sequence % 50 == 49 {
+                    // A key is pressed.
+                    packet[1] = 101;
+                    packet.truncate(12);
+                    packet.extend_from_slice(&[5, 0x80, 3, 0x20]);
+                }
+                *sequence += 1;
+                let _ = socket.send_to(&packet, ("127.0.0.1", *to));
+                if self.slot % 200 == 0 {
+                    let _ = socket.send_to(&[9; 40], ("127.0.0.1", *to));
+                }
+                let mut sink = [0; 512];
+                while socket.recv(&mut sink).is_ok() {}
+            }
+        }
+        self.stepped.step(|inside| IN_SLOT.with(|flag| flag.set(inside)));
+        self.slot += 1;
+    }
+
+    fn run(&mut self, ms: u64) {
+        for _ in 0..ms {
+            self.step();
+        }
+    }
+
+    fn wait<T>(&mut self, mut pending: Pending<T>) -> T {
+        for _ in 0..1_000 {
+            if let Some(answer) = pending.try_now() {
+                return answer.expect("done");
+            }
+            self.step();
+        }
+        panic!("no answer");
+    }
+}
+
+#[test]
+fn nothing_is_allocated_or_freed_inside_a_sub_slot() {
+    let config = MediaConfig {
+        bind: "127.0.0.1".parse().expect("ip"),
+        ports: 41_000..=41_999,
+        fact_capacity: 64,
+        ..common::config(2)
+    };
+    let (plane, mut facts, stepped) = Stepped::new(config).expect("a plane");
+    let mut bench = Bench { stepped, phones: Vec::new(), slot: 0 };
+    let mut legs = Vec::new();
+    for n in 0..6u16 {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a phone");
+        socket.set_nonblocking(true).expect("non-blocking");
+        let ports = plane.reserve_ports().expect("ports");
+        bench.phones.push((socket, ports.rtp_addr().port(), n));
+        let remote = bench.phones[usize::from(n)].0.local_addr().expect("address");
+        let setup = LegSetup {
+            ports,
+            codec: Codec::Pcmu,
+            payload_type: 0,
+            telephone_event: Some(101),
+            remote: Some(remote),
+            remote_rtcp: None,
+            signalling_source: remote.ip(),
+            receive: true,
+            send: true,
+            cname: "aside".to_owned(),
+            shard: Some(n % 2),
+        };
+        legs.push(plane.add_leg(setup).expect("a leg"));
+    }
+    bench.run(200);
+    let rooms = [plane.open_room_on(0).expect("a room"), plane.open_room_on(1).expect("a room")];
+    let sound = Sound::from_samples(&[3_000; 1_000]);
+    let mut played = 0;
+    for round in 0..40u64 {
+        // Everybody moves between the rooms and shards; rules, players and private players change with it.
+        let room = rooms[(round % 2) as usize];
+        let sources: Vec<_> = legs.iter().map(|leg| (*leg, u16::from(leg.as_u64() % 3 == 0))).collect();
+        let listeners: Vec<(_, &[u16])> = legs.iter().map(|leg| (*leg, &[0u16, 1][..1 + (round % 2) as usize])).collect();
+        let mut plan = common::plan(round + 1, 3, &sources, &listeners);
+        for source in &mut plan.sources {
+            source.relay_digits = round % 3 == 0;
+        }
+        plan.sources.push(PlanSource { source: SourceRef::Player(PlayerId(1)), bus: BusId(0), relay_digits: false });
+        let play = |id| Play { id: PlayId(id), sound: sound.clone(), repeat: Repeat::Times(1), gain_db: -3.0 };
+        let change = RoomChange {
+            plan,
+            join: legs.clone(),
+            leave: Vec::new(),
+            plays: vec![(legs[0], PlayChange::Start(play(round)))],
+            players: vec![(PlayerId(1), PlayerChange::Start(play(0)))],
+        };
+        bench.wait(plane.change_room(room, change));
+        bench.wait(plane.play(legs[1], play(round)));
+        bench.wait(plane.send_digits(legs[2], "1"));
+        bench.wait(plane.update_leg(legs[3], LegUpdate { codec: Some((Codec::Pcma, 0)), ..LegUpdate::default() }));
+        bench.wait(plane.update_leg(legs[3], LegUpdate { codec: Some((Codec::Pcmu, 0)), ..LegUpdate::default() }));
+        bench.wait(plane.leg_stats(legs[4]));
+        bench.run(300);
+        while let Ok(fact) = facts.try_recv() {
+            played += u64::from(matches!(fact, Fact::PlayEnded { completed: true, .. }));
+        }
+    }
+    bench.wait(plane.stop_play(legs[1], None));
+    bench.wait(plane.close_room(rooms[0]));
+    let removed: Vec<u64> = legs.iter().map(|leg| bench.wait(plane.remove_leg(*leg)).packets_received).collect();
+    bench.run(50);
+    let metrics = plane.metrics();
+    let total = |read: fn(&media::ShardMetrics) -> u64| metrics.shards.iter().map(read).sum::<u64>();
+    assert!(total(|s| s.slots) > 20_000 && total(|s| s.room_ticks) > 300);
+    assert!(removed.iter().all(|n| *n > 300), "sound came in: {removed:?}");
+    assert!(total(|s| s.encodes) > 1_000 && metrics.handovers > 100, "{metrics:?}");
+    assert!(played > 40, "players ended: {played}");
+    assert_eq!(INSIDE.load(Ordering::Relaxed), 0, "allocations and frees inside sub-slots");
+    // The watch itself works.
+    IN_SLOT.with(|flag| flag.set(true));
+    drop(std::hint::black_box(Box::new(Duration::ZERO)));
+    IN_SLOT.with(|flag| flag.set(false));
+    assert_eq!(INSIDE.load(Ordering::Relaxed), 2);
+}
