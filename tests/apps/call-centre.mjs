@@ -37,9 +37,11 @@ function signed(request, response, next) {
   next();
 }
 
-function joins(response, attributes) {
+function joins(response, attributes, coachMode) {
   const document = new plivo.Response();
-  document.addMultiPartyCall(ROOM, attributes);
+  const call = document.addMultiPartyCall(ROOM, attributes);
+  // The library's builder takes both false and "false" for a mistake and writes true: the attribute is set on the element itself.
+  if (coachMode !== undefined) call.elem.att('coachMode', coachMode);
   response.type('application/xml').send(document.toXML());
 }
 
@@ -95,12 +97,11 @@ app.post('/add_supervisor/:mpcUuid', guarded(async (request, response) => {
 
 const supervises = (response, coachMode) => joins(response, {
   role: 'Supervisor',
-  coachMode, // a text: the library takes the value false for "not given"
   statusCallbackUrl: `${publicUrl}/supervisor/callback/`,
   statusCallbackMethod: 'POST',
   enterSound: 'none',
   exitSound: 'none',
-});
+}, coachMode);
 
 // A supervisor calls: only the agent hears him.
 app.all('/coach_the_agent/', signed, (request, response) => supervises(response, 'true'));

@@ -199,7 +199,7 @@ impl Server {
     /// # Panics
     /// If it cannot be written.
     pub async fn ca(&self) -> PathBuf {
-        let pem = cli(self.scratch.path(), &["front-door", "ca"]).await;
+        let pem = text(&self.aside(&["front-door", "ca"]).await, "certificate");
         assert!(pem.contains("BEGIN CERTIFICATE"), "no certificate: {pem}");
         let path = self.scratch.path().join("ca.pem");
         if let Err(error) = std::fs::write(&path, pem) {

@@ -181,19 +181,23 @@ fn the_official_packages_accept_every_signature_and_refuse_forged_ones() {
     for case in &mut forged {
         case["token"] = "another token".into();
     }
-    let commands: [fn(&Path) -> Command; 2] = [
-        |modules| {
+    // The Python package raises an exception on a query with letters beyond ASCII.
+    let ascii = |case: &serde_json::Value| case["url"] != URLS[4];
+    let commands: [(fn(&Path) -> Command, bool); 2] = [
+        (|modules| {
             let mut node = Command::new("node");
-            node.arg(script("validate.js")).env("NODE_PATH", modules.join("node_modules"));
+            node.arg(script("validate.cjs")).env("NODE_PATH", modules.join("node_modules"));
             node
-        },
-        |modules| {
+        }, true),
+        (|modules| {
             let mut python = Command::new("python3");
             python.arg(script("validate.py")).env("PYTHONPATH", modules.join("python"));
             python
-        },
+        }, false),
     ];
-    for command in commands {
+    for (command, takes_all) in commands {
+        let pick = |cases: &[serde_json::Value]| cases.iter().filter(|case| takes_all || ascii(case)).cloned().collect::<Vec<_>>();
+        let (good, forged) = (pick(&good), pick(&forged));
         let (accepted, refused) = (verdicts(command(modules), &good), verdicts(command(modules), &forged));
         assert_eq!((accepted.len(), refused.len()), (good.len(), good.len()));
         for (verdict, case) in accepted.iter().zip(&good) {

@@ -11,7 +11,7 @@
 //! connection per peer; calls itself reliable, so that nothing lost on UDP is ever repeated; and cannot carry a request
 //! with a method it does not know. A relay would have shown it false source addresses, which digest lock-out, trunks
 //! and NAT handling stand on. Its queues are unbounded in four places. Guard and repairs would have been larger than
-//! the transaction and dialog layers they were to save. What is left of it is the RFC 3263 resolver, in `dns`.
+//! the transaction and dialog layers they were to save.
 //!
 //! # Shape
 //!

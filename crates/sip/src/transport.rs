@@ -62,6 +62,9 @@ pub(crate) struct Connection {
 /// Messages a TCP peer may leave unread before its connection is closed.
 const UNREAD: usize = 256;
 
+/// Bytes asked of the kernel; it may grant less.
+const RECEIVE_BUFFER: usize = 4 << 20;
+
 /// All sockets, and what guards them.
 pub(crate) struct Wire {
     pub udp: Vec<(SocketAddr, Arc<UdpSocket>)>,
@@ -87,7 +90,7 @@ impl Wire {
     ) -> std::io::Result<Arc<Wire>> {
         let mut udp = Vec::new();
         for address in &config.udp {
-            let socket = UdpSocket::bind(address).await?;
+            let socket = bound(*address)?;
             udp.push((socket.local_addr()?, Arc::new(socket)));
         }
         let mut listeners = Vec::new();
@@ -245,6 +248,15 @@ impl Wire {
         }
         self.send(&to, head.response(fault.code, &phrase, tag.get(..10).unwrap_or("t"), &headers, None));
     }
+}
+
+/// A UDP socket whose receive buffer holds a burst: the default loses datagrams of a few hundred calls at once.
+fn bound(address: SocketAddr) -> std::io::Result<UdpSocket> {
+    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::DGRAM, None)?;
+    socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    UdpSocket::from_std(socket.into())
 }
 
 async fn read_datagrams(wire: Arc<Wire>, local: SocketAddr, socket: Arc<UdpSocket>) {

@@ -55,7 +55,11 @@ impl Leg {
 
     fn read_into(&mut self, net: &mut impl Net, cx: &mut Context<'_>, buffer: &mut [u8], budget: u32, thorough: bool) {
         let mut samples = 0;
-        for n in 0..budget {
+        let mut budget = budget;
+        for n in 0..PER_DRAIN {
+            if n >= budget {
+                return;
+            }
             let (len, from, age) = match net.recv(&mut self.ports.rtp, buffer) {
                 Received::Packet { len, from, age } => (len, from, age),
                 Received::Refused => {
@@ -70,6 +74,10 @@ impl Leg {
             };
             self.empty_before = false;
             samples += self.take(net, cx, buffer.get(..len).unwrap_or(&[]), from, age);
+            // After a stall, ours or the network's, everything that waits is wanted at once.
+            if age > TICK * 2 {
+                budget = PER_DRAIN;
+            }
             // What waited for a whole tick suggests that more wait behind it.
             if !thorough && samples >= FRAME && age < TICK {
                 return;
@@ -218,7 +226,8 @@ impl Leg {
 
     /// The frame of this tick. `relay`: whether digits sound in it.
     pub(crate) fn pull(&mut self, cx: &mut Context<'_>, relay: bool, frame: &mut [i16; FRAME]) -> Heard {
-        let pulled = self.jitter.pull(cx.now, &mut frame[..]);
+        // The nominal time: a tick that runs late must not look to the buffer like a tick that moved.
+        let pulled = self.jitter.pull(Duration::from_millis(cx.slot), &mut frame[..]);
         let mut heard = Heard { sound: pulled.sound, oldest: pulled.oldest_mark };
         if heard.sound && audio::is_digital_silence(self.codec, &frame[..]) {
             heard.sound = false;
