@@ -8,6 +8,7 @@
 pub mod capture;
 pub mod ears;
 pub mod log;
+pub mod model;
 pub mod native;
 pub mod node;
 pub mod office;

@@ -6,6 +6,7 @@ pub mod api;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod demo;
 pub mod first_start;
 pub mod manage;
 pub mod serve;

@@ -17,6 +17,7 @@ use media::{
 struct Watching;
 
 static INSIDE: AtomicU64 = AtomicU64::new(0);
+static LIVE: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     static IN_SLOT: Cell<bool> = const { Cell::new(false) };
@@ -32,11 +33,13 @@ fn watch() {
 unsafe impl GlobalAlloc for Watching {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         watch();
+        LIVE.fetch_add(layout.size() as u64, Ordering::Relaxed);
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
         watch();
+        LIVE.fetch_sub(layout.size() as u64, Ordering::Relaxed);
         unsafe { System.dealloc(at, layout) }
     }
 }
@@ -67,7 +70,7 @@ impl Bench {
                 }
                 *sequence += 1;
                 let _ = socket.send_to(&packet, ("127.0.0.1", *to));
-                if self.slot % 200 == 0 {
+                if self.slot.is_multiple_of(200) {
                     let _ = socket.send_to(&[9; 40], ("127.0.0.1", *to));
                 }
                 let mut sink = [0; 512];
@@ -106,6 +109,7 @@ fn nothing_is_allocated_or_freed_inside_a_sub_slot() {
     let (plane, mut facts, stepped) = Stepped::new(config).expect("a plane");
     let mut bench = Bench { stepped, phones: Vec::new(), slot: 0 };
     let mut legs = Vec::new();
+    let before = LIVE.load(Ordering::Relaxed);
     for n in 0..6u16 {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a phone");
         socket.set_nonblocking(true).expect("non-blocking");
@@ -127,6 +131,8 @@ fn nothing_is_allocated_or_freed_inside_a_sub_slot() {
         };
         legs.push(plane.add_leg(setup).expect("a leg"));
     }
+    let per_leg = (LIVE.load(Ordering::Relaxed) - before) / 6;
+    assert!(per_leg <= 48 << 10, "{per_leg} bytes per leg, its buffers included");
     bench.run(200);
     let rooms = [plane.open_room_on(0).expect("a room"), plane.open_room_on(1).expect("a room")];
     let sound = Sound::from_samples(&[3_000; 1_000]);

@@ -110,21 +110,28 @@ fn decode(word: u8) -> i16 {
 /// The exact form: on a perfect network what was sent before the change also arrived before it. Not one sample may pass.
 #[test]
 fn not_one_sample_from_before_the_change_passes_on_a_perfect_network() {
-    for jitter_ms in [0, 60, 120] {
+    for depth in [40, 80, 150] {
         for concealment in [audio::Concealment::Zero, audio::Concealment::Waveform] {
-            let jitter = JitterConfig { initial: ms(20 + jitter_ms), concealment, ..JitterConfig::default() };
+            let jitter = JitterConfig { maximum: ms(400), concealment, ..JitterConfig::default() };
             let mut room = Coached::new(MediaConfig { jitter, ..config(1) }, Codec::Pcmu);
             room.sim.say(room.supervisor.phone, Voice::Noise(9_000));
-            room.sim.run_ms(2_000);
+            // A rough start makes the buffer deep; then everything arrives when it is sent.
+            room.sim.set_path(room.supervisor.phone, Path { jitter: ms(depth), ..Path::default() });
+            room.sim.run_ms(3_000);
+            room.sim.set_path(room.supervisor.phone, Path::default());
+            room.sim.run_ms(300);
             // He falls silent just before the change: everything that is not silence was said as a whisper.
             room.sim.say(room.supervisor.phone, Voice::Silence);
+            let said = room.sim.now();
             room.apply(false, Vec::new());
             room.sim.run_ms(1_500);
-            let packets = room.sim.heard(room.customer.phone);
-            let heard = packets.iter().filter(|p| p.payload.iter().any(|w| *w != 0xff)).count();
-            assert_eq!(heard, 0, "{jitter_ms} ms deep, {concealment:?}");
-            let agent = room.sim.heard(room.agent.phone);
-            assert!(agent.iter().filter(|p| p.payload.iter().any(|w| *w != 0xff)).count() > 80, "the agent heard him");
+            let sound = |m: Member, from| {
+                let packets = room.sim.heard(m.phone);
+                packets.iter().filter(|p| p.at >= from && p.payload.iter().any(|w| *w != 0xff)).count() as u64
+            };
+            let buffered = sound(room.agent, said + ms(2));
+            assert!(buffered >= depth / 40, "{depth} ms, {concealment:?}: the agent hears {buffered} more packets");
+            assert_eq!(sound(room.customer, ms(0)), 0, "{depth} ms, {concealment:?}: and the customer none");
         }
     }
 }
@@ -138,8 +145,12 @@ fn packets_that_wait_in_the_kernel_count_as_before_the_change() {
     room.sim.freeze(room.supervisor.phone, ms(70));
     room.sim.run_ms(70);
     room.sim.say(room.supervisor.phone, Voice::Silence);
+    let applied = room.sim.now();
     room.apply(false, Vec::new());
     room.sim.run_ms(1_000);
+    let agent = room.sim.heard(room.agent.phone);
+    let word = agent.iter().filter(|p| p.at > applied && p.payload.contains(&0x05)).count();
+    assert!(word > 0, "the agent hears what waited");
     assert!(room.sim.heard(room.customer.phone).iter().all(|p| p.payload.iter().all(|w| *w == 0xff)));
 }
 
@@ -235,7 +246,7 @@ fn a_whisper_goes_on_unheard_across_a_handover_between_shards() {
 
 #[test]
 fn buffered_whispers_stay_unheard_when_the_whisperer_joins_another_room() {
-    let jitter = JitterConfig { initial: ms(100), ..JitterConfig::default() };
+    let jitter = JitterConfig { minimum: ms(200), maximum: ms(400), ..JitterConfig::default() };
     for shard in [0, 1] {
         let mut room = Coached::new(MediaConfig { jitter, ..config(2) }, Codec::Pcmu);
         room.sim.say(room.supervisor.phone, Voice::Noise(9_000));

@@ -79,7 +79,7 @@ fn old_mix_lives_on() -> bool {
 }
 
 fn buffered_whisper_is_heard() -> bool {
-    let jitter = media::JitterConfig { initial: ms(100), ..media::JitterConfig::default() };
+    let jitter = media::JitterConfig { minimum: ms(160), ..media::JitterConfig::default() };
     let mut room = Coached::new(media::MediaConfig { jitter, ..config(1) }, Codec::Pcmu);
     room.sim.say(room.supervisor.phone, Voice::Noise(9_000));
     room.sim.run_ms(2_000);

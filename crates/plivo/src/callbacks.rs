@@ -1,6 +1,6 @@
 //! What a happening is worth: status callbacks of multiparty calls, and notices about calls.
 
-use call::dialect::{Callback, CallView, Happening, Kind, MemberView, Params, RoomView};
+use call::dialect::{CallView, Callback, Happening, Kind, MemberView, Params, RoomView};
 
 use crate::parameters::{address, direction, hangup, standard};
 use crate::settings::{Group, StatusCallbacks};
@@ -9,7 +9,9 @@ use crate::{cause, clock};
 /// The callbacks that `happening` owes, in order.
 pub(crate) fn callbacks(happening: &Happening<'_>) -> Vec<Callback> {
     match happening.kind {
-        Kind::CallRinging | Kind::CallAnswered | Kind::CallEnded => happening.call.map_or_else(Vec::new, |call| of_call(happening.kind, call)),
+        Kind::CallRinging | Kind::CallAnswered | Kind::CallEnded => {
+            happening.call.map_or_else(Vec::new, |call| of_call(happening.kind, call))
+        }
         kind => event(kind).map_or_else(Vec::new, |event| of_room(happening, &event)),
     }
 }
@@ -53,7 +55,12 @@ fn event(kind: &Kind) -> Option<Event> {
         Kind::AddInitiated => ("AddParticipantByAPIActionInitiated", Group::AddParticipant),
         Kind::AddCompleted(_) => ("AddParticipantByAPIActionCompleted", Group::AddParticipant),
         // Plivo has no words for these; what a takeover does is told as holds and coach modes.
-        Kind::Tagged | Kind::Takeover(_) | Kind::Warning(_) | Kind::CallRinging | Kind::CallAnswered | Kind::CallEnded => return None,
+        Kind::Tagged
+        | Kind::Takeover(_)
+        | Kind::Warning(_)
+        | Kind::CallRinging
+        | Kind::CallAnswered
+        | Kind::CallEnded => return None,
     };
     Some(Event { name, group, of_member: group != Group::Mpc })
 }
@@ -67,14 +74,18 @@ fn of_room(happening: &Happening<'_>, event: &Event) -> Vec<Callback> {
         .filter(|_| event.of_member)
         .and_then(|member| StatusCallbacks::read(member.callbacks.as_ref()))
         .filter(|own| rooms.as_ref().is_none_or(|rooms| rooms.url != own.url));
-    let wanting: Vec<_> = [rooms, own].into_iter().flatten().filter(|there| there.events.contains(&event.group)).collect();
+    let wanting: Vec<_> =
+        [rooms, own].into_iter().flatten().filter(|there| there.events.contains(&event.group)).collect();
     if wanting.is_empty() {
         return Vec::new();
     }
     let params = status(happening, room, event.name);
     wanting
         .into_iter()
-        .map(|there| Callback { to: call::verb::Fetch { url: there.url, method: there.method }, params: params.clone() })
+        .map(|there| Callback {
+            to: call::verb::Fetch { url: there.url, method: there.method },
+            params: params.clone(),
+        })
         .collect()
 }
 
@@ -92,7 +103,10 @@ fn status(happening: &Happening<'_>, room: &RoomView, event: &str) -> Params {
     let member = happening.member;
     let of = |read: fn(&MemberView) -> String| member.map(read).unwrap_or_default();
     let known = !matches!(happening.kind, Kind::AddInitiated);
-    add("MemberID", member.filter(|member| known && member.number > 0).map(|member| member.number.to_string()).unwrap_or_default());
+    add(
+        "MemberID",
+        member.filter(|member| known && member.number > 0).map(|member| member.number.to_string()).unwrap_or_default(),
+    );
     add("MemberAddress", of(|member| address(&member.address).to_owned()));
     add("ParticipantRole", of(|member| member.role.map_or("", |role| role.as_str()).to_owned()));
     add("ParticipantCallUUID", of(|member| member.call_uuid.clone()));
@@ -104,7 +118,10 @@ fn status(happening: &Happening<'_>, room: &RoomView, event: &str) -> Params {
     add("ParticipantHold", of(|member| member.held.to_string()));
     add("ParticipantJoinTime", time(member.and_then(|member| member.joined_at)));
     add("ParticipantEndTime", time(member.and_then(|member| member.left_at)));
-    add("ParticipantExitCause", member.and_then(|member| member.leave_cause).map(cause::exit).unwrap_or_default().to_owned());
+    add(
+        "ParticipantExitCause",
+        member.and_then(|member| member.leave_cause).map(cause::exit).unwrap_or_default().to_owned(),
+    );
     add("DigitInput", if let Kind::Digit(digit) = happening.kind { digit.to_string() } else { String::new() });
 
     let end = room.ended_at.filter(|_| *happening.kind == Kind::RoomEnded);

@@ -92,7 +92,9 @@ pub(crate) fn call_status(call: &CallView) -> &'static str {
         (CallState::Ended, Some(_), _) => "completed",
         (CallState::Ended, None, Some(HangupCause::Busy)) => "busy",
         (CallState::Ended, None, Some(HangupCause::RingTimeout)) => "timeout",
-        (CallState::Ended, None, Some(HangupCause::NoAnswer | HangupCause::Cancelled | HangupCause::LostRace)) => "no-answer",
+        (CallState::Ended, None, Some(HangupCause::NoAnswer | HangupCause::Cancelled | HangupCause::LostRace)) => {
+            "no-answer"
+        }
         (CallState::Ended, None, _) => "failed",
     }
 }
@@ -112,8 +114,14 @@ pub(crate) const fn termination(cause: EndCause) -> (u16, &'static str) {
 /// The causes that a code of the list filter stands for.
 pub(crate) fn causes_of(code: u64) -> Option<Vec<EndCause>> {
     let all = [
-        EndCause::Empty, EndCause::EndOnExit, EndCause::Alone, EndCause::MaxDuration, EndCause::NotStarted, EndCause::Requested,
-        EndCause::Restart, EndCause::Fault,
+        EndCause::Empty,
+        EndCause::EndOnExit,
+        EndCause::Alone,
+        EndCause::MaxDuration,
+        EndCause::NotStarted,
+        EndCause::Requested,
+        EndCause::Restart,
+        EndCause::Fault,
     ];
     let found: Vec<_> = all.into_iter().filter(|cause| u64::from(termination(*cause).0) == code).collect();
     (!found.is_empty()).then_some(found)
@@ -136,7 +144,9 @@ mod tests {
     #[test]
     fn faults_of_instructions_have_plivos_codes() {
         let code = |at, kind| hangup(&HangupCause::Instructions(InstructionsFault { at, kind })).code;
-        for (row, at) in [FaultAt::Answer, FaultAt::Action, FaultAt::Transfer, FaultAt::Redirect].into_iter().enumerate() {
+        for (row, at) in
+            [FaultAt::Answer, FaultAt::Action, FaultAt::Transfer, FaultAt::Redirect].into_iter().enumerate()
+        {
             let row = u16::try_from(row).unwrap();
             assert_eq!(code(at, FaultKind::Http), 7011 + row);
             assert_eq!(code(at, FaultKind::Document), 8011 + row);
@@ -150,10 +160,20 @@ mod tests {
     #[test]
     fn multiparty_hang_ups_have_plivos_codes() {
         for (cause, code) in [
-            (HangupCause::Normal(HangupSource::Callee), 4000), (HangupCause::EndOfInstructions, 4010), (HangupCause::RoomEnded, 4020),
-            (HangupCause::Kicked, 4030), (HangupCause::Scheduled, 6000), (HangupCause::RingTimeout, 6010), (HangupCause::MediaTimeout, 6020),
-            (HangupCause::LostRace, 9000), (HangupCause::NotConfirmed, 9110), (HangupCause::Cancelled, 1000), (HangupCause::NotRegistered, 2020),
-            (HangupCause::NoAnswer, 3000), (HangupCause::Busy, 3010), (HangupCause::Rejected, 3020),
+            (HangupCause::Normal(HangupSource::Callee), 4000),
+            (HangupCause::EndOfInstructions, 4010),
+            (HangupCause::RoomEnded, 4020),
+            (HangupCause::Kicked, 4030),
+            (HangupCause::Scheduled, 6000),
+            (HangupCause::RingTimeout, 6010),
+            (HangupCause::MediaTimeout, 6020),
+            (HangupCause::LostRace, 9000),
+            (HangupCause::NotConfirmed, 9110),
+            (HangupCause::Cancelled, 1000),
+            (HangupCause::NotRegistered, 2020),
+            (HangupCause::NoAnswer, 3000),
+            (HangupCause::Busy, 3010),
+            (HangupCause::Rejected, 3020),
         ] {
             assert_eq!(hangup(&cause).code, code, "{cause:?}");
         }

@@ -2,9 +2,10 @@
 
 use async_trait::async_trait;
 use call::command::{
-    AccountRef, AddMember, Added, Applied, Asker, CallCommand, CallSnapshot, CommandError, MemberChange, RoomRef, RoomSnapshot, Whom,
+    AccountRef, AddMember, Added, Applied, Asker, CallCommand, CallSnapshot, CommandError, MemberChange, RoomRef,
+    RoomSnapshot, Whom,
 };
-use call::engine::{Engine, RoomHandle};
+use call::engine::Engine;
 
 /// Commands and questions. Where a room is named, it is a live one of the account.
 #[async_trait]
@@ -16,7 +17,14 @@ pub trait Control: Send + Sync + 'static {
     /// Ends it.
     async fn end(&self, account: &AccountRef, room: &RoomRef, by: Asker) -> Result<Applied, CommandError>;
     /// Changes members' rules.
-    async fn change(&self, account: &AccountRef, room: &RoomRef, whom: Whom, change: MemberChange, by: Asker) -> Result<Applied, CommandError>;
+    async fn change(
+        &self,
+        account: &AccountRef,
+        room: &RoomRef,
+        whom: Whom,
+        change: MemberChange,
+        by: Asker,
+    ) -> Result<Applied, CommandError>;
     /// Removes members.
     async fn kick(&self, account: &AccountRef, room: &RoomRef, whom: Whom, by: Asker) -> Result<Applied, CommandError>;
     /// Adds a member.
@@ -24,17 +32,18 @@ pub trait Control: Send + Sync + 'static {
     /// A live call, if there is one.
     async fn call(&self, account: &AccountRef, uuid: &str) -> Option<CallSnapshot>;
     /// Changes a live call.
-    async fn command_call(&self, account: &AccountRef, uuid: &str, command: CallCommand, by: Asker) -> Result<(), CommandError>;
+    async fn command_call(
+        &self,
+        account: &AccountRef,
+        uuid: &str,
+        command: CallCommand,
+        by: Asker,
+    ) -> Result<(), CommandError>;
 }
 
-fn handle(engine: &Engine, account: &AccountRef, room: &RoomRef) -> Result<RoomHandle, CommandError> {
-    engine.room(account, room).ok_or_else(|| CommandError::NotFound {
-        what: "room",
-        id: match room {
-            RoomRef::Name(name) => name.clone(),
-            RoomRef::Uuid(uuid) => uuid.clone(),
-        },
-    })
+fn missing(room: &RoomRef) -> CommandError {
+    let (RoomRef::Name(id) | RoomRef::Uuid(id)) = room;
+    CommandError::NotFound { what: "room", id: id.clone() }
 }
 
 #[async_trait]
@@ -49,19 +58,26 @@ impl Control for Engine {
     }
 
     async fn start(&self, account: &AccountRef, room: &RoomRef, by: Asker) -> Result<Applied, CommandError> {
-        handle(self, account, room)?.start(by).await
+        Engine::room(self, account, room).ok_or_else(|| missing(room))?.start(by).await
     }
 
     async fn end(&self, account: &AccountRef, room: &RoomRef, by: Asker) -> Result<Applied, CommandError> {
-        handle(self, account, room)?.end(by).await
+        Engine::room(self, account, room).ok_or_else(|| missing(room))?.end(by).await
     }
 
-    async fn change(&self, account: &AccountRef, room: &RoomRef, whom: Whom, change: MemberChange, by: Asker) -> Result<Applied, CommandError> {
-        handle(self, account, room)?.change(whom, change, by).await
+    async fn change(
+        &self,
+        account: &AccountRef,
+        room: &RoomRef,
+        whom: Whom,
+        change: MemberChange,
+        by: Asker,
+    ) -> Result<Applied, CommandError> {
+        Engine::room(self, account, room).ok_or_else(|| missing(room))?.change(whom, change, by).await
     }
 
     async fn kick(&self, account: &AccountRef, room: &RoomRef, whom: Whom, by: Asker) -> Result<Applied, CommandError> {
-        handle(self, account, room)?.kick(whom, by).await
+        Engine::room(self, account, room).ok_or_else(|| missing(room))?.kick(whom, by).await
     }
 
     async fn add_member(&self, account: &AccountRef, add: AddMember, by: Asker) -> Result<Added, CommandError> {
@@ -72,7 +88,13 @@ impl Control for Engine {
         Engine::call(self, account, uuid).await
     }
 
-    async fn command_call(&self, account: &AccountRef, uuid: &str, command: CallCommand, by: Asker) -> Result<(), CommandError> {
+    async fn command_call(
+        &self,
+        account: &AccountRef,
+        uuid: &str,
+        command: CallCommand,
+        by: Asker,
+    ) -> Result<(), CommandError> {
         Engine::command_call(self, account, uuid, command, by).await
     }
 }

@@ -59,7 +59,10 @@ mod tests {
     #[test]
     fn a_fragment_sets_limits_and_retries() {
         let options = options("https://a.example.com/x#ct=500&rt=3000&tt=2000&rc=3&rp=4xx,5xx");
-        assert_eq!((options.connect, options.total, options.retries), (Duration::from_millis(500), Duration::from_secs(2), 3));
+        assert_eq!(
+            (options.connect, options.total, options.retries),
+            (Duration::from_millis(500), Duration::from_secs(2), 3)
+        );
         assert!(!options.retry_connect && !options.retry_timeout && options.retry_4xx && options.retry_5xx);
         let all = super::options("https://a.example.com/#rp=all&rt=1000");
         assert!(all.retry_connect && all.retry_timeout && all.retry_4xx && all.retry_5xx);
@@ -71,6 +74,9 @@ mod tests {
         assert_eq!(options("https://a.example.com/#section-2"), options("https://a.example.com/"));
         assert_eq!(options("https://a.example.com/#ct=x&rc=&er=us"), options("https://a.example.com/"));
         let excess = options("https://a.example.com/#ct=999999&tt=999999&rc=99");
-        assert_eq!((excess.connect, excess.total, excess.retries), (Duration::from_secs(10), Duration::from_secs(55), 5));
+        assert_eq!(
+            (excess.connect, excess.total, excess.retries),
+            (Duration::from_secs(10), Duration::from_secs(55), 5)
+        );
     }
 }

@@ -1,6 +1,8 @@
 //! The dialect as the engine sees it.
 
-use call::dialect::{CallView, Callback, DeliveryOptions, Dialect, DocumentError, Happening, Params, Purpose, SigningKeys};
+use call::dialect::{
+    CallView, Callback, DeliveryOptions, Dialect, DocumentError, Happening, Params, Purpose, SigningKeys,
+};
 use call::verb::{Method, Prompt, Verb};
 
 use crate::{callbacks, delivery, parameters, signature, xml};

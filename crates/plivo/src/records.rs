@@ -5,7 +5,8 @@ use call::dialect::{CallView, MemberView, RoomView};
 use conference::{EndCause, LeaveCause, Role};
 use serde::de::DeserializeOwned;
 use store::{
-    AccountId, CallRecord, MemberFilter, MemberRecord, Page, RoomFilter, RoomRecord, RoomStatus, Store, StoreError, TimeRange, Timestamp,
+    AccountId, CallRecord, MemberFilter, MemberRecord, Page, RoomFilter, RoomRecord, RoomStatus, Store, StoreError,
+    TimeRange, Timestamp,
 };
 
 /// Rows looked through where a filter is not the database's own.
@@ -137,7 +138,13 @@ pub trait Records: Send + Sync + 'static {
     /// Whether `auth_id` is a sub-account of `account`.
     async fn has_sub_account(&self, account: &str, auth_id: &str) -> Result<bool, RecordsError>;
     /// Rooms, live and ended, newest first, and how many there are in all.
-    async fn rooms(&self, account: &str, wanted: &Wanted, limit: u32, offset: u32) -> Result<(Vec<RoomView>, u64), RecordsError>;
+    async fn rooms(
+        &self,
+        account: &str,
+        wanted: &Wanted,
+        limit: u32,
+        offset: u32,
+    ) -> Result<(Vec<RoomView>, u64), RecordsError>;
     /// A room life.
     async fn room(&self, account: &str, uuid: &str) -> Result<Option<RoomView>, RecordsError>;
     /// All stays in a room life, in order of entry.
@@ -165,7 +172,13 @@ impl Records for Store {
         Ok(self.account_by_auth_id(auth_id).await?.is_some_and(|sub| sub.parent == Some(account)))
     }
 
-    async fn rooms(&self, account: &str, wanted: &Wanted, limit: u32, offset: u32) -> Result<(Vec<RoomView>, u64), RecordsError> {
+    async fn rooms(
+        &self,
+        account: &str,
+        wanted: &Wanted,
+        limit: u32,
+        offset: u32,
+    ) -> Result<(Vec<RoomView>, u64), RecordsError> {
         let Ok(account) = account.parse::<AccountId>() else { return Ok((Vec::new(), 0)) };
         let filter = RoomFilter {
             sub_account: None,
@@ -187,7 +200,8 @@ impl Records for Store {
         let mut matching = Vec::new();
         let mut seen = 0;
         while seen < SCANNED {
-            let found = Store::rooms(self, account, filter.clone(), Page { limit: store::PAGE_LIMIT, offset: seen }).await?;
+            let found =
+                Store::rooms(self, account, filter.clone(), Page { limit: store::PAGE_LIMIT, offset: seen }).await?;
             let count = u32::try_from(found.items.len()).unwrap_or(u32::MAX);
             matching.extend(found.items.into_iter().map(room_view).filter(|room| matches(room, wanted)));
             seen = seen.saturating_add(count);

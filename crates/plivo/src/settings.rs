@@ -71,15 +71,56 @@ const AI_AGENT: &str = "aiagent";
 
 /// Every name that means something, in compared form. Documents may use no other.
 const KNOWN: [&str; 50] = [
-    "role", "maxduration", "maxparticipants", "recordminmembercount", "waitmusicurl", "waitmusicmethod", "waittime",
-    "agentholdmusicurl", "agentholdmusicmethod", "agentholdmusic", "customerholdmusicurl", "customerholdmusicmethod", "customerholdmusic",
-    "record", "recordfileformat", "recordparticipanttrack", "recordcoachvoice", "waitforagent", "recordingcallbackurl",
-    "recordingcallbackmethod", "startrecordingaudio", "startrecordingaudiomethod", "stoprecordingaudio", "stoprecordingaudiomethod",
-    "transcript", "transcriptionurl", "statuscallbackevents", "statuscallbackurl", "statuscallbackmethod", "stayalone", "coachmode",
-    "mute", "hold", "startmpconenter", "endmpconexit", "entersound", "entersoundmethod", "exitsound", "exitsoundmethod",
-    "onexitactionurl", "onexitactionmethod", "relaydtmfinputs", "aiagentstreamserviceurl", "aiagentstreamcontenttype",
-    "aiagentstreamstatuscallbackurl", "aiagentstreamstatuscallbackmethod", "aiagentstreamsamplingrate", "aiagentstreamextraheaders",
-    "aiagentstreamserviceheaders", "disablestatechangesound",
+    "role",
+    "maxduration",
+    "maxparticipants",
+    "recordminmembercount",
+    "waitmusicurl",
+    "waitmusicmethod",
+    "waittime",
+    "agentholdmusicurl",
+    "agentholdmusicmethod",
+    "agentholdmusic",
+    "customerholdmusicurl",
+    "customerholdmusicmethod",
+    "customerholdmusic",
+    "record",
+    "recordfileformat",
+    "recordparticipanttrack",
+    "recordcoachvoice",
+    "waitforagent",
+    "recordingcallbackurl",
+    "recordingcallbackmethod",
+    "startrecordingaudio",
+    "startrecordingaudiomethod",
+    "stoprecordingaudio",
+    "stoprecordingaudiomethod",
+    "transcript",
+    "transcriptionurl",
+    "statuscallbackevents",
+    "statuscallbackurl",
+    "statuscallbackmethod",
+    "stayalone",
+    "coachmode",
+    "mute",
+    "hold",
+    "startmpconenter",
+    "endmpconexit",
+    "entersound",
+    "entersoundmethod",
+    "exitsound",
+    "exitsoundmethod",
+    "onexitactionurl",
+    "onexitactionmethod",
+    "relaydtmfinputs",
+    "aiagentstreamserviceurl",
+    "aiagentstreamcontenttype",
+    "aiagentstreamstatuscallbackurl",
+    "aiagentstreamstatuscallbackmethod",
+    "aiagentstreamsamplingrate",
+    "aiagentstreamextraheaders",
+    "aiagentstreamserviceheaders",
+    "disablestatechangesound",
 ];
 
 /// Builds the member-to-be for the room `room`.
@@ -128,7 +169,11 @@ fn refuse_what_is_not_here(fields: &Fields, origin: Origin) -> Result<(), Fault>
             return Err(Fault::new(field.name, field.value, "AI agents are not supported; leave it out"));
         }
         if origin == Origin::Document && !KNOWN.contains(&key) {
-            return Err(Fault::new(field.name, field.value, "no such attribute; the support table lists those that are understood"));
+            return Err(Fault::new(
+                field.name,
+                field.value,
+                "no such attribute; the support table lists those that are understood",
+            ));
         }
     }
     if let Some(field) = fields.get("transcript")
@@ -203,10 +248,9 @@ fn sound(fields: &Fields, key: &str, method: &str, default: Notice) -> Result<No
         "none" => Ok(Notice::Silent),
         "beep:1" => Ok(Notice::Beeps(1)),
         "beep:2" => Ok(Notice::Beeps(2)),
-        _ => field
-            .url()
-            .map(|url| Notice::Url(Fetch { url, method }))
-            .map_err(|_| Fault::new(field.name, field.value, "write none, beep:1, beep:2 or an absolute http or https URL")),
+        _ => field.url().map(|url| Notice::Url(Fetch { url, method })).map_err(|_| {
+            Fault::new(field.name, field.value, "write none, beep:1, beep:2 or an absolute http or https URL")
+        }),
     }
 }
 
@@ -218,7 +262,11 @@ fn events(field: Field<'_>) -> Result<Vec<Group>, Fault> {
             Some((_, group)) => groups.push(*group),
             None => {
                 let names: Vec<_> = GROUPS.iter().map(|(name, _)| *name).collect();
-                return Err(Fault::new(field.name, word, format!("write a comma-separated list of: {}", names.join(", "))));
+                return Err(Fault::new(
+                    field.name,
+                    word,
+                    format!("write a comma-separated list of: {}", names.join(", ")),
+                ));
             }
         }
     }
@@ -234,9 +282,8 @@ fn callbacks(fields: &Fields, origin: Origin) -> Result<Option<serde_json::Value
     let status = fields.hook("statuscallbackurl", "statuscallbackmethod", status_default)?;
     let events = fields.get("statuscallbackevents").map_or(Ok(vec![Group::Mpc, Group::Participant]), events)?;
     // An old SDK writes `mp3` into this method: anything that is no method counts as POST.
-    let recording_method = fields
-        .get("recordingcallbackmethod")
-        .map_or(recording_default, |field| field.method().unwrap_or(Method::Post));
+    let recording_method =
+        fields.get("recordingcallbackmethod").map_or(recording_default, |field| field.method().unwrap_or(Method::Post));
     let recording = fields
         .get("recordingcallbackurl")
         .map(|field| field.url().map(|url| Fetch { url, method: recording_method }))
@@ -266,13 +313,18 @@ mod tests {
         let join = document(&[("role", "Supervisor")]).unwrap();
         assert_eq!(join.entry, Entry { role: Some(Role::Supervisor), coaching: true, ..Entry::default() });
         assert_eq!(join.entry.coach_audience, Audience::coached());
-        assert!(join.entry.start_on_enter && !join.entry.end_on_exit && !join.entry.relay_digits && !join.entry.wait_music);
+        assert!(
+            join.entry.start_on_enter && !join.entry.end_on_exit && !join.entry.relay_digits && !join.entry.wait_music
+        );
         let policy = &join.room_settings.policy;
         assert_eq!((policy.max_members, policy.max_duration), (10, Some(Duration::from_secs(14_400))));
         assert_eq!((policy.max_wait, policy.stay_alone, policy.wait_for), (None, false, None));
         assert_eq!(join.member_settings.enter_sound, Notice::Beeps(1));
         assert_eq!(join.member_settings.exit_sound, Notice::Beeps(2));
-        assert_eq!((&join.member_settings.on_exit, &join.room_settings.callbacks, join.room_settings.record), (&None, &None, false));
+        assert_eq!(
+            (&join.member_settings.on_exit, &join.room_settings.callbacks, join.room_settings.record),
+            (&None, &None, false)
+        );
     }
 
     #[test]
@@ -303,14 +355,43 @@ mod tests {
     #[test]
     fn every_bad_value_is_named_with_what_would_be_right() {
         for (name, value) in [
-            ("role", "boss"), ("role", "ai-agent"), ("maxDuration", "299"), ("maxDuration", "28801"), ("maxParticipants", "1"),
-            ("maxParticipants", "1001"), ("waitTime", "1801"), ("recordMinMemberCount", "3"), ("coachMode", "maybe"), ("mute", "1"), ("hold", "x"),
-            ("startMpcOnEnter", "x"), ("endMpcOnExit", "x"), ("stayAlone", "x"), ("relayDTMFInputs", "x"), ("record", "x"), ("recordFileFormat", "ogg"),
-            ("statusCallbackEvents", "mpc-state-changes,nonsense"), ("statusCallbackMethod", "PUT"), ("statusCallbackUrl", "nowhere"),
-            ("waitMusicUrl", "x"), ("waitMusicMethod", "x"), ("agentHoldMusicUrl", "x"), ("customerHoldMusicMethod", "x"), ("enterSound", "beep:3"),
-            ("exitSound", "x"), ("enterSoundMethod", "x"), ("onExitActionUrl", "x"), ("onExitActionMethod", "x"), ("recordingCallbackUrl", "x"),
-            ("startRecordingAudio", "x"), ("stopRecordingAudioMethod", "x"), ("transcript", "true"), ("waitForAgent", "x"),
-            ("aiAgentStreamServiceUrl", "wss://a.example.com"), ("recordCoachVoice", "x"), ("recordParticipantTrack", "x"),
+            ("role", "boss"),
+            ("role", "ai-agent"),
+            ("maxDuration", "299"),
+            ("maxDuration", "28801"),
+            ("maxParticipants", "1"),
+            ("maxParticipants", "1001"),
+            ("waitTime", "1801"),
+            ("recordMinMemberCount", "3"),
+            ("coachMode", "maybe"),
+            ("mute", "1"),
+            ("hold", "x"),
+            ("startMpcOnEnter", "x"),
+            ("endMpcOnExit", "x"),
+            ("stayAlone", "x"),
+            ("relayDTMFInputs", "x"),
+            ("record", "x"),
+            ("recordFileFormat", "ogg"),
+            ("statusCallbackEvents", "mpc-state-changes,nonsense"),
+            ("statusCallbackMethod", "PUT"),
+            ("statusCallbackUrl", "nowhere"),
+            ("waitMusicUrl", "x"),
+            ("waitMusicMethod", "x"),
+            ("agentHoldMusicUrl", "x"),
+            ("customerHoldMusicMethod", "x"),
+            ("enterSound", "beep:3"),
+            ("exitSound", "x"),
+            ("enterSoundMethod", "x"),
+            ("onExitActionUrl", "x"),
+            ("onExitActionMethod", "x"),
+            ("recordingCallbackUrl", "x"),
+            ("startRecordingAudio", "x"),
+            ("stopRecordingAudioMethod", "x"),
+            ("transcript", "true"),
+            ("waitForAgent", "x"),
+            ("aiAgentStreamServiceUrl", "wss://a.example.com"),
+            ("recordCoachVoice", "x"),
+            ("recordParticipantTrack", "x"),
         ] {
             let mut pairs = vec![(name, value)];
             if name != "role" {
@@ -326,8 +407,12 @@ mod tests {
     #[test]
     fn music_goes_to_the_roles_it_is_for() {
         let join = document(&[
-            ("role", "agent"), ("agentHoldMusicUrl", "https://a.example.com/a"), ("customerHoldMusicUrl", "https://a.example.com/c"),
-            ("waitMusicUrl", "https://a.example.com/w.mp3"), ("waitForAgent", "true"), ("waitTime", "60"),
+            ("role", "agent"),
+            ("agentHoldMusicUrl", "https://a.example.com/a"),
+            ("customerHoldMusicUrl", "https://a.example.com/c"),
+            ("waitMusicUrl", "https://a.example.com/w.mp3"),
+            ("waitForAgent", "true"),
+            ("waitTime", "60"),
         ])
         .unwrap();
         let music = |role| join.room_settings.hold_music.get(&Some(role)).map(|fetch| fetch.url.as_str());
@@ -342,11 +427,16 @@ mod tests {
     #[test]
     fn the_recording_method_of_an_old_sdk_is_forgiven() {
         let join = document(&[
-            ("role", "agent"), ("statusCallbackUrl", "https://a.example.com/s"), ("recordingCallbackUrl", "https://a.example.com/r"),
+            ("role", "agent"),
+            ("statusCallbackUrl", "https://a.example.com/s"),
+            ("recordingCallbackUrl", "https://a.example.com/r"),
             ("recordingCallbackMethod", "mp3"),
         ])
         .unwrap();
         let callbacks = StatusCallbacks::read(join.room_settings.callbacks.as_ref()).unwrap();
-        assert_eq!(callbacks.recording, Some(Fetch { url: "https://a.example.com/r".to_owned(), method: Method::Post }));
+        assert_eq!(
+            callbacks.recording,
+            Some(Fetch { url: "https://a.example.com/r".to_owned(), method: Method::Post })
+        );
     }
 }

@@ -90,7 +90,9 @@ impl Field<'_> {
 /// Whether `text` is an absolute URL that can be asked over HTTP.
 pub(crate) fn is_web_url(text: &str) -> bool {
     text.len() <= LONGEST_URL
-        && Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.host_str().is_some_and(|host| !host.is_empty()))
+        && Url::parse(text).is_ok_and(|url| {
+            matches!(url.scheme(), "http" | "https") && url.host_str().is_some_and(|host| !host.is_empty())
+        })
 }
 
 /// A room's name: trimmed, 1 to 255 characters, no `/` (it is one segment of a path) and no control characters.
@@ -198,7 +200,14 @@ mod tests {
         for text in ["http://a.example.com/x", "https://a.example.com:8443/x?y=1#ct=2000", "HTTPS://A.example.com"] {
             assert!(is_web_url(text), "{text}");
         }
-        for text in ["ftp://a.example.com", "/relative", "a.example.com/x", "javascript:alert(1)", "http://", "file:///etc/passwd"] {
+        for text in [
+            "ftp://a.example.com",
+            "/relative",
+            "a.example.com/x",
+            "javascript:alert(1)",
+            "http://",
+            "file:///etc/passwd",
+        ] {
             assert!(!is_web_url(text), "{text}");
         }
     }

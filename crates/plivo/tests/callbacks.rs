@@ -2,7 +2,8 @@
 
 use call::cause::{HangupCause, HangupSource};
 use call::dialect::{
-    CallState, CallView, Callback, Departure, Dialect, Direction, Happening, Kind, MemberView, Params, Purpose, RoomView,
+    CallState, CallView, Callback, Departure, Dialect, Direction, Happening, Kind, MemberView, Params, Purpose,
+    RoomView,
 };
 use call::verb::{Fetch, Method, Verb};
 use conference::{EndCause, LeaveCause, MemberId, Role};
@@ -12,7 +13,9 @@ const AT: i64 = 1_700_000_000_000_000;
 
 fn callbacks_of(url: &str, events: &str) -> Option<serde_json::Value> {
     let events = if events.is_empty() { String::new() } else { format!("statusCallbackEvents='{events}'") };
-    let body = format!("<Response><MultiPartyCall role='agent' statusCallbackUrl='{url}' {events}>r</MultiPartyCall></Response>");
+    let body = format!(
+        "<Response><MultiPartyCall role='agent' statusCallbackUrl='{url}' {events}>r</MultiPartyCall></Response>"
+    );
     match Plivo.document("text/xml", body.as_bytes()).unwrap().remove(0) {
         Verb::Join(join) => join.room_settings.callbacks,
         other => panic!("{other:?}"),
@@ -89,26 +92,56 @@ fn value<'a>(params: &'a Params, key: &str) -> &'a str {
 }
 
 const STATUS_KEYS: [&str; 25] = [
-    "EventName", "EventTimestamp", "SequenceNumber", "MPCUUID", "MPCName", "MemberID", "MemberAddress", "ParticipantRole", "ParticipantCallUUID",
-    "ParticipantCallFrom", "ParticipantCallTo", "ParticipantCallDirection", "ParticipantCoachMode", "ParticipantMute", "ParticipantHold",
-    "ParticipantJoinTime", "ParticipantEndTime", "ParticipantExitCause", "DigitInput", "MPCTerminationCause", "MPCTerminationCauseCode",
-    "MPCDuration", "MPCBilledDuration", "MPCBilledAmount", "AddParticipantAPIRequestOutcome",
+    "EventName",
+    "EventTimestamp",
+    "SequenceNumber",
+    "MPCUUID",
+    "MPCName",
+    "MemberID",
+    "MemberAddress",
+    "ParticipantRole",
+    "ParticipantCallUUID",
+    "ParticipantCallFrom",
+    "ParticipantCallTo",
+    "ParticipantCallDirection",
+    "ParticipantCoachMode",
+    "ParticipantMute",
+    "ParticipantHold",
+    "ParticipantJoinTime",
+    "ParticipantEndTime",
+    "ParticipantExitCause",
+    "DigitInput",
+    "MPCTerminationCause",
+    "MPCTerminationCauseCode",
+    "MPCDuration",
+    "MPCBilledDuration",
+    "MPCBilledAmount",
+    "AddParticipantAPIRequestOutcome",
 ];
 
-const EVERYTHING: &str =
-    "mpc-state-changes,participant-state-changes,participant-speak-events,participant-digit-input-events,add-participant-api-events";
+const EVERYTHING: &str = "mpc-state-changes,participant-state-changes,participant-speak-events,participant-digit-input-events,add-participant-api-events";
 
 #[test]
 fn every_event_has_plivos_name_and_the_same_keys() {
     let room = room(callbacks_of("https://a.example.com/s", EVERYTHING));
     let member = member(None);
     for (kind, name) in [
-        (Kind::RoomOpened, "MPCInitialized"), (Kind::RoomStarted, "MPCStart"), (Kind::RoomEnded, "MPCEnd"), (Kind::Joined, "ParticipantJoin"),
-        (Kind::Left, "ParticipantExit"), (Kind::Muted(true), "ParticipantMute"), (Kind::Muted(false), "ParticipantUnmute"),
-        (Kind::Held(true), "ParticipantHold"), (Kind::Held(false), "ParticipantUnhold"), (Kind::Coaching(true), "ParticipantCoachModeStart"),
-        (Kind::Coaching(false), "ParticipantCoachModeStop"), (Kind::Speaking(true), "ParticipantSpeakStart"),
-        (Kind::Speaking(false), "ParticipantSpeakStop"), (Kind::Digit('5'), "ParticipantDigitInput"),
-        (Kind::AddInitiated, "AddParticipantByAPIActionInitiated"), (Kind::AddCompleted("done".to_owned()), "AddParticipantByAPIActionCompleted"),
+        (Kind::RoomOpened, "MPCInitialized"),
+        (Kind::RoomStarted, "MPCStart"),
+        (Kind::RoomEnded, "MPCEnd"),
+        (Kind::Joined, "ParticipantJoin"),
+        (Kind::Left, "ParticipantExit"),
+        (Kind::Muted(true), "ParticipantMute"),
+        (Kind::Muted(false), "ParticipantUnmute"),
+        (Kind::Held(true), "ParticipantHold"),
+        (Kind::Held(false), "ParticipantUnhold"),
+        (Kind::Coaching(true), "ParticipantCoachModeStart"),
+        (Kind::Coaching(false), "ParticipantCoachModeStop"),
+        (Kind::Speaking(true), "ParticipantSpeakStart"),
+        (Kind::Speaking(false), "ParticipantSpeakStop"),
+        (Kind::Digit('5'), "ParticipantDigitInput"),
+        (Kind::AddInitiated, "AddParticipantByAPIActionInitiated"),
+        (Kind::AddCompleted("done".to_owned()), "AddParticipantByAPIActionCompleted"),
     ] {
         for member in [Some(&member), None] {
             let sent = happen(&kind, Some(&room), member, None);
@@ -129,25 +162,42 @@ fn values_have_plivos_formats() {
     let mut room = room(callbacks_of("https://a.example.com/s", EVERYTHING));
     let joined = happen(&Kind::Joined, Some(&room), Some(&member(None)), None).remove(0).params;
     for (key, expected) in [
-        ("EventTimestamp", "2023-11-14 22:14:21+00:00"), ("SequenceNumber", "7"), ("MemberID", "355"), ("MemberAddress", "4915112345"),
-        ("ParticipantRole", "supervisor"), ("ParticipantCallFrom", "4930999"), ("ParticipantCallTo", "sip:boss@phone.example.com"),
-        ("ParticipantCallDirection", "outbound"), ("ParticipantCoachMode", "true"), ("ParticipantJoinTime", "2023-11-14 22:13:20+00:00"),
-        ("DigitInput", ""), ("MPCDuration", ""), ("MPCTerminationCauseCode", ""),
+        ("EventTimestamp", "2023-11-14 22:14:21+00:00"),
+        ("SequenceNumber", "7"),
+        ("MemberID", "355"),
+        ("MemberAddress", "4915112345"),
+        ("ParticipantRole", "supervisor"),
+        ("ParticipantCallFrom", "4930999"),
+        ("ParticipantCallTo", "sip:boss@phone.example.com"),
+        ("ParticipantCallDirection", "outbound"),
+        ("ParticipantCoachMode", "true"),
+        ("ParticipantJoinTime", "2023-11-14 22:13:20+00:00"),
+        ("DigitInput", ""),
+        ("MPCDuration", ""),
+        ("MPCTerminationCauseCode", ""),
     ] {
         assert_eq!(value(&joined, key), expected, "{key}");
     }
     assert_eq!(value(&happen(&Kind::Digit('#'), Some(&room), Some(&member(None)), None)[0].params, "DigitInput"), "#");
     let initiated = happen(&Kind::AddInitiated, Some(&room), Some(&member(None)), None).remove(0).params;
     assert_eq!(value(&initiated, "MemberID"), "");
-    let never = MemberView { joined_at: None, left_at: Some(AT), leave_cause: Some(LeaveCause::Hangup), ..member(None) };
+    let never =
+        MemberView { joined_at: None, left_at: Some(AT), leave_cause: Some(LeaveCause::Hangup), ..member(None) };
     let exit = happen(&Kind::Left, Some(&room), Some(&never), None).remove(0).params;
-    assert_eq!((value(&exit, "ParticipantJoinTime"), value(&exit, "ParticipantExitCause")), ("", "Participant Call Hangup"));
+    assert_eq!(
+        (value(&exit, "ParticipantJoinTime"), value(&exit, "ParticipantExitCause")),
+        ("", "Participant Call Hangup")
+    );
     room.ended_at = Some(AT + 61_000_000);
     room.end_cause = Some(EndCause::Requested);
     let end = happen(&Kind::RoomEnded, Some(&room), Some(&member(None)), None).remove(0).params;
     for (key, expected) in [
-        ("MPCTerminationCause", "Hangup API Triggered"), ("MPCTerminationCauseCode", "3000"), ("MPCDuration", "61"), ("MPCBilledDuration", "120"),
-        ("MPCBilledAmount", "0.00000"), ("ParticipantCallUUID", "call-uuid"),
+        ("MPCTerminationCause", "Hangup API Triggered"),
+        ("MPCTerminationCauseCode", "3000"),
+        ("MPCDuration", "61"),
+        ("MPCBilledDuration", "120"),
+        ("MPCBilledAmount", "0.00000"),
+        ("ParticipantCallUUID", "call-uuid"),
     ] {
         assert_eq!(value(&end, key), expected, "{key}");
     }
@@ -168,7 +218,10 @@ fn a_member_with_its_own_url_hears_of_itself_there_and_nothing_is_sent_twice() {
     let shared = room(callbacks_of("https://a.example.com/s", ""));
     let own = member(callbacks_of("https://b.example.com/own", ""));
     let urls = |sent: Vec<Callback>| sent.into_iter().map(|callback| callback.to.url).collect::<Vec<_>>();
-    assert_eq!(urls(happen(&Kind::Joined, Some(&shared), Some(&own), None)), ["https://a.example.com/s", "https://b.example.com/own"]);
+    assert_eq!(
+        urls(happen(&Kind::Joined, Some(&shared), Some(&own), None)),
+        ["https://a.example.com/s", "https://b.example.com/own"]
+    );
     assert_eq!(urls(happen(&Kind::RoomEnded, Some(&shared), Some(&own), None)), ["https://a.example.com/s"]);
     let same = member(callbacks_of("https://a.example.com/s", ""));
     assert_eq!(urls(happen(&Kind::Joined, Some(&shared), Some(&same), None)), ["https://a.example.com/s"]);
@@ -198,10 +251,24 @@ fn the_states_of_a_dialled_leg_are_told_once_at_each_url() {
     let end = happen(&Kind::CallEnded, None, None, Some(&call));
     assert_eq!(end.len(), 2);
     for (key, expected) in [
-        ("Event", "Hangup"), ("CallStatus", "completed"), ("Duration", "66"), ("BillDuration", "120"), ("HangupCause", "NORMAL_CLEARING"),
-        ("HangupCauseCode", "4000"), ("HangupCauseName", "Normal Hangup"), ("HangupSource", "Callee"), ("AnswerTime", "2023-11-14 22:13:21"),
-        ("EndTime", "2023-11-14 22:14:27"), ("StartTime", "2023-11-14 22:13:20"), ("SessionStart", "2023-11-14 22:13:20.000000"), ("TotalCost", "0.00000"),
-        ("From", "4930999"), ("To", "4915112345"), ("ParentAuthID", "MAXXXXXXXXXXXXXXXXXX"), ("ALegUUID", "call-uuid"), ("RequestUUID", "request-uuid"),
+        ("Event", "Hangup"),
+        ("CallStatus", "completed"),
+        ("Duration", "66"),
+        ("BillDuration", "120"),
+        ("HangupCause", "NORMAL_CLEARING"),
+        ("HangupCauseCode", "4000"),
+        ("HangupCauseName", "Normal Hangup"),
+        ("HangupSource", "Callee"),
+        ("AnswerTime", "2023-11-14 22:13:21"),
+        ("EndTime", "2023-11-14 22:14:27"),
+        ("StartTime", "2023-11-14 22:13:20"),
+        ("SessionStart", "2023-11-14 22:13:20.000000"),
+        ("TotalCost", "0.00000"),
+        ("From", "4930999"),
+        ("To", "4915112345"),
+        ("ParentAuthID", "MAXXXXXXXXXXXXXXXXXX"),
+        ("ALegUUID", "call-uuid"),
+        ("RequestUUID", "request-uuid"),
         ("X-PH-Order", "17"),
     ] {
         assert_eq!(value(&end[0].params, key), expected, "{key}");
@@ -217,7 +284,10 @@ fn the_states_of_a_dialled_leg_are_told_once_at_each_url() {
 #[test]
 fn unanswered_calls_have_the_status_of_their_cause() {
     for (cause, status) in [
-        (HangupCause::Busy, "busy"), (HangupCause::NoAnswer, "no-answer"), (HangupCause::RingTimeout, "timeout"), (HangupCause::Rejected, "failed"),
+        (HangupCause::Busy, "busy"),
+        (HangupCause::NoAnswer, "no-answer"),
+        (HangupCause::RingTimeout, "timeout"),
+        (HangupCause::Rejected, "failed"),
         (HangupCause::LostRace, "no-answer"),
     ] {
         let call = CallView { state: CallState::Ended, ended_at: Some(AT), cause: Some(cause.clone()), ..call() };
@@ -229,7 +299,10 @@ fn unanswered_calls_have_the_status_of_their_cause() {
 fn requests_for_instructions_say_what_plivo_says() {
     let inbound = CallView { direction: Direction::Inbound, request_uuid: None, ..call() };
     let answer = Plivo.request(&inbound, &Purpose::Answer);
-    assert_eq!((value(&answer, "Event"), value(&answer, "Direction"), value(&answer, "CallerName")), ("StartApp", "inbound", "Shop"));
+    assert_eq!(
+        (value(&answer, "Event"), value(&answer, "Direction"), value(&answer, "CallerName")),
+        ("StartApp", "inbound", "Shop")
+    );
     assert!(!answer.iter().any(|(key, _)| key == "ALegUUID"));
     assert_eq!(Plivo.request(&inbound, &Purpose::Fallback), answer);
     assert_eq!(value(&Plivo.request(&inbound, &Purpose::Digits("42".to_owned())), "Digits"), "42");
@@ -239,8 +312,13 @@ fn requests_for_instructions_say_what_plivo_says() {
     let departure = Departure { room: "room-uuid".to_owned(), room_name: "support".to_owned(), member: left };
     let exit = Plivo.request(&inbound, &Purpose::LeftRoom(Box::new(departure)));
     for (key, expected) in [
-        ("MPCUUID", "room-uuid"), ("MPCFriendlyName", "support"), ("MemberID", "355"), ("ParticipantCallUUID", "call-uuid"),
-        ("ParticipantJoinTime", "2023-11-14 22:13:20+00:00"), ("ParticipantEndTime", "2023-11-14 22:13:25+00:00"), ("ParticipantRole", "supervisor"),
+        ("MPCUUID", "room-uuid"),
+        ("MPCFriendlyName", "support"),
+        ("MemberID", "355"),
+        ("ParticipantCallUUID", "call-uuid"),
+        ("ParticipantJoinTime", "2023-11-14 22:13:20+00:00"),
+        ("ParticipantEndTime", "2023-11-14 22:13:25+00:00"),
+        ("ParticipantRole", "supervisor"),
         ("CallUUID", "call-uuid"),
     ] {
         assert_eq!(value(&exit, key), expected, "{key}");

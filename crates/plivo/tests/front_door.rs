@@ -68,7 +68,11 @@ fn trusting(pem: &str) -> TlsConnector {
     TlsConnector::from(Arc::new(config))
 }
 
-async fn tls_to(door: &Door, name: &'static str, stream: TcpStream) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
+async fn tls_to(
+    door: &Door,
+    name: &'static str,
+    stream: TcpStream,
+) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
     trusting(&door.pem).connect(ServerName::try_from(name).unwrap(), stream).await
 }
 
@@ -114,7 +118,9 @@ async fn the_front_door_is_no_proxy_to_other_places() {
     let door = open(Limits::default()).await;
     for target in ["example.com:443", "127.0.0.1:443", "api.plivo.com:22"] {
         let mut stream = TcpStream::connect(door.address).await.unwrap();
-        let answer = exchange(&mut stream, &format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\nConnection: close\r\n\r\n")).await;
+        let answer =
+            exchange(&mut stream, &format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\nConnection: close\r\n\r\n"))
+                .await;
         assert!(answer.starts_with("HTTP/1.1 403") && answer.contains("no_proxy"), "{answer}");
     }
     let mut stream = TcpStream::connect(door.address).await.unwrap();
@@ -136,9 +142,12 @@ async fn plain_requests_are_answered_with_absolute_and_ordinary_targets() {
 
 #[tokio::test]
 async fn a_client_that_says_nothing_or_nonsense_is_closed() {
-    let limits = Limits { handshake: Duration::from_millis(100), head: Duration::from_millis(100), ..Limits::default() };
+    let limits =
+        Limits { handshake: Duration::from_millis(100), head: Duration::from_millis(100), ..Limits::default() };
     let door = open(limits).await;
-    for start in [&b""[..], &[0x16, 0x03, 0x01], &[0x16, 0xff, 0xff, 0xff, 0xff, 0xff], b"GET / HT", b"\x00\x00\x00\x00\r\n\r\n"] {
+    for start in
+        [&b""[..], &[0x16, 0x03, 0x01], &[0x16, 0xff, 0xff, 0xff, 0xff, 0xff], b"GET / HT", b"\x00\x00\x00\x00\r\n\r\n"]
+    {
         let mut stream = TcpStream::connect(door.address).await.unwrap();
         stream.write_all(start).await.unwrap();
         let mut bytes = Vec::new();
@@ -202,11 +211,23 @@ async fn the_authority_is_made_once_and_again_only_for_a_new_name() {
     // What was saved signs certificates that the first certificate vouches for.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let door = FrontDoor { tls: second.server_config().unwrap(), router: axum::Router::new(), names: Vec::new(), limits: Limits::default() };
+    let door = FrontDoor {
+        tls: second.server_config().unwrap(),
+        router: axum::Router::new(),
+        names: Vec::new(),
+        limits: Limits::default(),
+    };
     tokio::spawn(serve(listener, door, std::future::pending()));
     let stream = TcpStream::connect(address).await.unwrap();
-    let mut stream = trusting(first.certificate_pem()).connect(ServerName::try_from("api.plivo.com").unwrap(), stream).await.unwrap();
-    assert!(exchange(&mut stream, &request("/x")).await.starts_with(&format!("HTTP/1.1 {}", StatusCode::NOT_FOUND.as_u16())));
+    let mut stream = trusting(first.certificate_pem())
+        .connect(ServerName::try_from("api.plivo.com").unwrap(), stream)
+        .await
+        .unwrap();
+    assert!(
+        exchange(&mut stream, &request("/x"))
+            .await
+            .starts_with(&format!("HTTP/1.1 {}", StatusCode::NOT_FOUND.as_u16()))
+    );
     let third = Authority::load_or_make(&store, &names(&["api.plivo.com", "new.example.com"])).await.unwrap();
     assert!(third.is_new() && third.certificate_pem() != first.certificate_pem());
     store.save("nonsense").await.unwrap();

@@ -22,11 +22,17 @@ fn keys() -> SigningKeys {
 }
 
 fn params(count: usize) -> Params {
-    [("From", "4915112345"), ("To", "sip:agent@phone.example.com"), ("CallUUID", "7d3b-1"), ("CallerName", "Zoë +& =x"), ("Digits", "")]
-        .into_iter()
-        .take(count)
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .collect()
+    [
+        ("From", "4915112345"),
+        ("To", "sip:agent@phone.example.com"),
+        ("CallUUID", "7d3b-1"),
+        ("CallerName", "Zoë +& =x"),
+        ("Digits", ""),
+    ]
+    .into_iter()
+    .take(count)
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .collect()
 }
 
 fn header(headers: &[(String, String)], name: &str) -> String {
@@ -92,7 +98,11 @@ fn the_first_version_3_signature_is_the_canonical_one() {
                 let params = params(count);
                 let headers = sign_with(&keys(), method, url, &params, NONCE);
                 let signatures = header(&headers, "X-Plivo-Signature-V3");
-                assert_eq!(signatures.split(',').next(), Some(expected(method, url, &params).as_str()), "{method:?} {url} {count}");
+                assert_eq!(
+                    signatures.split(',').next(),
+                    Some(expected(method, url, &params).as_str()),
+                    "{method:?} {url} {count}"
+                );
             }
         }
     }
@@ -107,7 +117,12 @@ fn variants_for_other_validators_follow_and_are_few() {
     assert!(with_port.split(',').any(|one| one == expected(Method::Post, "https://app.example.com/x", &params(5))));
     for url in URLS {
         for method in [Method::Get, Method::Post] {
-            assert!(header(&sign_with(&keys(), method, url, &Params::new(), NONCE), "X-Plivo-Signature-V3").split(',').count() <= 12);
+            assert!(
+                header(&sign_with(&keys(), method, url, &Params::new(), NONCE), "X-Plivo-Signature-V3")
+                    .split(',')
+                    .count()
+                    <= 12
+            );
         }
     }
 }
@@ -122,15 +137,26 @@ fn fragments_and_credentials_of_a_url_are_not_signed() {
 #[test]
 fn version_2_signs_the_bare_url_and_main_headers_use_the_main_token() {
     let headers = sign_with(&keys(), Method::Post, "https://app.example.com:8443/x?a=1", &params(5), NONCE);
-    assert_eq!(header(&headers, "X-Plivo-Signature-V2"), hmac(TOKEN, &format!("https://app.example.com:8443/x{NONCE}")));
-    assert_eq!(header(&headers, "X-Plivo-Signature-Ma-V2"), hmac("main token", &format!("https://app.example.com:8443/x{NONCE}")));
+    assert_eq!(
+        header(&headers, "X-Plivo-Signature-V2"),
+        hmac(TOKEN, &format!("https://app.example.com:8443/x{NONCE}"))
+    );
+    assert_eq!(
+        header(&headers, "X-Plivo-Signature-Ma-V2"),
+        hmac("main token", &format!("https://app.example.com:8443/x{NONCE}"))
+    );
     assert_ne!(header(&headers, "X-Plivo-Signature-V3"), header(&headers, "X-Plivo-Signature-Ma-V3"));
 }
 
 #[test]
 fn nonces_are_20_digits_and_never_the_same() {
     let nonces: Vec<_> = (0..100)
-        .map(|_| header(&sign(&keys(), Method::Get, "https://app.example.com/", &Params::new()), "X-Plivo-Signature-V3-Nonce"))
+        .map(|_| {
+            header(
+                &sign(&keys(), Method::Get, "https://app.example.com/", &Params::new()),
+                "X-Plivo-Signature-V3-Nonce",
+            )
+        })
         .collect();
     assert!(nonces.iter().all(|nonce| nonce.len() == 20 && nonce.bytes().all(|byte| byte.is_ascii_digit())));
     assert_eq!(nonces.iter().collect::<std::collections::HashSet<_>>().len(), nonces.len());
@@ -157,7 +183,11 @@ fn cases() -> Vec<serde_json::Value> {
 }
 
 fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/validators").join(name).canonicalize().expect("the validator scripts are there")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/validators")
+        .join(name)
+        .canonicalize()
+        .expect("the validator scripts are there")
 }
 
 fn verdicts(mut command: Command, cases: &[serde_json::Value]) -> Vec<serde_json::Value> {
@@ -167,6 +197,8 @@ fn verdicts(mut command: Command, cases: &[serde_json::Value]) -> Vec<serde_json
     assert!(output.status.success(), "the validator script failed");
     serde_json::from_slice(&output.stdout).unwrap()
 }
+
+type Interpreter = fn(&Path) -> Command;
 
 /// Needs `ASIDE_TEST_MODULES`: a folder with `node_modules/plivo` (npm) and `python/plivo` (pip install --target).
 #[test]
@@ -183,25 +215,38 @@ fn the_official_packages_accept_every_signature_and_refuse_forged_ones() {
     }
     // The Python package raises an exception on a query with letters beyond ASCII.
     let ascii = |case: &serde_json::Value| case["url"] != URLS[4];
-    let commands: [(fn(&Path) -> Command, bool); 2] = [
-        (|modules| {
-            let mut node = Command::new("node");
-            node.arg(script("validate.cjs")).env("NODE_PATH", modules.join("node_modules"));
-            node
-        }, true),
-        (|modules| {
-            let mut python = Command::new("python3");
-            python.arg(script("validate.py")).env("PYTHONPATH", modules.join("python"));
-            python
-        }, false),
+    let commands: [(Interpreter, bool); 2] = [
+        (
+            |modules| {
+                let mut node = Command::new("node");
+                node.arg(script("validate.cjs")).env("NODE_PATH", modules.join("node_modules"));
+                node
+            },
+            true,
+        ),
+        (
+            |modules| {
+                let mut python = Command::new("python3");
+                python.arg(script("validate.py")).env("PYTHONPATH", modules.join("python"));
+                python
+            },
+            false,
+        ),
     ];
     for (command, takes_all) in commands {
-        let pick = |cases: &[serde_json::Value]| cases.iter().filter(|case| takes_all || ascii(case)).cloned().collect::<Vec<_>>();
+        let pick = |cases: &[serde_json::Value]| {
+            cases.iter().filter(|case| takes_all || ascii(case)).cloned().collect::<Vec<_>>()
+        };
         let (good, forged) = (pick(&good), pick(&forged));
         let (accepted, refused) = (verdicts(command(modules), &good), verdicts(command(modules), &forged));
         assert_eq!((accepted.len(), refused.len()), (good.len(), good.len()));
         for (verdict, case) in accepted.iter().zip(&good) {
-            assert_eq!((verdict["v3"].as_bool(), verdict["v2"].as_bool()), (Some(true), Some(true)), "{:?}: {case}", command(modules));
+            assert_eq!(
+                (verdict["v3"].as_bool(), verdict["v2"].as_bool()),
+                (Some(true), Some(true)),
+                "{:?}: {case}",
+                command(modules)
+            );
         }
         for verdict in refused {
             assert_eq!((verdict["v3"].as_bool(), verdict["v2"].as_bool()), (Some(false), Some(false)));

@@ -63,8 +63,8 @@ pub struct Talker {
     pub made: Vec<Made>,
     /// Moments (ms) at which something was not as on a perfect line.
     pub troubles: Vec<u64>,
-    /// Since when the line is one on which a packet may take longer than another.
-    pub rough: bool,
+    /// Since when (ms) the line is one on which a packet may take longer than another.
+    pub rough: Option<u64>,
 }
 
 impl Talker {
@@ -91,7 +91,7 @@ impl Talker {
             silent_until: 0,
             made: Vec::new(),
             troubles: vec![0],
-            rough: line.jitter > 0 || line.loss > 0,
+            rough: (line.jitter > 0 || line.loss > 0).then_some(0),
         }
     }
 
@@ -108,14 +108,14 @@ impl Talker {
     pub fn jump(&mut self, samples: u32, marker: bool, now: u64) {
         self.timestamp = self.timestamp.wrapping_add(samples);
         self.marker |= marker;
-        self.rough = true;
+        self.rough.get_or_insert(now);
         self.trouble(now);
     }
 
     /// Packets are held up until then.
     pub fn freeze(&mut self, until: u64, now: u64) {
         self.frozen_until = self.frozen_until.max(until);
-        self.rough = true;
+        self.rough.get_or_insert(now);
         self.trouble(now);
         self.trouble(until + 20);
     }
@@ -123,14 +123,14 @@ impl Talker {
     /// The next packets are lost.
     pub fn lose(&mut self, packets: u32, now: u64) {
         self.lose += packets;
-        self.rough = true;
+        self.rough.get_or_insert(now);
         self.trouble(now);
     }
 
     /// Nothing is sent until then.
     pub fn pause(&mut self, until: u64, now: u64) {
         self.silent_until = self.silent_until.max(until);
-        self.rough = true;
+        self.rough.get_or_insert(now);
         self.trouble(now);
         self.trouble(until + 20);
     }
@@ -139,7 +139,9 @@ impl Talker {
     pub fn line(&mut self, jitter: Option<u64>, loss: Option<u64>, now: u64) {
         self.jitter = jitter.unwrap_or(self.jitter);
         self.loss = loss.unwrap_or(self.loss);
-        self.rough |= self.jitter > 0 || self.loss > 0;
+        if self.jitter > 0 || self.loss > 0 {
+            self.rough.get_or_insert(now);
+        }
         self.trouble(now);
     }
 
@@ -163,9 +165,10 @@ impl Talker {
         let silent = now < self.silent_until;
         let late = if self.jitter == 0 { 0 } else { late % (self.jitter + 1) };
         let arrives = (now + late).max(self.frozen_until);
-        let unlucky = lost || std::mem::take(&mut self.lose).checked_sub(1).map(|left| self.lose = left).is_some();
-        let gone = silent || unlucky;
+        let gone = silent || lost || self.lose > 0;
+        self.lose = self.lose.saturating_sub(1);
         if gone || arrives != now {
+            self.trouble(now);
             self.trouble(arrives + 20);
         }
         let code = match &self.speech {
@@ -175,7 +178,7 @@ impl Talker {
         self.made.push(Made { number, code, arrived: (!gone).then_some(arrives) });
         if !gone {
             let bytes = self.packet(number, hush(arrives));
-            if doubled && self.rough {
+            if doubled && self.rough.is_some() {
                 out(Flying { arrives: arrives + 3, port, bytes: bytes.clone() });
             }
             out(Flying { arrives, port, bytes });

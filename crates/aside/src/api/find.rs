@@ -82,11 +82,11 @@ impl Api {
         &self,
         caller: &Caller,
         room: &RoomSnapshot,
-        members: impl IntoIterator<Item = i64>,
+        members: &[i64],
         what: &str,
     ) -> Result<(), Problem> {
         for number in members {
-            let member = room.members.iter().find(|member| member.number == number);
+            let member = room.members.iter().find(|member| member.number == *number);
             let member = member.ok_or_else(|| Problem::not_found("member", &number.to_string()))?;
             if !caller.may_change(member) {
                 let why = format!("the key is limited to members with another tag than member {number}");

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::{Extension, Json};
 use call::command::{MemberChange, ModeCommand, RoomSnapshot, Whom};
 use call::dialect::MemberView;
-use conference::{Agents, Audience, Clause, MemberId, Mode, Role, Tag};
+use conference::{Audience, Clause, Role, Tag};
 use serde::{Deserialize, Deserializer, Serialize};
 use store::Scope;
 use utoipa::ToSchema;
@@ -34,6 +34,18 @@ pub enum ModeName {
     Takeover,
     /// Gives a takeover back, then monitor.
     Stop,
+}
+
+impl From<ModeName> for call::command::ModeName {
+    fn from(mode: ModeName) -> Self {
+        match mode {
+            ModeName::Monitor => Self::Monitor,
+            ModeName::Whisper => Self::Whisper,
+            ModeName::Barge => Self::Barge,
+            ModeName::Takeover => Self::Takeover,
+            ModeName::Stop => Self::Stop,
+        }
+    }
 }
 
 /// A change of mode.
@@ -92,6 +104,11 @@ fn find<'a>(room: &'a RoomSnapshot, number: i64) -> Result<&'a MemberView, Probl
     found.ok_or_else(|| Problem::not_found("member", &number.to_string()))
 }
 
+/// The numbers of the agents in a room.
+pub(super) fn agents_of(room: &RoomSnapshot) -> Vec<i64> {
+    room.members.iter().filter(|member| member.role == Some(Role::Agent)).map(|member| member.number).collect()
+}
+
 /// The members of a live room.
 #[utoipa::path(get, path = "/rooms/{room}/members", tag = "members",
     params(("room" = String, Path, description = "UUID or name")), responses((status = 200, body = MemberList)))]
@@ -129,7 +146,7 @@ pub async fn change(
 ) -> Answered {
     let what = "change a member";
     let (handle, snapshot) = api.must_room(&caller, &named, what).await?;
-    api.check_members(&caller, &snapshot, [number], what).await?;
+    api.check_members(&caller, &snapshot, &[number], what).await?;
     if patch == MemberPatch::default() {
         return Err(Problem::invalid("name at least one of mute, hold, deaf, coach, coach_audience, tag"));
     }
@@ -193,38 +210,32 @@ pub async fn mode(
     }
     let supervisor = find(&snapshot, number)?;
     if supervisor.role != Some(Role::Supervisor) {
-        api.check_members(&caller, &snapshot, [number], what).await?;
+        api.check_members(&caller, &snapshot, &[number], what).await?;
     }
     if request.command_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > 128) {
         return Err(Problem::invalid("a command_id has 1 to 128 bytes"));
     }
-    let mode = match (request.mode, &request.agents) {
-        (ModeName::Takeover, None) => {
+    // To the engine an empty list is all agents; a program that computed one meant nobody.
+    if request.agents.as_ref().is_some_and(Vec::is_empty) {
+        return Err(Problem::invalid("agents is empty; name some, or leave it out to set all agents aside"));
+    }
+    let agents = request.agents.unwrap_or_default();
+    match request.mode {
+        ModeName::Takeover if agents.len() > LONGEST_LIST => {
+            return Err(Problem::invalid(format!("name at most {LONGEST_LIST} agents")));
+        }
+        ModeName::Takeover if agents.is_empty() => {
             let agents = snapshot.members.iter().filter(|member| member.role == Some(Role::Agent) && member.number != number);
-            api.check_members(&caller, &snapshot, agents.map(|member| member.number), what).await?;
-            Mode::Takeover(Agents::All)
+            let agents: Vec<i64> = agents.map(|member| member.number).collect();
+            api.check_members(&caller, &snapshot, agents, what).await?;
         }
-        (ModeName::Takeover, Some(numbers)) => {
-            if numbers.len() > LONGEST_LIST {
-                return Err(Problem::invalid(format!("name at most {LONGEST_LIST} agents")));
-            }
-            api.check_members(&caller, &snapshot, numbers.iter().copied(), what).await?;
-            Mode::Takeover(Agents::These(by_number(numbers)?))
-        }
-        (_, Some(_)) => return Err(Problem::invalid("agents goes with the mode takeover only")),
-        (ModeName::Monitor, None) => Mode::Monitor,
-        (ModeName::Whisper, None) => Mode::Whisper,
-        (ModeName::Barge, None) => Mode::Barge,
-        (ModeName::Stop, None) => Mode::Stop,
-    };
-    let command = ModeCommand { member: number, mode, command_id: request.command_id };
+        ModeName::Takeover => api.check_members(&caller, &snapshot, &agents, what).await?,
+        _ if !agents.is_empty() => return Err(Problem::invalid("agents goes with the mode takeover only")),
+        _ => {}
+    }
+    let mode = request.mode.into();
+    let command = ModeCommand { member: number, mode, agents, command_id: request.command_id };
     Ok(applied(handle.mode(command, caller.asker()).await?))
-}
-
-/// A [`ModeCommand`] names agents by their numbers.
-fn by_number(numbers: &[i64]) -> Result<Vec<MemberId>, Problem> {
-    let id = |number: &i64| u32::try_from(*number).map(MemberId).map_err(|_| Problem::not_found("member", &number.to_string()));
-    numbers.iter().map(id).collect()
 }
 
 /// Removes a member from its room; its call goes on with its own instructions, or ends.
@@ -238,7 +249,7 @@ pub async fn kick(
 ) -> Answered {
     let what = "remove a member";
     let (handle, snapshot) = api.must_room(&caller, &named, what).await?;
-    api.check_members(&caller, &snapshot, [number], what).await?;
+    api.check_members(&caller, &snapshot, &[number], what).await?;
     Ok(applied(handle.kick(Whom::Members(vec![number]), caller.asker()).await?))
 }
 

@@ -2,13 +2,13 @@
 
 use axum::extract::State;
 use axum::{Extension, Json};
-use conference::Role;
 use serde::Deserialize;
 use store::{Page, RoomFilter, RoomStatus};
 use utoipa::{IntoParams, ToSchema};
 
 use super::caller::Caller;
 use super::extract::{Asked, Named};
+use super::members::agents_of;
 use super::object::{AppliedObject, MemberObject, RoomList, RoomObject};
 use super::problem::Problem;
 use super::{Answered, Api, applied};
@@ -145,7 +145,8 @@ pub async fn start(State(api): State<Api>, Extension(caller): Extension<Caller>,
     responses((status = 200, body = AppliedObject), (status = 202, body = AppliedObject)))]
 pub async fn end(State(api): State<Api>, Extension(caller): Extension<Caller>, Named(named): Named<String>) -> Answered {
     let (handle, snapshot) = api.must_room(&caller, &named, "end a room").await?;
-    let agents = snapshot.members.iter().filter(|member| member.role == Some(Role::Agent)).map(|member| member.number);
+    let agents = snapshot.members.iter().filter(|member| member.role == Some(Role::Agent));
+    let agents: Vec<i64> = agents.map(|member| member.number).collect();
     api.check_members(&caller, &snapshot, agents, "end a room").await?;
     Ok(applied(handle.end(caller.asker()).await?))
 }

@@ -71,6 +71,8 @@ enum Command {
     FrontDoor(FrontDoor),
     /// A softphone.
     Phone(phone::PhoneArgs),
+    /// A call centre of three phones, to see and measure what this is about; needs nothing.
+    Demo(server::DemoArgs),
     /// Print the description (OpenAPI) of the native API.
     Openapi,
 }
@@ -145,6 +147,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Key(action) => managed(&common, action, Subject::Key),
         Command::FrontDoor(FrontDoor::Ca) => server::front_door_ca(&common, &load(&common)?),
         Command::Phone(args) => phone::run(args),
+        Command::Demo(args) => server::demo(&args),
         Command::Openapi => print(&format!("{}\n", crate::api::openapi_json()?)),
     }
 }

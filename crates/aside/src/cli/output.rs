@@ -27,6 +27,9 @@ pub(super) enum Failure {
     /// The database.
     #[error(transparent)]
     Store(#[from] store::StoreError),
+    /// The demo.
+    #[error(transparent)]
+    Demo(#[from] crate::demo::DemoError),
     /// The phone.
     #[error(transparent)]
     Phone(#[from] phone::cli::CliError),

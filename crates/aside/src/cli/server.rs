@@ -8,6 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::output::{Failure, print};
 use super::{Common, small_runtime};
 use crate::config::Config;
+use crate::demo::DemoOptions;
 use crate::serve::{Server, front_door_authority, log, prepare_data_dir};
 
 /// How to serve.
@@ -61,6 +62,23 @@ impl Signals {
             _ = self.interrupt.recv() => {}
         }
     }
+}
+
+/// How to show the demo.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct DemoArgs {
+    /// Walk through the four tasks once, print each measured matrix, and fail if a pair is wrong.
+    #[arg(long)]
+    once: bool,
+    /// Print line after line instead of a live view.
+    #[arg(long)]
+    plain: bool,
+}
+
+pub(super) fn demo(args: &DemoArgs) -> Result<(), Failure> {
+    let options = DemoOptions { once: args.once, plain: args.plain };
+    let right = tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(crate::demo::run(options));
+    if right? { Ok(()) } else { Err(crate::demo::DemoError::Wrong.into()) }
 }
 
 pub(super) fn front_door_ca(common: &Common, config: &Config) -> Result<(), Failure> {

@@ -87,7 +87,6 @@ pub fn media(config: &Config) -> MediaConfig {
 
 /// The engine's part.
 pub fn engine(config: &Config) -> EngineConfig {
-    let sounds = SoundConfig::default();
     EngineConfig {
         http: HttpPolicy {
             hosts: config.http.hosts.iter().map(|(name, address)| (name.clone(), *address)).collect(),
@@ -97,7 +96,6 @@ pub fn engine(config: &Config) -> EngineConfig {
             limits: media::SoundLimits {
                 bytes: config.sounds.max_bytes,
                 duration: Duration::from_secs(config.sounds.max_seconds),
-                ..sounds.limits
             },
             cache_bytes: config.sounds.cache_bytes,
             fresh_for: Duration::from_secs(config.sounds.ttl_s),

@@ -10,7 +10,7 @@ use super::select::{check_name, check_url, set, set_or_clear};
 use super::{Action, Answer, ManageError, Manager, many, one};
 
 /// A new application.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Args, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Args, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApplicationCreate {
     /// For people, unique in the account.

@@ -226,7 +226,6 @@ fn of_media(metrics: &MediaMetrics) {
             ("aside_media_room_faults_total", shard.room_faults),
             ("aside_media_leg_faults_total", shard.leg_faults),
             ("aside_media_telemetry_dropped_total", shard.telemetry_dropped),
-            ("aside_media_digits_dropped_total", shard.digits_dropped),
         ] {
             counter!(name, "shard" => label.clone()).absolute(count);
         }

@@ -49,6 +49,26 @@ impl Relay {
         }
     }
 
+    /// Forgets digits older than an arrival number, one that is sounding included.
+    pub(crate) fn forget_before(&mut self, mark: u64) {
+        if self.playing.as_ref().is_some_and(|(_, of)| *of < mark) {
+            self.playing = None;
+        }
+        for place in &mut self.waiting {
+            if place.is_some_and(|w| w.mark < mark) {
+                *place = None;
+            }
+        }
+        // What is left moves up, in its order.
+        for at in 1..QUEUE {
+            for back in (1..=at).rev() {
+                if self.waiting[back - 1].is_none() {
+                    self.waiting.swap(back - 1, back);
+                }
+            }
+        }
+    }
+
     /// Adds what sounds now to a frame; the arrival number it stems from, if anything sounded.
     pub(crate) fn add_to(&mut self, frame: &mut [i16; FRAME]) -> Option<u64> {
         if self.playing.is_none() {
@@ -87,6 +107,19 @@ mod tests {
         let marks: Vec<Option<u64>> = (0..14).map(|_| relay.add_to(&mut [0; FRAME])).collect();
         let expected = [vec![Some(7); 4], vec![None; 3], vec![Some(9); 5], vec![None; 2]].concat();
         assert_eq!(marks, expected);
+    }
+
+    #[test]
+    fn old_digits_are_forgotten_and_newer_ones_kept_in_order() {
+        let mut relay = Relay::new();
+        for (digit, mark) in [('1', 3), ('2', 9), ('3', 4), ('4', 8)] {
+            assert!(relay.add(digit, 100, mark));
+        }
+        assert_eq!(relay.add_to(&mut [0; FRAME]), Some(3));
+        relay.forget_before(8);
+        let mut marks: Vec<u64> = (0..30).filter_map(|_| relay.add_to(&mut [0; FRAME])).collect();
+        marks.dedup();
+        assert_eq!(marks, [9, 8]);
     }
 
     #[test]

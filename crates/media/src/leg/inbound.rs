@@ -101,7 +101,9 @@ impl Leg {
         }
         let before = self.latch.locked();
         match self.latch.judge(from, packet.sequence, packet.payload_type, packet.ssrc, cx.slot) {
-            Verdict::Accept => {}
+            Verdict::Accept if self.connected => {}
+            // The same source after a silence.
+            Verdict::Accept => self.connect(net, from),
             Verdict::Locked => self.locked(net, before, from),
             Verdict::Unproven => {
                 cx.counters.unproven.one();
@@ -164,11 +166,15 @@ impl Leg {
     }
 
     fn locked(&mut self, net: &mut impl Net, before: Option<SocketAddr>, from: SocketAddr) {
-        net.connect(&mut self.ports.rtp, from);
-        self.connected = true;
+        self.connect(net, from);
         if before.is_some_and(|b| b != from) {
             self.owed.add(Note::RemoteChanged { leg: self.id, address: from });
         }
+    }
+
+    fn connect(&mut self, net: &mut impl Net, to: SocketAddr) {
+        net.connect(&mut self.ports.rtp, to);
+        self.connected = true;
     }
 
     /// Opens the latch after silence, so that the same host may come from another port.
@@ -259,6 +265,7 @@ impl Leg {
     /// Forgets everything older than an arrival number.
     pub(crate) fn forget_before(&mut self, mark: u64) {
         self.jitter.forget_before(mark);
+        self.relay.forget_before(mark);
     }
 }
 

@@ -213,11 +213,13 @@ impl Leg {
     pub(crate) fn private_frame(&mut self, frame: &mut [i16; FRAME]) -> bool {
         let Some(track) = &mut self.player else { return false };
         let sounds = track.fill(frame);
-        if track.is_done() && self.ended.is_none() && self.spent.is_none() {
-            if let Some(track) = self.player.take() {
-                self.ended = Some((track.id, true));
-                self.spent = Some(track.into_sound());
-            }
+        if track.is_done()
+            && self.ended.is_none()
+            && self.spent.is_none()
+            && let Some(track) = self.player.take()
+        {
+            self.ended = Some((track.id, true));
+            self.spent = Some(track.into_sound());
         }
         sounds
     }
@@ -256,10 +258,10 @@ impl Leg {
 
     /// Moves an end that waits to what is owed, as soon as it fits.
     fn settle(&mut self) {
-        if let Some((play, completed)) = self.ended {
-            if self.owed.add(Note::PlayEnded { leg: self.id, play, completed }) {
-                self.ended = None;
-            }
+        if let Some((play, completed)) = self.ended
+            && self.owed.add(Note::PlayEnded { leg: self.id, play, completed })
+        {
+            self.ended = None;
         }
     }
 

@@ -17,6 +17,8 @@ const RECEIVE_BUFFER: libc::c_int = 128 << 10;
 #[derive(Debug)]
 pub(crate) struct UdpPort {
     socket: UdpSocket,
+    /// Bound to an IPv6 address: IPv4 peers are reached by their mapped addresses.
+    v6: bool,
     connected: Option<SocketAddr>,
 }
 
@@ -38,7 +40,14 @@ impl UdpPort {
                 );
             }
         }
-        Ok(Self { socket, connected: None })
+        Ok(Self { socket, v6: address.is_ipv6(), connected: None })
+    }
+
+    fn reachable(&self, to: SocketAddr) -> SocketAddr {
+        match to {
+            SocketAddr::V4(v4) if self.v6 => SocketAddr::from((v4.ip().to_ipv6_mapped(), v4.port())),
+            other => other,
+        }
     }
 
     /// Receives with the sender's address and the kernel's arrival stamp.
@@ -131,6 +140,7 @@ impl Net for OsNet {
 
     fn send(&mut self, socket: &mut Socket, to: SocketAddr, bytes: &[u8]) -> Sent {
         let Socket::Udp(port) = socket else { return Sent::No };
+        let to = port.reachable(to);
         let once = |port: &UdpPort| {
             if port.connected == Some(to) { port.socket.send(bytes) } else { port.socket.send_to(bytes, to) }
         };
@@ -147,6 +157,7 @@ impl Net for OsNet {
 
     fn connect(&mut self, socket: &mut Socket, to: SocketAddr) {
         if let Socket::Udp(port) = socket {
+            let to = port.reachable(to);
             port.connected = port.socket.connect(to).is_ok().then_some(to);
         }
     }

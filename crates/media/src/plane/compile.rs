@@ -98,10 +98,11 @@ pub(super) fn compile(plan: &Plan, members: &Members<'_>, mut starts: HashMap<Pl
             listeners.classes.push(start..listeners.buses.len() as u32);
             let mut row = vec![0u64; words];
             for (at, seat) in seats.iter().enumerate() {
-                if seat.bus != NONE && buses.binary_search(&seat.bus).is_ok() {
-                    if let Some(word) = row.get_mut(at / 64) {
-                        *word |= 1 << (at % 64);
-                    }
+                if seat.bus != NONE
+                    && buses.binary_search(&seat.bus).is_ok()
+                    && let Some(word) = row.get_mut(at / 64)
+                {
+                    *word |= 1 << (at % 64);
                 }
             }
             listeners.audible.extend(row);

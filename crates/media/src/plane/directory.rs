@@ -88,7 +88,7 @@ impl Dispatcher {
 
 /// A request that waits for its leg.
 enum Waiting {
-    Op(LegOp),
+    Op(Box<LegOp>),
     Remove(Reply<LegStats>),
 }
 
@@ -184,11 +184,8 @@ impl Directory {
 
     /// Puts a command into a ring that has room for it.
     fn push(&mut self, shard: u16, command: Command, comes_back: bool) {
-        if let Ok(dispatcher) = self.shard(shard) {
-            if dispatcher.commands.push(command).is_ok() && comes_back {
-                self.outstanding += 1;
-            }
-        }
+        let pushed = self.shard(shard).is_ok_and(|d| d.commands.push(command).is_ok());
+        self.outstanding += usize::from(pushed && comes_back);
     }
 
     fn quietest(&self) -> u16 {
@@ -218,7 +215,7 @@ impl Directory {
     }
 
     pub(super) fn leg_op(&mut self, id: LegId, op: LegOp) -> Result<(), MediaError> {
-        self.request(id, Waiting::Op(op))
+        self.request(id, Waiting::Op(Box::new(op)))
     }
 
     pub(super) fn remove_leg(&mut self, id: LegId, reply: Reply<LegStats>) -> Result<(), MediaError> {
@@ -248,7 +245,7 @@ impl Directory {
         let Some(entry) = self.legs.get_mut(&id) else { return };
         let (shard, key) = (entry.shard, entry.key);
         let command = match request {
-            Waiting::Op(op) => Command::Leg(Box::new(LegCommand { id, key, op, applied: None })),
+            Waiting::Op(op) => Command::Leg(Box::new(LegCommand { id, key, op: *op, applied: None })),
             Waiting::Remove(reply) => {
                 entry.removing = true;
                 self.unseat(id);
@@ -384,12 +381,10 @@ impl Directory {
 
     /// Takes a room's steps as far as they go.
     fn advance(&mut self, id: RoomId) {
-        loop {
-            let Some(room) = self.rooms.get_mut(&id) else { break };
-            let progress = match room.queue.pop_front() {
-                None => break,
-                Some(Step::Close(reply)) => self.close_now(id, reply),
-                Some(Step::Change(queued)) => self.change_now(id, queued),
+        while let Some(step) = self.rooms.get_mut(&id).and_then(|r| r.queue.pop_front()) {
+            let progress = match step {
+                Step::Close(reply) => self.close_now(id, reply),
+                Step::Change(queued) => self.change_now(id, queued),
             };
             if let Progress::Blocked = progress {
                 self.busy_rooms.insert(id);
@@ -642,19 +637,19 @@ impl Directory {
 
     /// A leg has been removed.
     pub(super) fn removed(&mut self, id: LegId) {
-        if let Some(entry) = self.legs.remove(&id) {
-            if let Ok(dispatcher) = self.shard(entry.shard) {
-                dispatcher.legs.give_back(entry.key);
-            }
+        if let Some(entry) = self.legs.remove(&id)
+            && let Ok(dispatcher) = self.shard(entry.shard)
+        {
+            dispatcher.legs.give_back(entry.key);
         }
     }
 
     /// A room has been closed; `by_shard` unless it had failed before.
     pub(super) fn closed(&mut self, id: RoomId, by_shard: bool) {
-        if let Some(entry) = self.rooms.remove(&id).filter(|_| by_shard) {
-            if let Ok(dispatcher) = self.shard(entry.shard) {
-                dispatcher.rooms.give_back(entry.key);
-            }
+        if let Some(entry) = self.rooms.remove(&id).filter(|_| by_shard)
+            && let Ok(dispatcher) = self.shard(entry.shard)
+        {
+            dispatcher.rooms.give_back(entry.key);
         }
     }
 
@@ -683,10 +678,10 @@ impl Directory {
 
     /// A player ended by itself.
     pub(super) fn player_ended(&mut self, room: RoomId, player: PlayerId, serial: u64) {
-        if let Some(room) = self.rooms.get_mut(&room) {
-            if room.players.get(&player) == Some(&serial) {
-                room.players.remove(&player);
-            }
+        if let Some(room) = self.rooms.get_mut(&room)
+            && room.players.get(&player) == Some(&serial)
+        {
+            room.players.remove(&player);
         }
     }
 

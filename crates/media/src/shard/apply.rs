@@ -259,14 +259,11 @@ impl ShardCore {
     fn adopt(&mut self, key: Key, mut plan: Box<Compiled>, now: Duration, slot: u64, net: &mut impl Net) -> Option<Box<Compiled>> {
         let room = self.rooms.get_mut(key)?;
         plan.widen_from(&room.plan);
-        let mut widened = plan.widened();
-        // Not a loop over the iterator: the borrow of the plan is given back between legs.
-        while let Some(seat) = widened.next() {
+        for seat in plan.widened() {
             if let Some(leg) = plan.seats.get(seat).and_then(|s| s.leg) {
                 self.with_leg(leg, now, slot, |leg, cx| leg.drain(net, cx));
             }
         }
-        drop(widened);
         plan.bind(self.arrivals);
         let room = self.rooms.get_mut(key)?;
         room.carry_players(&mut plan, &self.counters);

@@ -224,10 +224,8 @@ fn give_out(plan: &Compiled, scratch: &mut Scratch, leg: &mut Leg, seat: usize, 
     let shared_private = has_private && mutation::active(Mutation::PrivatePlayerShared);
     if own || any_withheld || (has_private && !shared_private) {
         let mut sum = mix.sum;
-        if own {
-            if let Some(frame) = frames.get(seat) {
-                audio::subtract(&mut sum, frame);
-            }
+        if own && let Some(frame) = frames.get(seat) {
+            audio::subtract(&mut sum, frame);
         }
         if any_withheld {
             for source in plan.withheld(seat, sounding, oldest) {

@@ -239,9 +239,10 @@ impl ShardCore {
 
 /// Sends a finished sound up to be freed.
 fn free_spent(leg: &mut Leg, up: &mut rtrb::Producer<Up>) {
-    if leg.has_spent() && up.slots() > UP_RESERVE {
-        if let Some(sound) = leg.take_spent() {
-            let _ = up.push(Up::Spent(sound));
-        }
+    if leg.has_spent()
+        && up.slots() > UP_RESERVE
+        && let Some(sound) = leg.take_spent()
+    {
+        let _ = up.push(Up::Spent(sound));
     }
 }

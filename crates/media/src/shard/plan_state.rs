@@ -210,10 +210,8 @@ impl Compiled {
                 }
                 self.any_new |= by_listener | by_source != 0;
             }
-            if let Some(seat) = self.seats.get_mut(listener) {
-                if !stayed {
-                    seat.left_listener = if newly_any { MATURE } else { 0 };
-                }
+            if let Some(seat) = self.seats.get_mut(listener).filter(|_| !stayed) {
+                seat.left_listener = if newly_any { MATURE } else { 0 };
             }
         }
     }

@@ -70,10 +70,10 @@ fn insert(lists: &mut [Vec<u32>; SLOTS as usize], slot: u8, id: u32) {
 }
 
 fn remove(lists: &mut [Vec<u32>; SLOTS as usize], slot: u8, id: u32) {
-    if let Some(list) = lists.get_mut(usize::from(slot)) {
-        if let Some(at) = list.iter().position(|other| *other == id) {
-            list.swap_remove(at);
-        }
+    if let Some(list) = lists.get_mut(usize::from(slot))
+        && let Some(at) = list.iter().position(|other| *other == id)
+    {
+        list.swap_remove(at);
     }
 }
 

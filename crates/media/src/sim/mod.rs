@@ -298,7 +298,7 @@ impl Simulator {
     #[must_use]
     pub fn heard(&self, id: PhoneId) -> Vec<HeardPacket> {
         let rtp_only = |d: &Departed| {
-            let packet = rtp::parse(&d.bytes).filter(|_| d.from % 2 == 0)?;
+            let packet = rtp::parse(&d.bytes).filter(|_| d.from.is_multiple_of(2))?;
             Some(HeardPacket {
                 at: d.at,
                 marker: packet.marker,

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use jiff::{Timestamp, ToSpan, tz::TimeZone};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, NameConstraints, date_time_ymd,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, NameConstraints, date_time_ymd,
 };
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
@@ -65,7 +65,9 @@ pub enum AuthorityError {
         why: String,
     },
     /// What was saved makes no sense.
-    #[error("the saved certificate authority cannot be used ({0}); delete it, and a new one is made, which clients must then trust")]
+    #[error(
+        "the saved certificate authority cannot be used ({0}); delete it, and a new one is made, which clients must then trust"
+    )]
     Damaged(String),
     /// A certificate could not be made.
     #[error("a certificate for {names:?} could not be made: {why}; check the configured names")]
@@ -125,7 +127,11 @@ impl Authority {
 
     fn read(text: &str) -> Result<Self, AuthorityError> {
         let damaged = |why: &str| AuthorityError::Damaged(why.to_owned());
-        let names = text.lines().next().and_then(|line| line.strip_prefix(NAMES)).ok_or_else(|| damaged("it does not begin with its names"))?;
+        let names = text
+            .lines()
+            .next()
+            .and_then(|line| line.strip_prefix(NAMES))
+            .ok_or_else(|| damaged("it does not begin with its names"))?;
         let names = names.split_whitespace().map(str::to_owned).collect();
         let certificate = block(text, "CERTIFICATE").ok_or_else(|| damaged("it has no certificate"))?;
         CertificateDer::from_pem_slice(certificate.as_bytes()).map_err(|error| damaged(&error.to_string()))?;
@@ -161,8 +167,8 @@ impl Authority {
         limit(&mut params, SERVER_YEARS);
         let issuer = Issuer::new(authority_params(), &self.key);
         let certificate = params.signed_by(&key, &issuer).map_err(|error| failed(error.to_string()))?;
-        let authority =
-            CertificateDer::from_pem_slice(self.certificate_pem.as_bytes()).map_err(|error| failed(error.to_string()))?;
+        let authority = CertificateDer::from_pem_slice(self.certificate_pem.as_bytes())
+            .map_err(|error| failed(error.to_string()))?;
         let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| failed(error.to_string()))?

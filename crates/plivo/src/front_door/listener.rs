@@ -45,7 +45,13 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 1024, handshake: Duration::from_secs(10), head: Duration::from_secs(30), head_bytes: 32 * 1024, headers: 100 }
+        Self {
+            connections: 1024,
+            handshake: Duration::from_secs(10),
+            head: Duration::from_secs(30),
+            head_bytes: 32 * 1024,
+            headers: 100,
+        }
     }
 }
 
@@ -76,11 +82,16 @@ const GRACE: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// The listener's own, if it cannot accept any longer. Errors of single connections end those alone.
-pub async fn serve(listener: TcpListener, door: FrontDoor, shutdown: impl Future<Output = ()> + Send) -> io::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    door: FrontDoor,
+    shutdown: impl Future<Output = ()> + Send,
+) -> io::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let connections = door.limits.connections.max(1);
     let open = Arc::new(Semaphore::new(connections));
-    let shared = Arc::new(Shared { acceptor: TlsAcceptor::from(door.tls.clone()), door, open: open.clone(), stop: stopped });
+    let shared =
+        Arc::new(Shared { acceptor: TlsAcceptor::from(door.tls.clone()), door, open: open.clone(), stop: stopped });
     let mut shutdown = pin!(shutdown);
     loop {
         let stream = tokio::select! {
@@ -127,11 +138,15 @@ async fn connection(shared: Arc<Shared>, stream: TcpStream) {
 async fn secure<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(shared: Arc<Shared>, stream: S) {
     match timeout(shared.door.limits.handshake, shared.acceptor.accept(stream)).await {
         Ok(Ok(stream)) => {
-            let service = TowerToHyperService::new(shared.door.router.clone().map_request(|request: Request<Incoming>| request.map(Body::new)));
+            let service = TowerToHyperService::new(
+                shared.door.router.clone().map_request(|request: Request<Incoming>| request.map(Body::new)),
+            );
             let served = http(&shared).serve_connection(TokioIo::new(stream), service);
             until_stopped(&shared, served, http1::Connection::graceful_shutdown).await;
         }
-        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake at the front door failed; does the client trust the local authority?"),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a TLS handshake at the front door failed; does the client trust the local authority?")
+        }
         Err(_) => tracing::debug!("a TLS handshake at the front door took too long"),
     }
 }

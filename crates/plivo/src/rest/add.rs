@@ -41,7 +41,10 @@ pub(super) async fn add(api: &Api, asked: &Asked, id: &Id) -> Result<Answer, Ans
             return Err(id.missing());
         }
         if api.control.room(account, &id.room).await?.is_some() {
-            let words = format!("another account under the same main account has a multiparty call of the name {:?}; choose another name", join.room);
+            let words = format!(
+                "another account under the same main account has a multiparty call of the name {:?}; choose another name",
+                join.room
+            );
             return Err(Answer::error(StatusCode::CONFLICT, words));
         }
     }
@@ -112,7 +115,10 @@ struct DialOptions {
 
 fn dial_options(fields: &Fields) -> Result<DialOptions, Fault> {
     let sound = fields.hook("confirmkeysoundurl", "confirmkeysoundmethod", Method::Get)?;
-    let confirm = fields.get("confirmkey").map(|field| confirm_key(field).map(|key| Confirm { key, sound: sound.clone() })).transpose()?;
+    let confirm = fields
+        .get("confirmkey")
+        .map(|field| confirm_key(field).map(|key| Confirm { key, sound: sound.clone() }))
+        .transpose()?;
     if let Some(field) = fields.get("sendonpreanswer")
         && field.boolean()?
     {
@@ -142,7 +148,9 @@ fn dial(fields: &Fields, role: Option<Role>) -> Result<Dial, Fault> {
     let delay = seconds(fields.get("delaydial"), 0, 0, wanted.len())?;
     let mut destinations = Vec::new();
     for ((text, ring_timeout), delay) in wanted.into_iter().zip(ring).zip(delay) {
-        let to = destination(text).ok_or_else(|| Fault::new(to.name, text, "write a number in E.164 form or a sip: URI; join several with <"))?;
+        let to = destination(text).ok_or_else(|| {
+            Fault::new(to.name, text, "write a number in E.164 form or a sip: URI; join several with <")
+        })?;
         destinations.push(Destination { to, ring_timeout, delay });
     }
     let caller_name = match fields.get("callername") {
@@ -173,7 +181,11 @@ fn seconds(field: Option<Field<'_>>, default: u64, least: u64, count: usize) -> 
         values.push(Duration::from_secs(Field { name: field.name, value: part }.whole(least, 600)?));
     }
     if values.len() > count {
-        return Err(Fault::new(field.name, field.value, "give one value, or at most as many as there are destinations in to"));
+        return Err(Fault::new(
+            field.name,
+            field.value,
+            "give one value, or at most as many as there are destinations in to",
+        ));
     }
     let rest = match values.as_slice() {
         [only] => *only,
@@ -187,8 +199,11 @@ fn seconds(field: Option<Field<'_>>, default: u64, least: u64, count: usize) -> 
 fn destination(text: &str) -> Option<String> {
     let lower = text.to_ascii_lowercase();
     if let Some(rest) = lower.strip_prefix("sip:").or_else(|| lower.strip_prefix("sips:")) {
-        let plain = text.len() <= 255 && text.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '<' | '>' | '"' | ',' | '\\' | '?'));
-        let has_parts = rest.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty() && !host.contains('@'));
+        let plain = text.len() <= 255
+            && text.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '<' | '>' | '"' | ',' | '\\' | '?'));
+        let has_parts = rest
+            .split_once('@')
+            .is_some_and(|(user, host)| !user.is_empty() && !host.is_empty() && !host.contains('@'));
         return (plain && has_parts).then(|| text.to_owned());
     }
     number(text)
@@ -205,7 +220,9 @@ fn caller_id(field: Field<'_>) -> Result<String, Fault> {
     if let Some(number) = number(text) {
         return Ok(number);
     }
-    let plain = !text.is_empty() && text.len() <= 128 && text.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '<' | '>' | '"' | ',' | '\\'));
+    let plain = !text.is_empty()
+        && text.len() <= 128
+        && text.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '<' | '>' | '"' | ',' | '\\'));
     if plain { Ok(text.to_owned()) } else { Err(Fault::new(field.name, field.value, "write a number or a SIP user")) }
 }
 
@@ -247,7 +264,8 @@ fn sip_headers(field: Field<'_>) -> Result<Params, Fault> {
             Some(start) if start.eq_ignore_ascii_case("X-PH-") => name.get(5..).unwrap_or_default(),
             _ => name,
         };
-        if bare.is_empty() || bare.len() > 50 || !bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+        if bare.is_empty() || bare.len() > 50 || !bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        {
             return Err(fault("names of headers are at most 50 letters, digits and -"));
         }
         if value.len() > 255 || !value.chars().all(|c| c.is_ascii_graphic() || c == ' ') {

@@ -114,6 +114,9 @@ impl From<CommandError> for Answer {
 impl From<RecordsError> for Answer {
     fn from(error: RecordsError) -> Self {
         tracing::error!(%error, "reading records for a request failed");
-        Self::error(StatusCode::INTERNAL_SERVER_ERROR, format!("the server could not read its records ({error}); see its log"))
+        Self::error(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("the server could not read its records ({error}); see its log"),
+        )
     }
 }

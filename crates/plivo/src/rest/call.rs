@@ -20,18 +20,24 @@ pub(super) async fn dispatch(api: &Api, asked: &Asked, rest: &[&str]) -> Result<
             Method::POST => transfer(api, asked, uuid).await,
             Method::DELETE => {
                 live(api, asked, uuid).await?;
-                api.control.command_call(&asked.scope.account, uuid, CallCommand::Hangup(None), asked.scope.asker()).await?;
+                api.control
+                    .command_call(&asked.scope.account, uuid, CallCommand::Hangup(None), asked.scope.asker())
+                    .await?;
                 Ok(Answer::done())
             }
             _ => Err(Answer::not_allowed("GET, POST, DELETE", "use GET, POST or DELETE")),
         },
-        _ => Err(Answer::not_found("playing, speaking, recording and digits on single calls are not supported; see the support table")),
+        _ => Err(Answer::not_found(
+            "playing, speaking, recording and digits on single calls are not supported; see the support table",
+        )),
     }
 }
 
 fn missing(uuid: &str) -> Answer {
     let uuid: String = uuid.chars().take(60).collect();
-    Answer::not_found(format!("call {uuid:?} is not there; a live one is asked for with ?status=live, its record is there when it is over"))
+    Answer::not_found(format!(
+        "call {uuid:?} is not there; a live one is asked for with ?status=live, its record is there when it is over"
+    ))
 }
 
 async fn live(api: &Api, asked: &Asked, uuid: &str) -> Result<CallSnapshot, Answer> {
@@ -47,7 +53,8 @@ async fn get(api: &Api, asked: &Asked, uuid: &str) -> Result<Answer, Answer> {
             Ok(Answer::object(StatusCode::OK, object::live_call(&call)))
         }
         None => {
-            let call = api.records.call(&asked.scope.account.id, uuid).await?.filter(|call| asked.scope.sees(&call.auth_id));
+            let call =
+                api.records.call(&asked.scope.account.id, uuid).await?.filter(|call| asked.scope.sees(&call.auth_id));
             let object = call.and_then(|call| object::call_record(&asked.scope, &call)).ok_or_else(|| missing(uuid))?;
             Ok(Answer::object(StatusCode::OK, object))
         }
@@ -56,7 +63,9 @@ async fn get(api: &Api, asked: &Asked, uuid: &str) -> Result<Answer, Answer> {
 
 async fn transfer(api: &Api, asked: &Asked, uuid: &str) -> Result<Answer, Answer> {
     if let Some(field) = asked.fields.get("legs") {
-        field.one_of(&["aleg"]).map_err(|_| Fault::new(field.name, field.value, "a call here has one leg; write aleg, and name the other call itself"))?;
+        field.one_of(&["aleg"]).map_err(|_| {
+            Fault::new(field.name, field.value, "a call here has one leg; write aleg, and name the other call itself")
+        })?;
     }
     let method = asked.fields.method("alegmethod", HookMethod::Post)?;
     let url = match asked.fields.get("alegurl") {

@@ -18,7 +18,9 @@ pub(crate) fn fields(method: &Method, query: &str, content_type: &str, body: &[u
     }
     let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if kind.starts_with("multipart/") {
-        return Err(Answer::bad_request("multipart bodies are not read; send application/json or application/x-www-form-urlencoded"));
+        return Err(Answer::bad_request(
+            "multipart bodies are not read; send application/json or application/x-www-form-urlencoded",
+        ));
     }
     if kind.ends_with("json") || body.trim_ascii_start().starts_with(b"{") {
         add_json(&mut fields, body)?;
@@ -36,7 +38,8 @@ fn add_form(fields: &mut Fields, text: &[u8]) -> Result<(), Answer> {
 }
 
 fn add_json(fields: &mut Fields, body: &[u8]) -> Result<(), Answer> {
-    let value: Value = serde_json::from_slice(body).map_err(|error| Answer::bad_request(format!("the body is not JSON: {error}")))?;
+    let value: Value =
+        serde_json::from_slice(body).map_err(|error| Answer::bad_request(format!("the body is not JSON: {error}")))?;
     let Value::Object(object) = value else {
         return Err(Answer::bad_request("the body is JSON but no object; send {\"parameter\": value}"));
     };
@@ -50,7 +53,9 @@ fn add_json(fields: &mut Fields, body: &[u8]) -> Result<(), Answer> {
 
 /// A value as the text that a form would carry: numbers and booleans as such, lists joined, maps of SIP headers as `k=v,k2=v2`.
 fn flat(name: &str, value: &Value) -> Result<Option<String>, Answer> {
-    let nested = || Answer::bad_request(format!("parameter {name} is nested; send text, a number, true, false or a list of those"));
+    let nested = || {
+        Answer::bad_request(format!("parameter {name} is nested; send text, a number, true, false or a list of those"))
+    };
     Ok(match value {
         Value::Null => None,
         Value::Bool(flag) => Some(flag.to_string()),
@@ -86,7 +91,8 @@ pub(crate) fn decode_segment(segment: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(segment.len());
     let mut rest = segment.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
-        let digits = (first == b'%').then(|| after.get(..2)).flatten().and_then(|digits| std::str::from_utf8(digits).ok());
+        let digits =
+            (first == b'%').then(|| after.get(..2)).flatten().and_then(|digits| std::str::from_utf8(digits).ok());
         match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
             Some(byte) => {
                 bytes.push(byte);
@@ -147,8 +153,11 @@ mod tests {
     #[test]
     fn bodies_that_make_no_sense_are_refused_with_a_reason() {
         for (kind, body) in [
-            ("application/json", &b"{broken"[..]), ("application/json", b"[1]"), ("application/json", br#"{"to":{"a":1}}"#),
-            ("multipart/form-data; boundary=x", b"--x"), ("application/json", br#"{"mute":true,"Mute":false}"#),
+            ("application/json", &b"{broken"[..]),
+            ("application/json", b"[1]"),
+            ("application/json", br#"{"to":{"a":1}}"#),
+            ("multipart/form-data; boundary=x", b"--x"),
+            ("application/json", br#"{"mute":true,"Mute":false}"#),
         ] {
             let answer = fields(&Method::POST, "", kind, body).unwrap_err();
             assert_eq!(answer.status, 400);

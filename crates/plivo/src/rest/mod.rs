@@ -14,6 +14,7 @@ mod room;
 use std::sync::Arc;
 use std::time::Instant;
 
+use ::call::command::{AccountRef, Asker};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -22,7 +23,6 @@ use axum::response::Response;
 use axum::routing::any;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ::call::command::{AccountRef, Asker};
 
 use crate::control::Control;
 use crate::records::{Identity, Records};
@@ -162,7 +162,10 @@ fn worked(result: Result<Answer, Answer>) -> Answer {
 
 /// Not a 5xx: SDKs would repeat what may have been done.
 fn broken_off() -> Answer {
-    Answer::error(StatusCode::CONFLICT, "the request broke off inside the server; look at what is there before you ask again")
+    Answer::error(
+        StatusCode::CONFLICT,
+        "the request broke off inside the server; look at what is there before you ask again",
+    )
 }
 
 async fn read(body: Body) -> Option<bytes::Bytes> {
@@ -172,13 +175,19 @@ async fn read(body: Body) -> Option<bytes::Bytes> {
 /// Who asks, if he may.
 async fn admitted(api: &Api, headers: &HeaderMap, path_auth_id: &str) -> Result<Scope, Answer> {
     let refused = || {
-        Answer::error(StatusCode::UNAUTHORIZED, "these credentials are not known; use HTTP Basic with an enabled account's auth id and auth token")
+        Answer::error(
+            StatusCode::UNAUTHORIZED,
+            "these credentials are not known; use HTTP Basic with an enabled account's auth id and auth token",
+        )
     };
     let (auth_id, auth_token) = credentials(headers).ok_or_else(refused)?;
     let identity = api.records.authenticate(&auth_id, &auth_token).await?.ok_or_else(refused)?;
     if let Err(wait) = api.limiter.take(&identity.account, Instant::now()) {
         let seconds = wait.as_secs().saturating_add(1);
-        return Err(Answer::too_many(seconds, "too many requests for this account; ask again after the time in Retry-After"));
+        return Err(Answer::too_many(
+            seconds,
+            "too many requests for this account; ask again after the time in Retry-After",
+        ));
     }
     let auth_id = acting(api, &identity, path_auth_id).await?;
     Ok(Scope { account: AccountRef { id: identity.account, auth_id }, main_auth_id: identity.main_auth_id })
@@ -203,17 +212,17 @@ fn credentials(headers: &HeaderMap) -> Option<(String, String)> {
 
 async fn dispatch(api: Arc<Api>, asked: Asked) -> Result<Answer, Answer> {
     if let Some(field) = asked.fields.get("callbackurl") {
-        let words = format!("parameter {} asks for an asynchronous answer, which is not supported; leave it out", field.name);
+        let words =
+            format!("parameter {} asks for an asynchronous answer, which is not supported; leave it out", field.name);
         return Err(Answer::bad_request(words));
     }
     let segments: Vec<&str> = asked.segments.iter().map(String::as_str).collect();
     match segments.as_slice() {
         ["MultiPartyCall", rest @ ..] => room::dispatch(&api, &asked, rest).await,
         ["Call", rest @ ..] => call::dispatch(&api, &asked, rest).await,
-        [] => Err(Answer::not_found("the Account resource is not offered; accounts are managed by the server's own interface")),
+        [] => Err(Answer::not_found(
+            "the Account resource is not offered; accounts are managed by the server's own interface",
+        )),
         [other, ..] => Err(Answer::not_found(format!("the resource {other:?} is not offered; see the support table"))),
     }
 }
-
-#[cfg(test)]
-mod tests;

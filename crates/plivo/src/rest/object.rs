@@ -23,7 +23,8 @@ pub(crate) fn room(scope: &Scope, room: &RoomView, form: &str) -> Map<String, Va
     let duration = room.ended_at.map(|end| clock::seconds(room.opened_at, end));
     let end = room.end_cause.filter(|_| room.ended_at.is_some()).map(cause::termination);
     let uri = format!("{}/MultiPartyCall/{}/", scope.base(), encode_segment(form));
-    let sub = (room.auth_id.starts_with("SA")).then(|| format!("/v1/Account/{}/Subaccount/{}/", scope.main_auth_id, room.auth_id));
+    let sub = (room.auth_id.starts_with("SA"))
+        .then(|| format!("/v1/Account/{}/Subaccount/{}/", scope.main_auth_id, room.auth_id));
     map(json!({
         "mpc_uuid": room.uuid,
         "friendly_name": room.name,

@@ -13,7 +13,9 @@ pub(crate) struct Part {
 
 impl Part {
     pub fn read(fields: &Fields) -> Result<Self, Fault> {
-        let number = |key, default, least, most| fields.whole(key, default, least, most).map(|number| u32::try_from(number).unwrap_or(u32::MAX));
+        let number = |key, default, least, most| {
+            fields.whole(key, default, least, most).map(|number| u32::try_from(number).unwrap_or(u32::MAX))
+        };
         Ok(Self { limit: number("limit", 20, 1, 20)?, offset: number("offset", 0, 0, u64::from(u32::MAX))? })
     }
 

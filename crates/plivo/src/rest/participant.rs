@@ -59,7 +59,9 @@ pub(super) async fn get(api: &Api, asked: &Asked, id: &Id, member: &str) -> Resu
 
 fn bad_member(text: &str) -> Answer {
     let text: String = text.chars().take(60).collect();
-    Answer::bad_request(format!("{text:?} names no participant; write a member id, several separated by commas, or all"))
+    Answer::bad_request(format!(
+        "{text:?} names no participant; write a member id, several separated by commas, or all"
+    ))
 }
 
 fn missing(number: i64) -> Answer {
@@ -87,7 +89,8 @@ fn whom(text: &str) -> Result<Whom, Answer> {
 pub(super) async fn update(api: &Api, asked: &Asked, id: &Id, member: &str) -> Result<Answer, Answer> {
     let whom = whom(member)?;
     let flag = |key: &str| asked.fields.get(key).map(|field| field.boolean()).transpose();
-    let change = MemberChange { mute: flag("mute")?, hold: flag("hold")?, coach: flag("coachmode")?, ..MemberChange::default() };
+    let change =
+        MemberChange { mute: flag("mute")?, hold: flag("hold")?, coach: flag("coachmode")?, ..MemberChange::default() };
     flag("disablestatechangesound")?;
     if change == MemberChange::default() {
         return Err(Answer::bad_request("nothing is to be changed; give at least one of coach_mode, mute and hold"));
@@ -95,7 +98,9 @@ pub(super) async fn update(api: &Api, asked: &Asked, id: &Id, member: &str) -> R
     let snapshot = must_live(api, asked, id).await?;
     if let Whom::Members(numbers) = &whom {
         for number in numbers {
-            let Some(member) = snapshot.members.iter().find(|member| member.number == *number) else { return Err(missing(*number)) };
+            let Some(member) = snapshot.members.iter().find(|member| member.number == *number) else {
+                return Err(missing(*number));
+            };
             if change.coach.is_some() && member.role != Some(Role::Supervisor) {
                 let words = format!("parameter coach_mode concerns supervisors; participant {number} is none");
                 return Err(Answer::bad_request(words));
@@ -122,7 +127,8 @@ pub(super) async fn kick(api: &Api, asked: &Asked, id: &Id, member: &str) -> Res
     let whom = whom(member)?;
     let snapshot = must_live(api, asked, id).await?;
     if let Whom::Members(numbers) = &whom
-        && let Some(gone) = numbers.iter().find(|number| !snapshot.members.iter().any(|member| member.number == **number))
+        && let Some(gone) =
+            numbers.iter().find(|number| !snapshot.members.iter().any(|member| member.number == **number))
     {
         return Err(missing(*gone));
     }

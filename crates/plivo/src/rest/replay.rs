@@ -86,14 +86,19 @@ impl Replays {
     /// Whether a request is new.
     pub fn turn(&self, key: Key, now: Instant) -> Turn {
         let mut inner = self.lock();
-        if inner.swept.is_none_or(|swept| now.duration_since(swept) > Duration::from_secs(1)) || inner.entries.len() >= MOST {
+        if inner.swept.is_none_or(|swept| now.duration_since(swept) > Duration::from_secs(1))
+            || inner.entries.len() >= MOST
+        {
             inner.swept = Some(now);
             inner.entries.retain(|_, entry| entry.counts(now));
         }
         if let Some(entry) = inner.entries.get_mut(&key).filter(|entry| entry.counts(now)) {
             entry.connections += 1;
             entry.alone_since = None;
-            let waiting = Waiting { handover: Handover { replays: self.clone(), key, id: entry.id, done: false }, answer: entry.answer.clone() };
+            let waiting = Waiting {
+                handover: Handover { replays: self.clone(), key, id: entry.id, done: false },
+                answer: entry.answer.clone(),
+            };
             return Turn::Again(waiting);
         }
         if inner.entries.len() >= MOST {
@@ -266,7 +271,9 @@ mod tests {
     fn a_lost_answer_is_given_again_for_15_seconds() {
         let replays = Replays::default();
         drop(ready(&Answer::done(), &replays));
-        let Turn::Again(again) = replays.turn(key(), Instant::now() + Duration::from_secs(14)) else { panic!("it is kept") };
+        let Turn::Again(again) = replays.turn(key(), Instant::now() + Duration::from_secs(14)) else {
+            panic!("it is kept")
+        };
         drop(again);
         assert!(is_new(&replays, Instant::now() + Duration::from_secs(16)));
     }

@@ -16,7 +16,10 @@ pub(super) async fn dispatch(api: &Api, asked: &Asked, rest: &[&str]) -> Result<
     match rest {
         [] => match asked.method {
             Method::GET => list(api, asked).await,
-            _ => Err(Answer::not_allowed("GET", "multiparty calls are opened by add participant or by a document; here they can be listed")),
+            _ => Err(Answer::not_allowed(
+                "GET",
+                "multiparty calls are opened by add participant or by a document; here they can be listed",
+            )),
         },
         [id] => {
             let id = Id::read(id)?;
@@ -44,7 +47,10 @@ pub(super) async fn dispatch(api: &Api, asked: &Asked, rest: &[&str]) -> Result<
                 _ => Err(Answer::not_allowed("GET, POST, DELETE", "use GET, POST or DELETE")),
             }
         }
-        [_, "Record"] | [_, "Record", "Pause" | "Resume"] | [_, "Participant", _, "Record"] | [_, "Participant", _, "Record", "Pause" | "Resume"] => {
+        [_, "Record"]
+        | [_, "Record", "Pause" | "Resume"]
+        | [_, "Participant", _, "Record"]
+        | [_, "Participant", _, "Record", "Pause" | "Resume"] => {
             Err(Answer::not_allowed("", "starting and stopping a recording by request is not supported"))
         }
         [_, "Member", _, "Play" | "Speak"] => {
@@ -68,7 +74,9 @@ impl Id {
         } else if let Some(uuid) = text.strip_prefix("uuid_") {
             RoomRef::Uuid(uuid.to_ascii_lowercase())
         } else {
-            return Err(Answer::bad_request(format!("{text:?} names no multiparty call; write name_{{friendly name}} or uuid_{{mpc uuid}}")));
+            return Err(Answer::bad_request(format!(
+                "{text:?} names no multiparty call; write name_{{friendly name}} or uuid_{{mpc uuid}}"
+            )));
         };
         Ok(Self { room, form: text.to_owned() })
     }
@@ -78,7 +86,8 @@ impl Id {
     }
 
     pub fn missing(&self) -> Answer {
-        let hint = if self.is_uuid() { "" } else { "; a name is known while the call is live, after that use its uuid" };
+        let hint =
+            if self.is_uuid() { "" } else { "; a name is known while the call is live, after that use its uuid" };
         Answer::not_found(format!("multiparty call {} is not there{hint}", self.form))
     }
 }
@@ -142,7 +151,9 @@ fn wanted(asked: &Asked) -> Result<Wanted, Fault> {
     let own = (!asked.scope.is_main()).then(|| asked.scope.account.auth_id.clone());
     let sub = match fields.get("subaccount") {
         Some(field) if field.value.len() == 20 && field.value.starts_with("SA") => Some(field.value.to_owned()),
-        Some(field) => return Err(Fault::new(field.name, field.value, "write a sub-account's auth id: SA and 18 characters")),
+        Some(field) => {
+            return Err(Fault::new(field.name, field.value, "write a sub-account's auth id: SA and 18 characters"));
+        }
         None => None,
     };
     let state = match fields.get("status") {
@@ -182,8 +193,9 @@ fn between(fields: &Fields, name: &str) -> Result<Between, Fault> {
         fields
             .get(&format!("{name}{bound}"))
             .map(|field| {
-                clock::parse(field.value)
-                    .ok_or_else(|| Fault::new(field.name, field.value, "write a UTC time as YYYY-MM-DD HH:MM[:SS[.ffffff]]"))
+                clock::parse(field.value).ok_or_else(|| {
+                    Fault::new(field.name, field.value, "write a UTC time as YYYY-MM-DD HH:MM[:SS[.ffffff]]")
+                })
             })
             .transpose()
     };

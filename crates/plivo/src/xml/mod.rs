@@ -68,7 +68,12 @@ fn looks_like_a_document(body: &[u8]) -> bool {
 }
 
 fn bad(verb: &str, fault: Fault) -> DocumentError {
-    DocumentError::BadAttribute { verb: verb.to_owned(), attribute: fault.name, value: fault.value, remedy: fault.remedy }
+    DocumentError::BadAttribute {
+        verb: verb.to_owned(),
+        attribute: fault.name,
+        value: fault.value,
+        remedy: fault.remedy,
+    }
 }
 
 #[cfg(test)]

@@ -104,7 +104,10 @@ fn speak(element: &Element, into: &mut Vec<Prompt>) -> Result<(), DocumentError>
             }
         }
         _ => {
-            let said: Vec<_> = pieces.iter().filter_map(|p| if let Piece::Text(text) = p { Some(text.as_str()) } else { None }).collect();
+            let said: Vec<_> = pieces
+                .iter()
+                .filter_map(|p| if let Piece::Text(text) = p { Some(text.as_str()) } else { None })
+                .collect();
             into.push(speech(said.join(", "), times));
         }
     }
@@ -117,7 +120,9 @@ fn flatten(element: &Element, pieces: &mut Vec<Piece>) -> Result<(), DocumentErr
         match node {
             Node::Text(text) => say(pieces, text),
             Node::Element(child) if child.name == "break" => pieces.push(Piece::Pause(pause(child)?)),
-            Node::Element(child) if child.name == "sub" => say(pieces, child.attribute("alias").unwrap_or(&child.text())),
+            Node::Element(child) if child.name == "sub" => {
+                say(pieces, child.attribute("alias").unwrap_or(&child.text()))
+            }
             Node::Element(child) => {
                 flatten(child, pieces)?;
                 if matches!(child.name.as_str(), "p" | "s") {
@@ -155,7 +160,9 @@ fn pause(element: &Element) -> Result<Duration, DocumentError> {
             .ok()
             .and_then(|number| Duration::try_from_secs_f64(number * unit).ok())
             .map(|length| length.min(LONGEST_BREAK))
-            .ok_or_else(|| bad("break", Fault::new("time", time, "write milliseconds or seconds, for example 250ms or 2s")));
+            .ok_or_else(|| {
+                bad("break", Fault::new("time", time, "write milliseconds or seconds, for example 250ms or 2s"))
+            });
     }
     Ok(Duration::from_millis(match element.attribute("strength") {
         Some("none" | "x-weak") => 0,

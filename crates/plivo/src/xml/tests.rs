@@ -27,13 +27,18 @@ fn what_the_node_sdk_writes_is_understood() {
     let join = join_of(FROM_NODE);
     assert_eq!((join.room.as_str(), join.entry.role, join.entry.coaching), ("test", Some(Role::Customer), false));
     assert!(join.entry.wait_music);
-    assert_eq!(join.room_settings.wait_music, Some(Fetch { url: "https://s3.example.com/music.mp3".to_owned(), method: Method::Get }));
+    assert_eq!(
+        join.room_settings.wait_music,
+        Some(Fetch { url: "https://s3.example.com/music.mp3".to_owned(), method: Method::Get })
+    );
 }
 
 #[test]
 fn attributes_of_a_multiparty_call_count_in_every_spelling() {
     for spelling in ["coachMode", "coach_mode", "COACHMODE", "CoachMode"] {
-        let join = join_of(&format!(r#"<Response><MultiPartyCall role="Supervisor" {spelling}="false">test</MultiPartyCall></Response>"#));
+        let join = join_of(&format!(
+            r#"<Response><MultiPartyCall role="Supervisor" {spelling}="false">test</MultiPartyCall></Response>"#
+        ));
         assert!(!join.entry.coaching, "{spelling}");
     }
     let go = r#"<Response><MultiPartyCall role="agent" relayDtmfInputs="true" StartRecordingAudio="https://a.example.com/x" StartRecordingAudioMethod="GET">t</MultiPartyCall></Response>"#;
@@ -56,8 +61,11 @@ fn two_spellings_that_contradict_each_other_are_refused() {
 #[test]
 fn a_multiparty_call_without_role_or_with_a_bad_name_is_refused() {
     for body in [
-        "<MultiPartyCall>t</MultiPartyCall>", "<MultiPartyCall role='agent'/>", "<MultiPartyCall role='agent'>a/b</MultiPartyCall>",
-        "<MultiPartyCall role='agent'>a&#1;b</MultiPartyCall>", "<MultiPartyCall role='agent'><Speak>x</Speak></MultiPartyCall>",
+        "<MultiPartyCall>t</MultiPartyCall>",
+        "<MultiPartyCall role='agent'/>",
+        "<MultiPartyCall role='agent'>a/b</MultiPartyCall>",
+        "<MultiPartyCall role='agent'>a&#1;b</MultiPartyCall>",
+        "<MultiPartyCall role='agent'><Speak>x</Speak></MultiPartyCall>",
         &format!("<MultiPartyCall role='agent'>{}</MultiPartyCall>", "x".repeat(256)),
     ] {
         assert!(read(&format!("<Response>{body}</Response>")).is_err(), "{body}");
@@ -66,7 +74,20 @@ fn a_multiparty_call_without_role_or_with_a_bad_name_is_refused() {
 
 #[test]
 fn verbs_that_are_not_here_are_named() {
-    for verb in ["Dial", "Conference", "Record", "GetInput", "DTMF", "Stream", "Message", "PreAnswer", "User", "Number", "multipartycall", "speak"] {
+    for verb in [
+        "Dial",
+        "Conference",
+        "Record",
+        "GetInput",
+        "DTMF",
+        "Stream",
+        "Message",
+        "PreAnswer",
+        "User",
+        "Number",
+        "multipartycall",
+        "speak",
+    ] {
         let error = read(&format!("<Response><{verb}>x</{verb}></Response>")).unwrap_err();
         assert_eq!(error, DocumentError::UnknownVerb(verb.to_owned()));
         assert!(error.to_string().contains("support table"));
@@ -86,19 +107,31 @@ fn prompts_gather_redirect_and_hang_up_are_read_with_their_defaults() {
         <Redirect>https://a.example.com/r?x=1&amp;y=2</Redirect><Hangup reason="busy"/><Hangup schedule="60"/></Response>"#,
     )
     .unwrap();
-    let speech = |text: &str, voice: &str, language: &str, times| {
-        Prompt::Speech { text: text.to_owned(), voice: voice.to_owned(), language: language.to_owned(), times }
+    let speech = |text: &str, voice: &str, language: &str, times| Prompt::Speech {
+        text: text.to_owned(),
+        voice: voice.to_owned(),
+        language: language.to_owned(),
+        times,
     };
     assert_eq!(verbs[0], Verb::Prompt(speech("Fish & chips !", "WOMAN", "en-US", Times::Count(1))));
-    assert_eq!(verbs[1], Verb::Prompt(Prompt::Audio { url: "https://a.example.com/x.mp3".to_owned(), times: Times::Forever }));
+    assert_eq!(
+        verbs[1],
+        Verb::Prompt(Prompt::Audio { url: "https://a.example.com/x.mp3".to_owned(), times: Times::Forever })
+    );
     assert_eq!(verbs[2], Verb::Prompt(Prompt::Silence(Duration::from_secs(1))));
     let Verb::Gather(gather) = &verbs[3] else { panic!("{:?}", verbs[3]) };
-    assert_eq!(gather.prompts, [speech("Press", "MAN", "en-GB", Times::Count(2)), Prompt::Silence(Duration::from_secs(3))]);
+    assert_eq!(
+        gather.prompts,
+        [speech("Press", "MAN", "en-GB", Times::Count(2)), Prompt::Silence(Duration::from_secs(3))]
+    );
     assert_eq!(gather.action, Some(Fetch { url: "https://a.example.com/d".to_owned(), method: Method::Post }));
     assert_eq!((gather.first_digit, gather.next_digit), (Duration::from_secs(5), Duration::from_secs(2)));
     assert_eq!((gather.finish_on, gather.max_digits, gather.valid.as_str()), (Some('#'), 99, "1234567890*#"));
     assert_eq!((gather.follow, gather.attempts, gather.beep, gather.log), (true, 1, false, true));
-    assert_eq!(verbs[4], Verb::Redirect(Fetch { url: "https://a.example.com/r?x=1&y=2".to_owned(), method: Method::Post }));
+    assert_eq!(
+        verbs[4],
+        Verb::Redirect(Fetch { url: "https://a.example.com/r?x=1&y=2".to_owned(), method: Method::Post })
+    );
     assert_eq!(verbs[5], Verb::Hangup(Hangup { refusal: Some(Refusal::Busy), after: None }));
     assert_eq!(verbs[6], Verb::Hangup(Hangup { refusal: None, after: Some(Duration::from_secs(60)) }));
     assert_eq!(read("<Response/>").unwrap(), []);
@@ -121,18 +154,40 @@ fn spoken_markup_becomes_text_and_pauses() {
         .collect();
     assert_eq!(texts, ["One two", "250", "three", "1000", "four"]);
     let forever = read(r#"<Response><Speak loop="0">a<break/>b</Speak></Response>"#).unwrap();
-    assert!(matches!(&forever[..], [Verb::Prompt(Prompt::Speech { text, times: Times::Forever, .. })] if text == "a, b"));
+    assert!(
+        matches!(&forever[..], [Verb::Prompt(Prompt::Speech { text, times: Times::Forever, .. })] if text == "a, b")
+    );
     assert!(read(r#"<Response><Speak loop="600">a<break/>b</Speak></Response>"#).is_err());
 }
 
 #[test]
 fn bad_attributes_of_every_verb_are_refused() {
     for body in [
-        "<Speak/>", "<Speak loop='x'>a</Speak>", "<Speak loop='1001'>a</Speak>", "<Speak>a<break time='soon'/></Speak>", "<Play>nowhere</Play>", "<Play/>",
-        "<Wait length='0'/>", "<Wait length='x'/>", "<Wait silence='x'/>", "<Hangup reason='tired'/>", "<Hangup schedule='-1'/>", "<Redirect>/x</Redirect>",
-        "<Redirect method='PUT'>https://a.example.com</Redirect>", "<GetDigits action='x'/>", "<GetDigits method='x'/>", "<GetDigits timeout='0'/>",
-        "<GetDigits digitTimeout='x'/>", "<GetDigits numDigits='100'/>", "<GetDigits finishOnKey='ab'/>", "<GetDigits retries='0'/>", "<GetDigits redirect='x'/>",
-        "<GetDigits validDigits='abc'/>", "<GetDigits invalidDigitsSound='x'/>", "<GetDigits playBeep='x'/>", "<GetDigits log='x'/>",
+        "<Speak/>",
+        "<Speak loop='x'>a</Speak>",
+        "<Speak loop='1001'>a</Speak>",
+        "<Speak>a<break time='soon'/></Speak>",
+        "<Play>nowhere</Play>",
+        "<Play/>",
+        "<Wait length='0'/>",
+        "<Wait length='x'/>",
+        "<Wait silence='x'/>",
+        "<Hangup reason='tired'/>",
+        "<Hangup schedule='-1'/>",
+        "<Redirect>/x</Redirect>",
+        "<Redirect method='PUT'>https://a.example.com</Redirect>",
+        "<GetDigits action='x'/>",
+        "<GetDigits method='x'/>",
+        "<GetDigits timeout='0'/>",
+        "<GetDigits digitTimeout='x'/>",
+        "<GetDigits numDigits='100'/>",
+        "<GetDigits finishOnKey='ab'/>",
+        "<GetDigits retries='0'/>",
+        "<GetDigits redirect='x'/>",
+        "<GetDigits validDigits='abc'/>",
+        "<GetDigits invalidDigitsSound='x'/>",
+        "<GetDigits playBeep='x'/>",
+        "<GetDigits log='x'/>",
     ] {
         let error = read(&format!("<Response>{body}</Response>")).expect_err(body);
         assert!(matches!(error, DocumentError::BadAttribute { .. }), "{body}: {error}");
@@ -147,10 +202,27 @@ fn documents_that_attack_the_parser_are_refused() {
     let wide = format!("<Response><Wait{attributes}/></Response>");
     let long = format!("<Response>{}</Response>", " ".repeat(LARGEST));
     for body in [
-        "", "   ", "<Response>", "<Response></Wait>", "</Response>", "<Response/><Response/>", "<Response/>x", "x<Response/>", "<Response>x</Response>",
-        "<Wait/>", "<!DOCTYPE r [<!ENTITY a 'b'>]><Response>&a;</Response>", "<Response><Speak>&bomb;</Speak></Response>",
-        "<Response><Speak>&#0;</Speak></Response>", "<Response><Speak>&#xFFFFFFFF;</Speak></Response>", "<Response><Wait length=1/></Response>",
-        "<Response><Wait length='1' length='2'/></Response>", "<Response><Speak>\u{1}</Speak></Response>", &deep, &many, &wide, &long,
+        "",
+        "   ",
+        "<Response>",
+        "<Response></Wait>",
+        "</Response>",
+        "<Response/><Response/>",
+        "<Response/>x",
+        "x<Response/>",
+        "<Response>x</Response>",
+        "<Wait/>",
+        "<!DOCTYPE r [<!ENTITY a 'b'>]><Response>&a;</Response>",
+        "<Response><Speak>&bomb;</Speak></Response>",
+        "<Response><Speak>&#0;</Speak></Response>",
+        "<Response><Speak>&#xFFFFFFFF;</Speak></Response>",
+        "<Response><Wait length=1/></Response>",
+        "<Response><Wait length='1' length='2'/></Response>",
+        "<Response><Speak>\u{1}</Speak></Response>",
+        &deep,
+        &many,
+        &wide,
+        &long,
     ] {
         let error = read(body).expect_err(&body.chars().take(60).collect::<String>());
         assert!(matches!(error, DocumentError::Malformed { .. }), "{error}");
@@ -160,17 +232,29 @@ fn documents_that_attack_the_parser_are_refused() {
 
 #[test]
 fn the_content_type_decides_but_frameworks_that_send_html_unasked_are_forgiven() {
-    for kind in ["application/xml", "text/xml; charset=utf-8", "Application/XML", "application/plivo+xml", "", "text/html", "text/plain"] {
+    for kind in [
+        "application/xml",
+        "text/xml; charset=utf-8",
+        "Application/XML",
+        "application/plivo+xml",
+        "",
+        "text/html",
+        "text/plain",
+    ] {
         assert!(document(kind, b" <Response/>").is_ok(), "{kind}");
     }
-    assert_eq!(document("application/json", b"<Response/>"), Err(DocumentError::WrongType("application/json".to_owned())));
+    assert_eq!(
+        document("application/json", b"<Response/>"),
+        Err(DocumentError::WrongType("application/json".to_owned()))
+    );
     assert!(matches!(document("text/html", b"<html><body>404</body></html>"), Err(DocumentError::WrongType(_))));
     assert!(matches!(document("audio/mpeg", b"\xff\xfb"), Err(DocumentError::WrongType(_))));
 }
 
 #[test]
 fn music_documents_keep_their_prompts_and_leave_the_rest_out() {
-    let body = b"<Response><Dial>x</Dial><Play>https://a.example.com/x.mp3</Play><Hangup/><Wait length='2'/></Response>";
+    let body =
+        b"<Response><Dial>x</Dial><Play>https://a.example.com/x.mp3</Play><Hangup/><Wait length='2'/></Response>";
     assert_eq!(prompts(XML, body).unwrap().len(), 2);
     assert!(prompts(XML, b"<Response><Play>x</Play></Response>").is_err());
 }

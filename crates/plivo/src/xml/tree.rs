@@ -35,7 +35,8 @@ pub(super) enum Node {
 impl Element {
     /// Its own text, without that of its children, trimmed.
     pub fn text(&self) -> String {
-        let text: String = self.children.iter().map(|node| if let Node::Text(text) = node { text } else { "" }).collect();
+        let text: String =
+            self.children.iter().map(|node| if let Node::Text(text) = node { text } else { "" }).collect();
         text.trim().to_owned()
     }
 
@@ -46,7 +47,10 @@ impl Element {
 
     /// The attribute of exactly this name, if it is not empty.
     pub fn attribute(&self, name: &str) -> Option<&str> {
-        self.attributes.iter().find(|(key, value)| key == name && !value.trim().is_empty()).map(|(_, value)| value.as_str())
+        self.attributes
+            .iter()
+            .find(|(key, value)| key == name && !value.trim().is_empty())
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -65,9 +69,9 @@ pub(super) fn parse(body: &[u8]) -> Result<Element, DocumentError> {
     let mut reader = Reader::from_str(text);
     loop {
         let offset = usize::try_from(reader.buffer_position()).unwrap_or(usize::MAX);
-        let event = reader
-            .read_event()
-            .map_err(|error| malformed(usize::try_from(reader.error_position()).unwrap_or(usize::MAX), error.to_string()))?;
+        let event = reader.read_event().map_err(|error| {
+            malformed(usize::try_from(reader.error_position()).unwrap_or(usize::MAX), error.to_string())
+        })?;
         match event {
             Event::Start(start) => builder.open(element(&start, offset)?)?,
             Event::Empty(start) => {
@@ -159,7 +163,9 @@ fn element(start: &BytesStart<'_>, offset: usize) -> Result<Element, DocumentErr
         if attributes.len() >= MOST_ATTRIBUTES {
             return Err(malformed(offset, format!("an element has more than {MOST_ATTRIBUTES} attributes")));
         }
-        let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|error| malformed(offset, error.to_string()))?;
+        let value = attribute
+            .normalized_value(XmlVersion::Implicit1_0)
+            .map_err(|error| malformed(offset, error.to_string()))?;
         attributes.push((attribute.key.0.to_owned(), value.into_owned()));
     }
     Ok(Element { name: start.name().0.to_owned(), attributes, children: Vec::new(), offset })

@@ -5,9 +5,9 @@ use std::time::Duration;
 use call::dialect::DocumentError;
 use call::verb::{Fetch, Gather, Hangup, Method, Refusal, Verb};
 
+use super::bad;
 use super::prompt::{attribute, field, is_prompt, read as read_prompt};
 use super::tree::Element;
-use super::bad;
 use crate::settings::{self, Origin};
 use crate::value::{Fault, Field, Fields, room_name};
 
@@ -40,7 +40,10 @@ pub(super) fn read(element: &Element, verbs: &mut Vec<Verb>) -> Result<(), Docum
 fn multi_party_call(element: &Element) -> Result<Verb, DocumentError> {
     let verb = "MultiPartyCall";
     if let Some(child) = element.elements().next() {
-        return Err(bad(verb, Fault::new("text", &format!("<{}>", child.name), "the element holds the call's name and nothing else")));
+        return Err(bad(
+            verb,
+            Fault::new("text", &format!("<{}>", child.name), "the element holds the call's name and nothing else"),
+        ));
     }
     let mut fields = Fields::default();
     for (name, value) in &element.attributes {
@@ -59,7 +62,8 @@ fn get_digits(element: &Element) -> Result<Verb, DocumentError> {
         }
         read_prompt(child, &mut prompts)?;
     }
-    let seconds = |name, default, most| attribute(element, name, default, |field| field.whole(1, most)).map(Duration::from_secs);
+    let seconds =
+        |name, default, most| attribute(element, name, default, |field| field.whole(1, most)).map(Duration::from_secs);
     let method = attribute(element, "method", Method::Post, |field| field.method())?;
     let action = field(element, "action")
         .map(|field| field.url().map(|url| Fetch { url, method }).map_err(|fault| bad("GetDigits", fault)))

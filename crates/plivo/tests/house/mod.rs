@@ -109,7 +109,11 @@ pub struct House {
 
 impl Default for House {
     fn default() -> Self {
-        let live = |uuid, name, auth_id, members| RoomSnapshot { room: room(uuid, name, auth_id, false), members, expected: 0 };
+        let live = |uuid, name, auth_id, members| RoomSnapshot {
+            room: room(uuid, name, auth_id, false),
+            members,
+            expected: 0,
+        };
         let members = vec![member(1, Role::Customer), member(2, Role::Agent), member(3, Role::Supervisor)];
         Self {
             rooms: Mutex::new(vec![live(LIVE, "support", MAIN, members), live(SUBS, "subs", SUB, Vec::new())]),
@@ -170,7 +174,14 @@ impl Control for House {
         self.act(account, Did::End).await
     }
 
-    async fn change(&self, account: &AccountRef, _: &RoomRef, whom: Whom, change: MemberChange, _: Asker) -> Result<Applied, CommandError> {
+    async fn change(
+        &self,
+        account: &AccountRef,
+        _: &RoomRef,
+        whom: Whom,
+        change: MemberChange,
+        _: Asker,
+    ) -> Result<Applied, CommandError> {
         self.act(account, Did::Change(whom, change)).await
     }
 
@@ -187,17 +198,29 @@ impl Control for House {
             member,
         };
         let calls = match &add.who {
-            Newcomer::Dialled(dial) => dial.destinations.iter().enumerate().map(|(n, to)| leg(n, &to.to, &dial.from, None)).collect(),
+            Newcomer::Dialled(dial) => {
+                dial.destinations.iter().enumerate().map(|(n, to)| leg(n, &to.to, &dial.from, None)).collect()
+            }
             Newcomer::Call(uuid) => vec![AddedCall { call_uuid: uuid.clone(), ..leg(0, "4940", "4930", Some(9)) }],
         };
         Ok(Added { request_uuid: "request".to_owned(), calls, room_uuid: LIVE.to_owned() })
     }
 
     async fn call(&self, account: &AccountRef, uuid: &str) -> Option<CallSnapshot> {
-        (account.id == "main" && uuid == CALL).then(|| CallSnapshot { call: call(CALL, false), room_uuid: None, role: None })
+        (account.id == "main" && uuid == CALL).then(|| CallSnapshot {
+            call: call(CALL, false),
+            room_uuid: None,
+            role: None,
+        })
     }
 
-    async fn command_call(&self, account: &AccountRef, _: &str, command: CallCommand, _: Asker) -> Result<(), CommandError> {
+    async fn command_call(
+        &self,
+        account: &AccountRef,
+        _: &str,
+        command: CallCommand,
+        _: Asker,
+    ) -> Result<(), CommandError> {
         self.act(account, Did::Call(command)).await.map(drop)
     }
 }
@@ -220,14 +243,24 @@ impl Records for Books {
         Ok(account == "main" && auth_id == SUB)
     }
 
-    async fn rooms(&self, account: &str, wanted: &Wanted, limit: u32, offset: u32) -> Result<(Vec<RoomView>, u64), RecordsError> {
-        let mut all = vec![room(LIVE, "support", MAIN, false), room(SUBS, "subs", SUB, false), room(OVER, "old", MAIN, true)];
+    async fn rooms(
+        &self,
+        account: &str,
+        wanted: &Wanted,
+        limit: u32,
+        offset: u32,
+    ) -> Result<(Vec<RoomView>, u64), RecordsError> {
+        let mut all =
+            vec![room(LIVE, "support", MAIN, false), room(SUBS, "subs", SUB, false), room(OVER, "old", MAIN, true)];
         all.retain(|room| {
             account == "main"
                 && wanted.auth_id.as_ref().is_none_or(|auth_id| *auth_id == room.auth_id)
                 && wanted.name.as_ref().is_none_or(|name| *name == room.name)
                 && wanted.state.is_none_or(|state| (state == State::Ended) == room.ended_at.is_some())
-                && wanted.causes.as_ref().is_none_or(|causes| room.end_cause.is_some_and(|cause| causes.contains(&cause)))
+                && wanted
+                    .causes
+                    .as_ref()
+                    .is_none_or(|causes| room.end_cause.is_some_and(|cause| causes.contains(&cause)))
                 && wanted.opened.gt.is_none_or(|at| room.opened_at > at)
         });
         let count = all.len() as u64;
@@ -240,7 +273,11 @@ impl Records for Books {
 
     async fn participants(&self, account: &str, uuid: &str) -> Result<Vec<Participant>, RecordsError> {
         assert_eq!(account, "main");
-        let gone = MemberView { left_at: Some(AT + 30_000_000), leave_cause: Some(LeaveCause::Kicked), ..member(7, Role::Agent) };
+        let gone = MemberView {
+            left_at: Some(AT + 30_000_000),
+            leave_cause: Some(LeaveCause::Kicked),
+            ..member(7, Role::Agent)
+        };
         Ok(match uuid {
             OVER => vec![gone.into()],
             // The record of a member that is in lags behind.

@@ -1,0 +1,100 @@
+//! Promise 1: who hears whom, by an independent model and to the sample, over thousands of histories.
+//!
+//! `ASIDE_HISTORIES=n` plays n instead of 10 000; `ASIDE_SEED=s` plays the history of one seed again.
+
+#![allow(clippy::print_stdout, reason = "a suite tells what it has looked at")]
+
+use system_tests::model::history::History;
+use system_tests::model::rule::{Ears, House, Listens, Person, Sounds, Who};
+use system_tests::model::suite::{asked, examine, run, shorten};
+use system_tests::model::tables::{JambonzMember, PlivoMember, jambonz, plivo};
+
+#[test]
+fn nobody_hears_what_is_not_for_him_and_everybody_hears_what_is() {
+    if let Some(seed) = asked("ASIDE_SEED") {
+        let history = History::random(seed);
+        match examine(&history) {
+            Ok(seen) => println!("seed {seed}: {seen:?}"),
+            Err(_) => panic!("{}", shorten(&history, |h| examine(h).err())),
+        }
+        return;
+    }
+    let count = asked("ASIDE_HISTORIES").unwrap_or(10_000);
+    let seen = run(1, count).unwrap_or_else(|failure| panic!("{failure}"));
+    println!("{count} histories: {seen:?}");
+    // A suite that looks away proves nothing: each of these is a kind of looking.
+    let kinds = [seen.commands, seen.packets, seen.forbidden, seen.heard, seen.owed, seen.admissions, seen.compared, seen.withheld, seen.moves];
+    assert!(kinds.iter().all(|n| *n > count / 10), "too little was seen: {seen:?}");
+}
+
+fn person(role: Option<&str>, tag: Option<&str>) -> Person {
+    Person {
+        number: 0,
+        role: role.map(str::to_owned),
+        tag: tag.map(str::to_owned),
+        confidants: Ears::All,
+        coaching: false,
+        muted: false,
+        held: false,
+        deaf: false,
+        ends: false,
+        starts: true,
+    }
+}
+
+#[test]
+fn the_model_is_plivos_table() {
+    let mut members = Vec::new();
+    for role in ["Agent", "Customer", "Supervisor"] {
+        for flags in 0..8 {
+            let coach_mode = flags & 4 != 0 && role == "Supervisor";
+            members.push(PlivoMember { role, coach_mode, mute: flags & 1 != 0, hold: flags & 2 != 0 });
+        }
+    }
+    for listener in &members {
+        for speaker in &members {
+            let mut house = House::new(None, true);
+            let enter = |m: &PlivoMember| Person {
+                confidants: Ears::Only(vec![Who::Role("agent".into()), Who::Role("supervisor".into())]),
+                coaching: m.coach_mode,
+                muted: m.mute,
+                held: m.hold,
+                ..person(Some(&m.role.to_lowercase()), None)
+            };
+            let l = house.come(enter(listener)).expect("open");
+            let s = house.come(enter(speaker)).expect("open");
+            let model = house.hears(Listens::Ear(l), Sounds::Voice(s));
+            assert_eq!(model, plivo(*listener, *speaker), "{speaker:?} to {listener:?}");
+        }
+    }
+}
+
+#[test]
+fn the_model_is_jambonz_formula() {
+    let tags = [None, Some("agent"), Some("supervisor"), Some("blue")];
+    let mut members = Vec::new();
+    for tag in tags {
+        for speak_only_to in tags {
+            for flags in 0..8 {
+                members.push(JambonzMember { tag, speak_only_to, muted: flags & 1 != 0, held: flags & 2 != 0, deaf: flags & 4 != 0 });
+            }
+        }
+    }
+    for listener in &members {
+        for speaker in &members {
+            let mut house = House::new(None, true);
+            let enter = |m: &JambonzMember| Person {
+                confidants: m.speak_only_to.map_or(Ears::All, |t| Ears::Only(vec![Who::Tag(t.into())])),
+                coaching: m.speak_only_to.is_some(),
+                muted: m.muted,
+                held: m.held,
+                deaf: m.deaf,
+                ..person(None, m.tag)
+            };
+            let l = house.come(enter(listener)).expect("open");
+            let s = house.come(enter(speaker)).expect("open");
+            let model = house.hears(Listens::Ear(l), Sounds::Voice(s));
+            assert_eq!(model, jambonz(*listener, *speaker), "{speaker:?} to {listener:?}");
+        }
+    }
+}
