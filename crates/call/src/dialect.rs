@@ -79,6 +79,8 @@ pub enum Purpose {
     Digits(String),
     /// A redirect.
     Redirect,
+    /// A program moved the call to other instructions.
+    Transfer,
     /// After the call left a room.
     LeftRoom(Box<Departure>),
     /// A sound or music URL.

@@ -99,6 +99,18 @@ impl Interpreter {
         self.advance(now);
     }
 
+    /// A program moves the call to other instructions, which replace whatever is left of the old ones.
+    pub fn transfer(&mut self, fetch: Fetch) {
+        if self.doing == Doing::Over {
+            return;
+        }
+        if matches!(&self.doing, Doing::Prompting(_) | Doing::Gathering(Gathering { prompts: Some(_), .. })) {
+            self.steps.push_back(Step::StopPlaying);
+        }
+        self.rest.clear();
+        self.fetch(fetch, Purpose::Transfer);
+    }
+
     /// Prompts ended, or could not be played.
     pub fn prompts_ended(&mut self, number: u64, now: Duration) {
         match &mut self.doing {

@@ -20,7 +20,7 @@ pub(crate) const fn direction(direction: Direction) -> &'static str {
 pub(crate) fn request(call: &CallView, purpose: &Purpose) -> Params {
     match purpose {
         Purpose::Answer | Purpose::Fallback => standard(call, "StartApp"),
-        Purpose::Redirect => standard(call, "Redirect"),
+        Purpose::Redirect | Purpose::Transfer => standard(call, "Redirect"),
         Purpose::Digits(digits) => {
             let mut params = standard(call, "Redirect");
             params.push(("Digits".to_owned(), digits.clone()));

@@ -73,10 +73,17 @@ fn differ(a: &[Departed], b: &[Departed]) -> Option<String> {
 /// # Errors
 /// Somebody got something else.
 pub fn never_heard(history: &History, one: &Played, source: usize) -> Result<Compared, Breach> {
+    silenced(history, one, source, &never(one, source))
+}
+
+/// Silences all of `source` and compares what these phones get, whatever they may hear.
+///
+/// # Errors
+/// One of them got something else.
+pub fn silenced(history: &History, one: &Played, source: usize, listeners: &[usize]) -> Result<Compared, Breach> {
     let score = Score { hush: &|phone, _| phone == source, ..Score::NOISE };
     let two = play(history, &score)?;
-    let listeners = never(one, source);
-    compare(one, &two, &listeners, source, &|_| true)
+    compare(one, &two, listeners, source, &|_| true)
 }
 
 /// Silences what arrives from `source` while it is not for `listener`, and compares what the listener gets: all of it, also

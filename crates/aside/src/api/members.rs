@@ -225,9 +225,9 @@ pub async fn mode(
             return Err(Problem::invalid(format!("name at most {LONGEST_LIST} agents")));
         }
         ModeName::Takeover if agents.is_empty() => {
-            let agents = snapshot.members.iter().filter(|member| member.role == Some(Role::Agent) && member.number != number);
-            let agents: Vec<i64> = agents.map(|member| member.number).collect();
-            api.check_members(&caller, &snapshot, agents, what).await?;
+            let mut all = agents_of(&snapshot);
+            all.retain(|agent| *agent != number);
+            api.check_members(&caller, &snapshot, &all, what).await?;
         }
         ModeName::Takeover => api.check_members(&caller, &snapshot, &agents, what).await?,
         _ if !agents.is_empty() => return Err(Problem::invalid("agents goes with the mode takeover only")),

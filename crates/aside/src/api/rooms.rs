@@ -145,8 +145,6 @@ pub async fn start(State(api): State<Api>, Extension(caller): Extension<Caller>,
     responses((status = 200, body = AppliedObject), (status = 202, body = AppliedObject)))]
 pub async fn end(State(api): State<Api>, Extension(caller): Extension<Caller>, Named(named): Named<String>) -> Answered {
     let (handle, snapshot) = api.must_room(&caller, &named, "end a room").await?;
-    let agents = snapshot.members.iter().filter(|member| member.role == Some(Role::Agent));
-    let agents: Vec<i64> = agents.map(|member| member.number).collect();
-    api.check_members(&caller, &snapshot, agents, "end a room").await?;
+    api.check_members(&caller, &snapshot, &agents_of(&snapshot), "end a room").await?;
     Ok(applied(handle.end(caller.asker()).await?))
 }

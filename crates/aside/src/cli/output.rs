@@ -36,9 +36,6 @@ pub(super) enum Failure {
     /// Something that cannot be written as JSON.
     #[error("the answer cannot be written ({0})")]
     Json(#[from] serde_json::Error),
-    /// Arguments that make no sense together.
-    #[error("{0}")]
-    Arguments(String),
     /// Input or output.
     #[error(transparent)]
     Io(#[from] io::Error),

@@ -167,7 +167,7 @@ impl Session {
             CallCommand::Transfer(fetch) => {
                 self.step_out(LeaveCause::Transferred).await;
                 self.control.placed = false;
-                self.interpreter.document(vec![Verb::Redirect(fetch)], self.inner.clock.monotonic());
+                self.interpreter.transfer(fetch);
             }
         }
         drop(reply.send(Ok(())));

@@ -44,6 +44,7 @@ impl Session {
         let at = match purpose {
             Purpose::Answer | Purpose::Fallback => FaultAt::Answer,
             Purpose::Redirect => FaultAt::Redirect,
+            Purpose::Transfer => FaultAt::Transfer,
             _ => FaultAt::Action,
         };
         let (hooks, mailbox, view) = (self.inner.hooks.clone(), self.mailbox.clone(), self.view.clone());
