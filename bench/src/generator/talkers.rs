@@ -92,8 +92,6 @@ impl Talkers {
         }
         for (leg, port) in self.legs.iter_mut().zip(ports) {
             leg.socket.connect(SocketAddrV4::new(SERVER, *port)).tried("connecting a phone")?;
-            // A new stream: whoever is there now has not heard the one before.
-            leg.ssrc = leg.ssrc.wrapping_add(0x1_0000);
         }
         Ok(())
     }
@@ -147,6 +145,8 @@ impl Talkers {
     fn begin(&mut self, inbox: &mut Inbox) {
         for leg in &mut self.legs {
             while inbox.receive(&leg.socket) > 0 {}
+            // A new stream: its timeline starts here, as after a pause of a real phone.
+            leg.ssrc = leg.ssrc.wrapping_add(0x1_0000);
             leg.origin = None;
             leg.earliest = i64::MAX;
             leg.received = 0;
@@ -175,6 +175,10 @@ impl Talker {
             for n in 0..count {
                 let Some((bytes, arrived)) = inbox.get(n) else { continue };
                 self.dropped = arrived.dropped.or(self.dropped);
+                // Reports of a leg whose next port this happens to be are no sound.
+                if bytes.get(1).is_none_or(|kind| kind & 0x7f != 0) {
+                    continue;
+                }
                 let Some(stamp) = bytes.get(4..8).and_then(|b| <[u8; 4]>::try_from(b).ok()) else { continue };
                 let stamp = u32::from_be_bytes(stamp);
                 let origin = *self.origin.get_or_insert(stamp);

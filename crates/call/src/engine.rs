@@ -230,6 +230,7 @@ impl Engine {
             Newcomer::Call(uuid) => self.move_call(account, uuid, join, dialect).await,
             Newcomer::Dialled(dial) => {
                 let legs = inner.routing.resolve_all(&account.id, &dial).await?;
+                let main_auth_id = inner.main_auth_id(account).await;
                 let request_uuid = Uuid::new_v4().to_string();
                 let calls: Vec<AddedCall> = dial
                     .destinations
@@ -250,6 +251,7 @@ impl Engine {
                 let added = Added { request_uuid, calls, room_uuid: room.uuid().to_owned() };
                 let member = DialledMember {
                     account: account.clone(),
+                    main_auth_id,
                     dial,
                     join,
                     dialect,
@@ -385,6 +387,15 @@ impl Inner {
             self.counters.rooms_opened.add(1);
         }
         Ok(room)
+    }
+
+    /// The auth id of the main account; the asking one's if it cannot be read.
+    async fn main_auth_id(&self, account: &AccountRef) -> String {
+        let main = match account.id.parse() {
+            Ok(id) => self.store.account(id).await.ok().flatten(),
+            Err(_) => None,
+        };
+        main.map_or_else(|| account.auth_id.clone(), |main| main.auth_id)
     }
 
     pub fn is_draining(&self) -> bool {

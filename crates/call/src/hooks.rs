@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use store::AccountId;
+
 use crate::dialect::{CallView, DeliveryOptions, Dialect, DocumentError, Params, Purpose, SigningKeys};
 use crate::http::{Answer, Http, HttpError, Request};
 use crate::verb::{Fetch, Method, Prompt, Verb};
@@ -79,23 +81,29 @@ impl Hooks {
         let speaker = self.dialect(dialect)?;
         let params = call.map(|call| speaker.request(call, purpose)).unwrap_or_default();
         let options = speaker.delivery(&fetch.url);
-        let auth_id = call.map(|call| call.auth_id.as_str());
-        self.send(account, auth_id, speaker, fetch, &params, options, limit).await
+        let keys = self.keys(account, call.map(|call| call.auth_id.as_str())).await?;
+        self.send(&keys, speaker, fetch, &params, options, limit).await
     }
 
     /// Delivers a callback: one attempt, its answer is ignored.
     pub(crate) async fn deliver(
         &self,
-        account: &str,
-        auth_id: Option<&str>,
+        account: AccountId,
+        sub_account: Option<AccountId>,
         dialect: &str,
         to: &Fetch,
         params: &Params,
     ) -> Result<(), HookError> {
+        let main = self.token(account).await?;
+        let token = match sub_account {
+            Some(sub_account) => self.token(sub_account).await?,
+            None => main.clone(),
+        };
+        let keys = SigningKeys { token, main_token: main };
         let speaker = self.dialect(dialect)?;
         let options = DeliveryOptions { retries: 0, ..speaker.delivery(&to.url) };
         let options = DeliveryOptions { total: options.total.min(Duration::from_secs(15)), ..options };
-        self.send(account, auth_id, speaker, to, params, options, DOCUMENT).await.map(drop)
+        self.send(&keys, speaker, to, params, options, DOCUMENT).await.map(drop)
     }
 
     /// Fetches a sound file.
@@ -112,27 +120,30 @@ impl Hooks {
         self.http.download(without_fragment(url), limit, options).await
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one request has this many parts")]
     async fn send(
         &self,
-        account: &str,
-        auth_id: Option<&str>,
+        keys: &SigningKeys,
         speaker: &Arc<dyn Dialect>,
         fetch: &Fetch,
         params: &Params,
         options: DeliveryOptions,
         limit: usize,
     ) -> Result<Answer, HookError> {
-        let keys = self.keys(account, auth_id).await?;
         let url = without_fragment(&fetch.url);
         let url = match fetch.method {
             Method::Get => with_query(url, params)?,
             Method::Post => url.to_owned(),
         };
-        let headers = speaker.sign(&keys, fetch.method, &url, params);
+        let headers = speaker.sign(keys, fetch.method, &url, params);
         let form = (fetch.method == Method::Post).then_some(params);
         let request = Request { method: fetch.method, url: &url, form, headers: &headers, limit };
         Ok(self.http.send(&request, options).await?)
+    }
+
+    async fn token(&self, account: AccountId) -> Result<String, HookError> {
+        let found = self.store.account(account).await.ok().flatten();
+        let account = found.ok_or_else(|| HookError::Account(account.to_string()))?;
+        Ok(account.auth_token.reveal().to_owned())
     }
 
     /// The tokens that sign for this account, and for the sub-account that acts in it.

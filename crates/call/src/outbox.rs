@@ -142,6 +142,6 @@ impl Courier {
         };
         let dialect = crate::records::dialect_name(delivery.dialect);
         let to = Fetch { url: delivery.url.clone(), method };
-        self.hooks.deliver(&delivery.account.to_string(), None, dialect, &to, &params).await
+        self.hooks.deliver(delivery.account, delivery.sub_account, dialect, &to, &params).await
     }
 }

@@ -1,6 +1,7 @@
 //! Writes what happens to the store: rows, events, callbacks and ledger entries of one change in one batch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value as Json, json};
 use store::{
@@ -59,16 +60,18 @@ pub(crate) struct LedgerNote {
 pub(crate) struct Records {
     store: Store,
     hooks: Hooks,
+    /// Sub-accounts by auth id: they are never renamed, and as many as the store has.
+    sub_accounts: Arc<Mutex<HashMap<String, AccountId>>>,
 }
 
 impl Records {
     pub fn new(store: Store, hooks: Hooks) -> Self {
-        Self { store, hooks }
+        Self { store, hooks, sub_accounts: Arc::default() }
     }
 
     /// The event and callbacks of a happening at `at` (UTC, microseconds). `None` where nobody is told and nothing is
     /// logged: speech that no program follows.
-    pub fn record(&self, account: &str, at: i64, happened: &Happened) -> Option<Record> {
+    pub async fn record(&self, account: &str, at: i64, happened: &Happened) -> Option<Record> {
         let account: AccountId = account.parse().ok()?;
         let happening = Happening {
             at,
@@ -82,12 +85,15 @@ impl Records {
         let call_uuid = happened.call.as_ref().map(|c| &c.uuid).or(happened.member.as_ref().map(|m| &m.call_uuid));
         let call: Option<CallId> = call_uuid.and_then(|uuid| uuid.parse().ok());
         let subject = room.map(Subject::Room).or(call.map(Subject::Call));
+        let acting =
+            happened.room.as_ref().map(|room| &room.auth_id).or(happened.call.as_ref().map(|call| &call.auth_id));
+        let sub_account = self.sub_account(acting.map(String::as_str)).await;
         let mut deliveries = Vec::new();
         for name in &happened.dialects {
             let Ok(dialect) = self.hooks.dialect(name) else { continue };
             for callback in dialect.callbacks(&happening) {
                 if let Some(subject) = subject {
-                    deliveries.push(delivery(account, subject, name, callback, at));
+                    deliveries.push(NewDelivery { sub_account, ..delivery(account, subject, name, callback, at) });
                 }
             }
         }
@@ -106,6 +112,30 @@ impl Records {
         Some(Record { event: NewEvent { account, room, call, kind, payload, created_at }, deliveries })
     }
 
+    /// [`Records::record`] for several.
+    pub async fn record_all(&self, account: &str, at: i64, happened: &[Happened]) -> Vec<Record> {
+        let mut records = Vec::with_capacity(happened.len());
+        for one in happened {
+            records.extend(self.record(account, at, one).await);
+        }
+        records
+    }
+
+    /// The sub-account of this auth id; `None` for a main account.
+    async fn sub_account(&self, auth_id: Option<&str>) -> Option<AccountId> {
+        let auth_id = auth_id.filter(|id| id.starts_with("SA"))?;
+        if let Some(known) = self.known().get(auth_id) {
+            return Some(*known);
+        }
+        let found = self.store.account_by_auth_id(auth_id).await.ok().flatten()?.id;
+        self.known().insert(auth_id.to_owned(), found);
+        Some(found)
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<String, AccountId>> {
+        self.sub_accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Commits a change of a room.
     pub async fn commit_room(
         &self,
@@ -117,7 +147,8 @@ impl Records {
         let Ok(account) = account.parse::<AccountId>() else { return Ok(()) };
         let mut batch = self.store.batch();
         if let Some(rows) = rows {
-            batch = put_room(batch, account, &rows);
+            let sub_account = self.sub_account(Some(&rows.room.auth_id)).await;
+            batch = put_room(batch, account, sub_account, &rows);
         }
         batch = put_records(batch, records);
         if let Some((room, note)) = ledger
@@ -138,7 +169,8 @@ impl Records {
         records: Vec<Record>,
     ) -> Result<(), StoreError> {
         let Ok(account) = account.parse::<AccountId>() else { return Ok(()) };
-        let Some(row) = call_row(account, dialect, app_id, call) else { return Ok(()) };
+        let Some(mut row) = call_row(account, dialect, app_id, call) else { return Ok(()) };
+        row.sub_account = self.sub_account(Some(&call.auth_id)).await;
         self.commit(put_records(self.store.batch().put_call(row), records)).await
     }
 
@@ -204,7 +236,7 @@ fn put_records(mut batch: Batch, records: Vec<Record>) -> Batch {
     batch
 }
 
-fn put_room(batch: Batch, account: AccountId, rows: &RoomRows) -> Batch {
+fn put_room(batch: Batch, account: AccountId, sub_account: Option<AccountId>, rows: &RoomRows) -> Batch {
     let room = &rows.room;
     let Ok(id) = room.uuid.parse::<RoomId>() else { return batch };
     let status = match (room.ended_at, room.started) {
@@ -215,7 +247,7 @@ fn put_room(batch: Batch, account: AccountId, rows: &RoomRows) -> Batch {
     let mut batch = batch.put_room(RoomRecord {
         account,
         id,
-        sub_account: None,
+        sub_account,
         name: room.name.clone(),
         dialect: stored_dialect(rows.dialect),
         status,

@@ -51,7 +51,7 @@ pub(crate) async fn close_interrupted(store: &Store, records: &Records, now: i64
                 call: Some(view.clone()),
                 dialects: vec![dialect_name(row.dialect)],
             };
-            let told = records.record(&account, now, &happened).into_iter().collect();
+            let told = records.record(&account, now, &happened).await.into_iter().collect();
             records.commit_call(&account, dialect_name(row.dialect), row.app_id.as_deref(), &view, told).await?;
             closed.calls += 1;
         }
@@ -97,7 +97,7 @@ async fn close_room(store: &Store, records: &Records, row: &RoomRecord, now: i64
         call: None,
         dialects: vec![dialect_name(row.dialect)],
     });
-    let batch = told.iter().filter_map(|happened| records.record(&account, now, happened)).collect();
+    let batch = records.record_all(&account, now, &told).await;
     let rows = RoomRows { room, dialect: dialect_name(row.dialect), sequence, members, callbacks: Default::default() };
     records.commit_room(&account, Some(rows), batch, None).await
 }

@@ -5,9 +5,7 @@ use std::time::Duration;
 use call::cause::HangupCause;
 use call::dialect::{Departure, Direction, MemberView, Purpose};
 use call::interpreter::{Interpreter, Step};
-use call::verb::{
-    Fetch, Gather, Hangup, Join, MemberSettings, Method, Prompt, Refusal, RoomSettings, Times, Verb,
-};
+use call::verb::{Fetch, Gather, Hangup, Join, MemberSettings, Method, Prompt, Refusal, RoomSettings, Times, Verb};
 use conference::{Entry, MemberId};
 use proptest::prelude::*;
 
@@ -152,17 +150,15 @@ fn without_any_digit_the_prompts_are_repeated_and_then_the_next_verb_runs() {
 #[test]
 fn an_invalid_digit_is_answered_by_its_sound_and_another_try() {
     let wrong = "http://app.example.com/wrong.wav".to_owned();
-    let choosy = Gather { valid: "1".into(), attempts: 2, invalid_sound: Some(wrong.clone()), ..gather(vec![prompt("1?")]) };
+    let choosy =
+        Gather { valid: "1".into(), attempts: 2, invalid_sound: Some(wrong.clone()), ..gather(vec![prompt("1?")]) };
     let mut interpreter = started(vec![Verb::Gather(choosy)]);
     steps(&mut interpreter);
     interpreter.digit('9', NOW);
     let sound = Prompt::Audio { url: wrong, times: Times::Count(1) };
     assert_eq!(steps(&mut interpreter), [Step::StopPlaying, Step::Play(2, vec![sound, prompt("1?")])]);
     interpreter.digit('9', NOW);
-    assert_eq!(
-        steps(&mut interpreter),
-        [Step::StopPlaying, Step::Hangup(HangupCause::EndOfInstructions, None)]
-    );
+    assert_eq!(steps(&mut interpreter), [Step::StopPlaying, Step::Hangup(HangupCause::EndOfInstructions, None)]);
 }
 
 #[test]

@@ -378,7 +378,7 @@ impl History {
         let rooms = [(waits(&mut random), random.percent(85)), (waits(&mut random), random.percent(85))];
         let buffers = Buffers {
             initial: random.pick(&[20, 20, 20, 40, 80]),
-            scaling: random.percent(70),
+            scaling: true,
             waveform: false,
         };
         let mut maker = Maker { random, words, phones };

@@ -128,7 +128,7 @@ enum Answer {
 
 /// What holds once an answer is there.
 enum Effect {
-    Room { life: u32, ears: Vec<(usize, u32, u8, u8)>, plays: Vec<(usize, u32, bool)> },
+    Room { life: u32, joined: Vec<usize>, ears: Vec<(usize, u32, u8, u8)>, plays: Vec<(usize, u32, bool)> },
     Private { phone: usize, generation: u32, on: bool },
     /// A new call follows so many ms later.
     Gone { phone: usize, generation: u32, rest: u64 },
@@ -693,7 +693,7 @@ impl<'a> Stage<'a> {
         let join = changes.join.iter().filter_map(|p| self.calls[*p].map(|c| c.leg)).collect();
         let change = RoomChange { plan, join, leave: changes.leave, plays, players: changes.players };
         let pending = self.sim.plane().change_room(life.media, change);
-        let effect = Effect::Room { life: life.id, ears, plays: effects };
+        let effect = Effect::Room { life: life.id, joined: changes.join, ears, plays: effects };
         self.flights.push(Flight { sent: self.now, answer: Answer::Applied(pending), effect });
         if over {
             let pending = self.sim.plane().close_room(life.media);
@@ -751,9 +751,11 @@ impl<'a> Stage<'a> {
                 }
                 self.later.entry(self.now + 1 + rest).or_default().push(Later::NewCall(phone));
             }
-            Effect::Room { life, ears, plays } => {
+            Effect::Room { life, joined, ears, plays } => {
                 for phone in 0..self.seats.len() {
-                    let entry = ears.iter().find(|(p, generation, ..)| *p == phone && self.alive[phone] == Some(*generation));
+                    // A call that another room has taken meanwhile is not here, whatever this room still thinks.
+                    let here = joined.contains(&phone) || self.place[phone] == Some(life);
+                    let entry = ears.iter().find(|(p, generation, ..)| here && *p == phone && self.alive[phone] == Some(*generation));
                     match entry {
                         Some((_, _, mics, players)) => {
                             if self.place[phone] != Some(life) {

@@ -18,8 +18,9 @@ use super::layout::{MOST_PHONES, PLAYERS, PRIVATE};
 use super::stage::{Breach, Moment, Played};
 use super::talker::{FRAME, Made};
 
-/// After a disturbance of its line or place a microphone owes nothing for so long, ms.
-pub const CALM: u64 = 400;
+/// After a disturbance of its line or place a microphone owes nothing for so long, ms: a buffer needs two windows of 300 ms to
+/// find its place in a room whose tick has another phase.
+pub const CALM: u64 = 700;
 /// Longest delay of a microphone on a rough line, ms: the buffer's maximum, a freeze, and two ticks.
 const ROUGH_DELAY: u64 = 520;
 /// A microphone that may be heard and really sends is heard within this, ms.
@@ -200,7 +201,7 @@ impl Ear<'_> {
         let Some((sequence, timestamp, before)) = self.last.insert(packet.ssrc, this) else { return Ok(()) };
         let forward = packet.timestamp.wrapping_sub(timestamp);
         let steady = packet.sequence == sequence.wrapping_add(1) && forward.is_multiple_of(160) && (1..=480).contains(&forward);
-        if !steady || !(10..=40).contains(&(at - before)) {
+        if !steady || !(10..=60).contains(&(at - before)) {
             let what = format!(
                 "the stream jumps: sequence {sequence} to {}, timestamp +{forward}, {} ms later",
                 packet.sequence,

@@ -84,12 +84,23 @@ pub(super) fn answer(answer: &Answer, json: bool) -> Result<String, Failure> {
     })
 }
 
+/// What people look for first; the rest follows by name.
+const LEADING: [&str; 9] = ["auth_id", "endpoint_id", "number", "id", "username", "app_id", "name", "alias", "answer_url"];
+/// Too wide for a table; `show` has it.
+const NOT_IN_TABLES: [&str; 1] = ["addresses"];
+
+fn in_order(map: &serde_json::Map<String, Json>) -> Vec<&String> {
+    let mut names: Vec<&String> = map.keys().collect();
+    names.sort_by_key(|name| LEADING.iter().position(|leading| leading == name).unwrap_or(LEADING.len()));
+    names
+}
+
 fn fields(object: &Json) -> String {
     let Some(map) = object.as_object() else { return format!("{}\n", plain(object)) };
     let width = map.keys().map(String::len).max().unwrap_or(0);
     let mut out = String::new();
-    for (name, value) in map {
-        out.push_str(&format!("{name:width$}  {}\n", plain(value)));
+    for name in in_order(map) {
+        out.push_str(&format!("{name:width$}  {}\n", plain(map.get(name).unwrap_or(&Json::Null))));
     }
     for secret in ["auth_token", "password", "key"] {
         if map.get(secret).is_some_and(Json::is_string) {
@@ -104,7 +115,8 @@ fn table(items: &[Json], total: u64) -> String {
     let Some(first) = items.first().and_then(Json::as_object) else {
         return if total == 0 { "There are none.\n".to_owned() } else { format!("None here; {total} in all.\n") };
     };
-    let columns: Vec<&String> = first.keys().collect();
+    let mut columns = in_order(first);
+    columns.retain(|name| !NOT_IN_TABLES.contains(&name.as_str()));
     let mut rows: Vec<Vec<String>> = vec![columns.iter().map(|name| name.to_uppercase()).collect()];
     for item in items {
         rows.push(columns.iter().map(|name| plain(item.get(name.as_str()).unwrap_or(&Json::Null))).collect());

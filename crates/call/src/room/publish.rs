@@ -72,7 +72,7 @@ pub(super) async fn publish(
             hearing: HearingMatrix { tick: applied.tick, at, ..matrix },
         });
         let ledger = ledger.map(|note| (room.clone(), note));
-        let records = records.iter().filter_map(|happened| inner.records.record(&account, at, happened)).collect();
+        let records = inner.records.record_all(&account, at, &records).await;
         if let Err(error) = inner.records.commit_room(&account, rows, records, ledger).await {
             // The change is in force; the answer says so, and the log says what is missing.
             tracing::error!(account, room, %error, "what happened in the room could not be recorded; check the database");

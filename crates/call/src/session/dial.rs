@@ -25,6 +25,8 @@ use crate::verb::{Gather, Join, Prompt, Verb};
 /// Who is dialled, and as what.
 pub(crate) struct DialledMember {
     pub account: AccountRef,
+    /// The main account's auth id.
+    pub main_auth_id: String,
     pub dial: Dial,
     pub join: Join,
     pub dialect: &'static str,
@@ -94,7 +96,7 @@ impl<'a> Runner<'a> {
         let view = CallView {
             uuid: call.call_uuid.clone(),
             auth_id: member.account.auth_id.clone(),
-            main_auth_id: member.account.auth_id.clone(),
+            main_auth_id: member.main_auth_id.clone(),
             direction: Direction::Outbound,
             from: member.dial.from.clone(),
             to: to.to.clone(),
@@ -292,7 +294,7 @@ impl<'a> Runner<'a> {
             call: Some(self.view.clone()),
             dialects: vec![member.dialect],
         };
-        let records = self.inner.records.record(account, at, &happened).into_iter().collect();
+        let records = self.inner.records.record(account, at, &happened).await.into_iter().collect();
         if let Err(error) = self.inner.records.commit_call(account, member.dialect, None, &self.view, records).await {
             tracing::error!(call = self.view.uuid, %error, "what happened to a call could not be recorded; check the database");
         }

@@ -44,6 +44,10 @@ async fn admit(inner: &Arc<Inner>, incoming: Incoming, app: store::Application) 
             return Err((Box::new(incoming), 503, "Service Unavailable"));
         }
     };
+    let acting = match app.sub_account {
+        Some(sub_account) => inner.store.account(sub_account).await.ok().flatten().map(|account| account.auth_id),
+        None => None,
+    };
     if inner.is_draining() {
         return Err((Box::new(incoming), 503, "Service Unavailable"));
     }
@@ -65,7 +69,7 @@ async fn admit(inner: &Arc<Inner>, incoming: Incoming, app: store::Application) 
     let hook = |url: &Option<String>, how| url.clone().map(|url| Fetch { url, method: method(how) });
     let view = CallView {
         uuid,
-        auth_id: owner.auth_id.clone(),
+        auth_id: acting.unwrap_or_else(|| owner.auth_id.clone()),
         main_auth_id: owner.auth_id,
         direction: Direction::Inbound,
         from: caller(&incoming),

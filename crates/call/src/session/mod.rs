@@ -277,7 +277,7 @@ impl Session {
         let call = Some(self.view.clone());
         let dialects = vec![self.control.dialect];
         let happened = Happened { kind, sequence, room: None, member: None, call, dialects };
-        let records = self.inner.records.record(&self.account, at, &happened).into_iter().collect();
+        let records = self.inner.records.record(&self.account, at, &happened).await.into_iter().collect();
         let (dialect, app) = (self.control.dialect, self.control.app_id.as_deref());
         if let Err(error) = self.inner.records.commit_call(&self.account, dialect, app, &self.view, records).await {
             tracing::error!(call = self.view.uuid, %error, "what happened to a call could not be recorded; check the database");

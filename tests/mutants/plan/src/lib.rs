@@ -2,8 +2,4 @@
 
 #![forbid(unsafe_code)]
 
-/// As in `call`.
-pub mod room {
-    #[path = "../../../../../crates/call/src/room/plan.rs"]
-    pub mod plan;
-}
+pub mod room;
