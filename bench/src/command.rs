@@ -17,7 +17,7 @@ use crate::lab::{Lab, SERVED};
 use crate::noise::{CpuTimes, Noise};
 use crate::os::{self, Inbox};
 use crate::phone::{Phone, SILENCE};
-use crate::rooms::{Hearing, MEMBERS, Room, Rooms};
+use crate::rooms::{Hearing, MEMBERS, Rooms};
 
 /// Probe rooms: several for each sub-slot of the server's wheel.
 const PROBES: usize = 40;
@@ -38,6 +38,10 @@ pub struct Reaction {
     pub narrowing_ms: Spread,
     /// From whisper to barge: sound begins. Only what the supervisor says after the command may be heard, so a packet has to arrive first, ms.
     pub widening_ms: Spread,
+    /// Packets missing of the other rooms, percent.
+    pub missing_percent: f64,
+    /// Lateness of the other rooms' packets, ms.
+    pub lateness_ms: Spread,
     /// Commands whose change did not come within 400 ms.
     pub never: u64,
     /// The noise.
@@ -46,17 +50,32 @@ pub struct Reaction {
     pub void: Option<String>,
 }
 
-struct Probe {
-    room: Room,
-    phones: Vec<Phone>,
+/// A room that is commanded and listened to.
+pub struct Probe {
+    /// Customer, agent, supervisor.
+    pub phones: Vec<Phone>,
     phase: u64,
-    revision: u64,
     /// What the last packet of the customer was, and for how many it has been so.
     sounding: bool,
     run: u32,
     asked: Option<(i64, bool)>,
     /// Slot of the next command.
     next: u64,
+}
+
+/// Opens phones for so many probe rooms.
+///
+/// # Errors
+/// No ports.
+pub fn probes(count: usize) -> Result<Vec<Probe>> {
+    let mut dice = Dice(9);
+    (0..count)
+        .map(|room| {
+            let phones = (0..MEMBERS).map(|n| Phone::open(room * MEMBERS + n)).collect::<Result<_>>()?;
+            let (phase, next) = (dice.below(20), dice.below(100));
+            Ok(Probe { phones, phase, sounding: false, run: 0, asked: None, next })
+        })
+        .collect()
 }
 
 struct Dice(u64);
@@ -68,84 +87,96 @@ impl Dice {
     }
 }
 
-/// Measures for `counted`, with this many other rooms talking.
+/// Measures a media plane alone for `counted`, with this many other rooms talking: the command is a call of its `change_room`.
 ///
 /// # Errors
 /// The plane or the generator fails.
 pub fn measure(lab: &mut Lab, loaded: usize, counted: Duration) -> Result<Reaction> {
-    let mut phones = Vec::new();
-    for n in 0..PROBES * MEMBERS {
-        phones.push(Phone::open(n)?);
-    }
-    let mut all = Phones { legs: Vec::new(), reports: SocketAddr::from((PHONES, 9)) };
-    for phone in &phones {
+    let mut probes = probes(PROBES)?;
+    // One leg at least: whoever is there takes the reports.
+    let load = lab.generator.open(SERVED, (loaded * MEMBERS).max(1))?;
+    let mut all = Phones { legs: Vec::new(), reports: load.reports };
+    for phone in probes.iter().flat_map(|probe| &probe.phones) {
         all.legs.push(SocketAddr::from((PHONES, phone.port()?)));
     }
     if loaded > 0 {
-        let load = lab.generator.open(SERVED, loaded * MEMBERS)?;
         all.legs.extend(load.legs);
-        all.reports = load.reports;
-    } else {
-        // Somewhere that takes reports and says nothing.
-        let load = lab.generator.open(SERVED, 1)?;
-        all.reports = load.reports;
     }
     let (rooms, ports) = Rooms::open(lab.server_cpu, &all, Hearing::Coached, JitterConfig::default())?;
-    let (own, theirs) = ports.split_at(phones.len());
-    for (phone, port) in phones.iter().zip(own) {
+    let (own, theirs) = ports.split_at(PROBES * MEMBERS);
+    for (phone, port) in probes.iter().flat_map(|probe| &probe.phones).zip(own) {
         phone.connect(*port)?;
     }
+    if loaded > 0 {
+        lab.generator.connect(SERVED, theirs.to_vec())?;
+    }
+    let mut revisions = vec![rooms.revision(); PROBES];
+    let reaction = watch(lab, &mut probes, loaded, counted, |probe, hearing| {
+        let (Some(room), Some(revision)) = (rooms.rooms.get(probe), revisions.get_mut(probe)) else { return };
+        *revision += 1;
+        // The answer is not waited for: the change is told by the wire.
+        drop(rooms.ask(room, *revision, hearing));
+    });
+    rooms.close()?;
+    lab.generator.close(SERVED)?;
+    reaction
+}
+
+/// Commands and listens for `counted`, after settling, while the generator's group talks if there are loaded rooms.
+///
+/// # Errors
+/// The generator fails.
+pub fn watch(
+    lab: &mut Lab,
+    probes: &mut [Probe],
+    loaded: usize,
+    counted: Duration,
+    mut ask: impl FnMut(usize, Hearing),
+) -> Result<Reaction> {
     let start = os::monotonic() + 20_000_000;
     let from = start + SETTLING.as_nanos() as u64;
     let to = from + counted.as_nanos() as u64;
     if loaded > 0 {
-        lab.generator.connect(SERVED, theirs.to_vec())?;
         lab.generator.run(Run { group: SERVED, start, from, to })?;
     }
-    let mut dice = Dice(9);
-    let mut phones = phones.into_iter();
-    let mut probes: Vec<Probe> = rooms
-        .rooms
-        .iter()
-        .take(PROBES)
-        .map(|room| Probe {
-            room: *room,
-            phones: phones.by_ref().take(MEMBERS).collect(),
-            phase: dice.below(20),
-            revision: rooms.revision(),
-            sounding: false,
-            run: 0,
-            asked: None,
-            next: SETTLING.as_millis() as u64 + dice.below(100),
-        })
-        .collect();
+    let settled = SETTLING.as_millis() as u64;
+    for probe in &mut *probes {
+        probe.next = settled + probe.next % 100;
+        probe.asked = None;
+    }
+    let mut dice = Dice(11);
     let mut reaction = Reaction { rooms: loaded, ..Reaction::default() };
     let (mut narrowing, mut widening) = (Histogram::default(), Histogram::default());
+    let mut own = Histogram::default();
     let mut inbox = Inbox::default();
     let mut times = CpuTimes::now();
     for slot in 0..(to - start) / SLOT_NS {
         os::sleep_until(start + slot * SLOT_NS);
-        if slot == SETTLING.as_millis() as u64 {
+        if slot == settled {
             times = CpuTimes::now();
         }
-        for probe in &mut probes {
+        for (at, probe) in probes.iter_mut().enumerate() {
             if slot % 20 == probe.phase {
+                own.add((os::monotonic() - start - slot * SLOT_NS).cast_signed());
                 for (at, phone) in probe.phones.iter_mut().enumerate() {
                     phone.say(if at == 2 { &VOICE } else { &QUIET });
                 }
             }
             probe.listen(&mut inbox, &mut narrowing, &mut widening);
-            probe.command(&rooms, slot, &mut dice, &mut reaction.never);
+            if let Some(hearing) = probe.command(slot, &mut dice, &mut reaction.never) {
+                ask(at, hearing);
+            }
         }
     }
     let steal = times.steal_since();
-    reaction.noise = if loaded > 0 {
-        Noise::of(&lab.generator.ran()?, steal)
-    } else {
-        Noise { steal_percent: steal, ..Noise::default() }
-    };
-    rooms.close()?;
-    lab.generator.close(SERVED)?;
+    let own = Noise { generator_lateness_ms_p99: own.quantile(0.99), steal_percent: steal, generator_socket_drops: 0 };
+    reaction.noise = own;
+    if loaded > 0 {
+        let ran = lab.generator.ran()?;
+        reaction.missing_percent = ran.missing() * 100.0;
+        reaction.lateness_ms = ran.lateness;
+        reaction.noise = own.worst(Noise::of(&ran, steal));
+    }
     reaction.void = reaction.noise.voids();
     (reaction.narrowing_ms, reaction.widening_ms) = (narrowing.spread(), widening.spread());
     Ok(reaction)
@@ -169,27 +200,24 @@ impl Probe {
         });
     }
 
-    /// Asks for the other hearing at a moment that nothing else decides, once the one before has lasted.
-    fn command(&mut self, rooms: &Rooms, slot: u64, dice: &mut Dice, never: &mut u64) {
+    /// The other hearing, at a moment that nothing else decides, once the one before has lasted.
+    fn command(&mut self, slot: u64, dice: &mut Dice, never: &mut u64) -> Option<Hearing> {
         if let Some((at, _)) = self.asked {
             if os::realtime() - at > NEVER {
                 *never += 1;
                 self.asked = None;
             }
-            return;
+            return None;
         }
         if slot < self.next {
-            return;
+            return None;
         }
         // Each wait is whole ticks' worth of chances, so that no phase of the room's tick is asked more often than another.
         self.next = slot + 100 + dice.below(100);
         if self.run < 4 {
-            return;
+            return None;
         }
-        self.revision += 1;
-        let hearing = if self.sounding { Hearing::Coached } else { Hearing::Plain };
         self.asked = Some((os::realtime(), !self.sounding));
-        // The answer is not waited for: the change is told by the wire.
-        drop(rooms.ask(&self.room, self.revision, hearing));
+        Some(if self.sounding { Hearing::Coached } else { Hearing::Plain })
     }
 }

@@ -20,6 +20,7 @@ mod report;
 mod rooms;
 mod setups;
 mod speech;
+mod whole;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -96,6 +97,8 @@ enum Part {
 
 /// What a quick run may take, all in all.
 const QUICK: Duration = Duration::from_secs(112);
+/// By when what comes before CPU per member should have ended in it.
+const EARLY: Duration = Duration::from_secs(58);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -167,28 +170,32 @@ fn measure(options: &Options, part: Option<Part>, started: Instant, report: &mut
     let deadline = quick.then(|| started + QUICK);
     let mut lab = Lab::open(options.server_cpu, options.load_cpu, deadline)?;
     let Report { readings, failed, .. } = report;
-    if wants(Part::Memory) {
-        readings.memory = kept(failed, "memory per member", || memory::measure(&lab).map(Some));
-    }
+    // In a quick run CPU per member comes last and has most of the time; what is before it is repeated only while there is time.
+    let early = quick.then(|| started + if part.is_some() { QUICK } else { EARLY });
     if wants(Part::Command) {
+        let measure = || whole::measure(&mut lab, seconds(6, 30));
+        readings.whole = kept(failed, "command to audio by the native API", || retried(early, measure, whole::Whole::void));
+    }
+    if wants(Part::Command) && (!quick || readings.whole.is_none()) {
         let measure = || command::measure(&mut lab, 0, seconds(6, 30));
-        readings.command_idle = kept(failed, "command to audio, idle", || retried(deadline, measure, |r| r.void.as_ref()));
+        readings.command_idle = kept(failed, "command to audio, media alone, idle", || retried(early, measure, |r| r.void.as_ref()));
+        let measure = || command::measure(&mut lab, options.rooms / 2, seconds(6, 30));
+        readings.command_loaded = kept(failed, "command to audio, media alone, loaded", || retried(early, measure, |r| r.void.as_ref()));
+    }
+    if wants(Part::Memory) {
+        readings.memory = kept(failed, "memory per member, media alone", || memory::measure(&lab).map(Some));
+    }
+    if wants(Part::Setups) {
+        let measure = || setups::measure(&lab, seconds(4, 20));
+        readings.setups = kept(failed, "call setups", || retried(early, measure, |r| r.void.as_ref()));
     }
     if wants(Part::Delay) {
         let measure = || delay::measure(&mut lab, seconds(6, 30));
-        readings.delay = kept(failed, "added delay", || retried(deadline, measure, |r| r.void.as_ref()));
+        readings.delay = kept(failed, "added delay", || retried(early, measure, |r| r.void.as_ref()));
     }
     if wants(Part::Cost) {
         let window = if quick { Duration::from_millis(1_500) } else { Duration::from_secs(4) };
         readings.cost = kept(failed, "CPU per member", || cost::measure(&mut lab, options.rooms, window).map(Some));
-    }
-    if wants(Part::Command) {
-        let measure = || command::measure(&mut lab, options.rooms / 2, seconds(8, 30));
-        readings.command_loaded = kept(failed, "command to audio, loaded", || retried(deadline, measure, |r| r.void.as_ref()));
-    }
-    if wants(Part::Setups) {
-        let measure = || setups::measure(&lab, seconds(5, 20));
-        readings.setups = kept(failed, "call setups", || retried(deadline, measure, |r| r.void.as_ref()));
     }
     if part == Some(Part::Capacity) || (part.is_none() && !quick) {
         readings.capacity = kept(failed, "rooms on one core", || capacity::measure(&mut lab).map(Some));

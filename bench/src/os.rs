@@ -195,3 +195,24 @@ unsafe fn stamps(message: &libc::msghdr) -> Arrived {
     }
     arrived
 }
+
+/// Receives one datagram with its sender's address and arrival stamp, as the server does; how many bytes, if one waited.
+pub fn receive_whole(socket: &UdpSocket, buffer: &mut [u8]) -> Option<usize> {
+    // SAFETY: all-zero is a valid empty address and message header; every pointer put in is to a live local with its length.
+    unsafe {
+        let mut from: libc::sockaddr_storage = std::mem::zeroed();
+        let mut control = Control([0; 96]);
+        let mut piece = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+        let mut message: libc::msghdr = std::mem::zeroed();
+        message.msg_name = (&raw mut from).cast();
+        message.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+        message.msg_iov = &raw mut piece;
+        message.msg_iovlen = 1;
+        message.msg_control = control.0.as_mut_ptr().cast();
+        message.msg_controllen = control.0.len() as _;
+        let read = libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_DONTWAIT);
+        usize::try_from(read).ok().inspect(|_| {
+            let _ = stamps(&message);
+        })
+    }
+}

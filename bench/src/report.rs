@@ -13,6 +13,7 @@ use crate::micro::Micro;
 use crate::noise::Noise;
 use crate::rooms::MEMBERS;
 use crate::setups::Setups;
+use crate::whole::Whole;
 
 /// Everything that was measured. What was not is absent, never guessed.
 #[derive(Debug, Default, Serialize)]
@@ -53,6 +54,8 @@ pub struct Figures {
     pub rooms_per_core: Option<u64>,
     /// Whether that is arithmetic over CPU per member rather than a run.
     pub estimated: bool,
+    /// What the command is: a request of the native API to the whole server, or a call of its media plane.
+    pub command_path: Option<&'static str>,
     /// Command to first changed packet, idle server.
     pub command_to_audio_ms_p50: Option<f64>,
     /// Command to first changed packet, idle server.
@@ -85,6 +88,8 @@ pub struct Readings {
     pub cost: Option<Cost>,
     /// See [`crate::capacity`].
     pub capacity: Option<Capacity>,
+    /// See [`crate::whole`].
+    pub whole: Option<Whole>,
     /// See [`crate::command`].
     pub command_idle: Option<Reaction>,
     /// See [`crate::command`].
@@ -130,7 +135,15 @@ impl Readings {
             voids.extend(capacity.void.iter().map(|why| format!("rooms per core: {why}")));
             noises.extend(capacity.trials.last().map(|trial| trial.noise));
         }
-        for (reaction, loaded) in [(&self.command_idle, false), (&self.command_loaded, true)] {
+        let whole = self.whole.as_ref();
+        figures.command_path = match (whole, &self.command_idle) {
+            (Some(_), _) => Some("native API"),
+            (None, Some(_)) => Some("media plane"),
+            (None, None) => None,
+        };
+        let idle = whole.map(|whole| &whole.idle).or(self.command_idle.as_ref());
+        let loaded = whole.map(|whole| &whole.loaded).or(self.command_loaded.as_ref());
+        for (reaction, loaded) in [(idle, false), (loaded, true)] {
             let Some(reaction) = reaction else { continue };
             let (p50, p99) = (Some(reaction.narrowing_ms.p50), Some(reaction.narrowing_ms.p99));
             if loaded {
@@ -148,7 +161,7 @@ impl Readings {
         }
         voids.extend(self.setups.iter().filter_map(|setups| setups.void.as_ref()).map(|why| format!("call setups: {why}")));
         figures.setups_per_second = self.setups.as_ref().map(|setups| rounded(setups.per_second, 1));
-        figures.rss_bytes_per_member = self.memory.map(|growth| growth.bytes_per_member.round());
+        figures.rss_bytes_per_member = whole.map(|whole| whole.memory).or(self.memory).map(|growth| growth.bytes_per_member.round());
         figures.noise = noises.into_iter().fold(Noise::default(), Noise::worst);
         figures.void = !voids.is_empty();
         figures.void_reason = (!voids.is_empty()).then(|| voids.join("; "));
@@ -197,6 +210,7 @@ impl Report {
         row("added delay, ms, p50", f.added_delay_ms_p50, 2, "");
         row("added delay, ms, p99", f.added_delay_ms_p99, 2, "≤ 22");
         row("call setups per second on one core", f.setups_per_second, 0, "≥ 1 000");
+        row("… CPU of the server for each, ms", self.readings.setups.as_ref().map(|setups| setups.cpu_ms_per_call), 3, "");
         row("resident bytes per member at 1 000 members", f.rss_bytes_per_member, 0, "≤ 65 536");
         row("noise: generator's own lateness p99, ms", Some(f.noise.generator_lateness_ms_p99), 2, "≤ 1, else void");
         row("noise: stolen time, %", Some(f.noise.steal_percent), 2, "≤ 2, else void");

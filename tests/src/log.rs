@@ -76,6 +76,18 @@ impl<T: Clone + Debug> Log<T> {
         tokio::time::timeout(deadline, search).await.ok().flatten()
     }
 
+    /// Waits until exactly `times` wanted ones have come at or after place `from`.
+    ///
+    /// # Panics
+    /// If they are fewer at the deadline, or more.
+    pub async fn expect_times(&self, what: &str, times: usize, from: usize, deadline: Duration, wanted: impl Fn(&T) -> bool) {
+        let mut count = self.count.subscribe();
+        let so_far = || self.items().iter().skip(from).filter(|item| wanted(item)).count();
+        // The sender lives as long as this log; only the deadline can end the wait early.
+        let _ = tokio::time::timeout(deadline, count.wait_for(|_| so_far() >= times)).await;
+        assert_eq!(so_far(), times, "{what}");
+    }
+
     /// As [`find`](Self::find), or a panic that names `what` and shows everything there was.
     pub async fn expect(&self, what: &str, from: usize, deadline: Duration, wanted: impl Fn(&T) -> bool) -> T {
         match self.find(from, deadline, wanted).await {

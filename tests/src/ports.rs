@@ -1,6 +1,7 @@
 //! RTP ports: each server gets a range that no other server of any test process on this machine uses.
 
 use std::fs::{DirBuilder, File, OpenOptions};
+use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -37,8 +38,10 @@ impl PortSlice {
             let index = begin.wrapping_add(step) % SLICES;
             let path = directory.join(format!("{index}.lock"));
             let Ok(file) = OpenOptions::new().create(true).truncate(false).write(true).open(&path) else { continue };
-            if file.try_lock().is_ok() {
-                let first = FIRST + index * SLICE;
+            let first = FIRST + index * SLICE;
+            // Programs that know nothing of these locks may use ports of the range.
+            let unused = || (first..first + SLICE).all(|port| UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok());
+            if file.try_lock().is_ok() && unused() {
                 return Self { first, last: first + SLICE - 1, _lock: file };
             }
         }

@@ -4,7 +4,7 @@
 
 #![allow(clippy::print_stdout, reason = "a suite tells what it has looked at")]
 
-use system_tests::model::history::History;
+use system_tests::model::history::{Act, Entrance, History};
 use system_tests::model::rule::{Ears, House, Listens, Person, Sounds, Who};
 use system_tests::model::suite::{asked, examine, run, shorten};
 use system_tests::model::tables::{JambonzMember, PlivoMember, jambonz, plivo};
@@ -23,7 +23,17 @@ fn nobody_hears_what_is_not_for_him_and_everybody_hears_what_is() {
     let seen = run(1, count).unwrap_or_else(|failure| panic!("{failure}"));
     println!("{count} histories: {seen:?}");
     // A suite that looks away proves nothing: each of these is a kind of looking.
-    let kinds = [seen.commands, seen.packets, seen.forbidden, seen.heard, seen.owed, seen.admissions, seen.compared, seen.withheld, seen.moves];
+    let kinds = [
+        seen.commands,
+        seen.packets,
+        seen.forbidden,
+        seen.heard,
+        seen.owed,
+        seen.admissions,
+        seen.compared,
+        seen.withheld,
+        seen.moves,
+    ];
     assert!(kinds.iter().all(|n| *n > count / 10), "too little was seen: {seen:?}");
 }
 
@@ -76,7 +86,13 @@ fn the_model_is_jambonz_formula() {
     for tag in tags {
         for speak_only_to in tags {
             for flags in 0..8 {
-                members.push(JambonzMember { tag, speak_only_to, muted: flags & 1 != 0, held: flags & 2 != 0, deaf: flags & 4 != 0 });
+                members.push(JambonzMember {
+                    tag,
+                    speak_only_to,
+                    muted: flags & 1 != 0,
+                    held: flags & 2 != 0,
+                    deaf: flags & 4 != 0,
+                });
             }
         }
     }
@@ -96,5 +112,59 @@ fn the_model_is_jambonz_formula() {
             let model = house.hears(Listens::Ear(l), Sounds::Voice(s));
             assert_eq!(model, jambonz(*listener, *speaker), "{speaker:?} to {listener:?}");
         }
+    }
+}
+
+fn holds(history: &History) {
+    if let Err(breach) = examine(history) {
+        panic!("at {} ms: {}", breach.at, breach.what);
+    }
+}
+
+/// A written history on exact terms: zeros for what is missing.
+fn exact(seed: u64, phones: usize, acts: Vec<(u64, Act)>) -> History {
+    let mut history = History::written(seed, phones, acts);
+    history.buffers.waveform = false;
+    history
+}
+
+#[test]
+fn admitting_one_listener_interrupts_no_other() {
+    // Phone 2 enters and is heard by phone 1; within 2 s phone 0, whom it could not reach before, is admitted to it.
+    for gap in 900..920 {
+        let acts = vec![
+            (0, Act::Enter(0, 0, Entrance { held: true, ..Entrance::plivo("agent", false) })),
+            (0, Act::Enter(1, 0, Entrance::plivo("customer", false))),
+            (700, Act::Enter(2, 0, Entrance::plivo("agent", false))),
+            (gap, Act::Hold(0, false)),
+        ];
+        holds(&exact(gap, 3, acts));
+    }
+}
+
+#[test]
+fn a_call_that_ends_on_its_way_to_another_shard_is_gone() {
+    // Phone 1's call begins on shard 1, enters a room on shard 0, and ends in the same millisecond.
+    holds(&exact(1, 3, vec![(7, Act::Enter(1, 0, Entrance::plivo("agent", false))), (0, Act::Replace(1, 5))]));
+}
+
+#[test]
+fn a_packet_that_comes_twice_costs_no_sound() {
+    for seed in 1..=40 {
+        let acts = vec![
+            (7, Act::Enter(0, 0, Entrance::plivo("customer", false))),
+            (60, Act::Enter(2, 0, Entrance::plivo("agent", false))),
+            (0, Act::Enter(1, 0, Entrance::plivo("agent", false))),
+            // Lines on which something went wrong once deliver some packets twice.
+            (100, Act::Lose(0, 1)),
+            (0, Act::Lose(1, 1)),
+            (0, Act::Lose(2, 1)),
+        ];
+        let mut history = exact(seed, 3, acts);
+        for (phone, line) in history.lines.iter_mut().enumerate() {
+            line.phase = (seed + 6 * phone as u64) % 20;
+        }
+        history.tail = 3_000;
+        holds(&history);
     }
 }

@@ -1,7 +1,7 @@
 //! Promise 1, by twins: a history is played twice in G.711 with real concealment and speech-like noise, once with what is
 //! forbidden replaced by the codec's silence word. Whoever may not hear it gets the same bytes at the same times.
 //!
-//! `ASIDE_TWINS=n` plays n random histories instead of 400; `ASIDE_SEED=s` plays one.
+//! `ASIDE_TWINS=n` plays n random histories instead of 2 000; `ASIDE_SEED=s` plays one.
 
 #![allow(clippy::print_stdout, reason = "a suite tells what it has looked at")]
 
@@ -202,7 +202,8 @@ fn a_monitor_who_joins_and_leaves_changes_no_byte_for_the_others() {
         acts
     };
     for (with, without) in networks(3, &acts(true)).iter().zip(&networks(3, &acts(false))) {
-        let same = same_for(&noise(with), &noise(without), &[CUSTOMER, AGENT]).unwrap_or_else(|b| panic!("{} in {with:?}", b.what));
+        let same = same_for(&noise(with), &noise(without), &[CUSTOMER, AGENT])
+            .unwrap_or_else(|b| panic!("{} in {with:?}", b.what));
         assert!(same > 100);
     }
 }
@@ -214,7 +215,8 @@ fn one_leaked_packet_trips_the_twins() {
     for seed in 1..=4 {
         let history = History::written(seed, 3, acts.clone());
         let one = noise(&history);
-        let two = play(&history, &Score { hush: &|phone, _| phone == SUPERVISOR, ..Score::NOISE }).expect("the same history");
+        let two =
+            play(&history, &Score { hush: &|phone, _| phone == SUPERVISOR, ..Score::NOISE }).expect("the same history");
         let leaked = one.departed[CUSTOMER].iter().zip(&two.departed[CUSTOMER]).filter(|(a, b)| a != b).count();
         assert!(leaked <= 2, "{leaked} datagrams");
         let pause = leaked == 0;
@@ -249,7 +251,7 @@ fn whatever_happens_forbidden_sound_changes_no_byte() {
         history.buffers.scaling = seed % 2 == 0;
         history
     };
-    let seeds = asked("ASIDE_SEED").map_or(1..=asked("ASIDE_TWINS").unwrap_or(400), |s| s..=s);
+    let seeds = asked("ASIDE_SEED").map_or(1..=asked("ASIDE_TWINS").unwrap_or(2_000), |s| s..=s);
     for seed in seeds {
         let history = made(seed);
         match examine(&history) {

@@ -13,7 +13,7 @@ use crate::os;
 /// A request without any answer is sent again after so long (RFC 3261 timer A), and given up after that many times.
 const AGAIN: Duration = Duration::from_millis(500);
 const TRIES: u32 = 7;
-/// Dialogs of calls that stay, at most, per batch.
+/// How long a batch of calls may take, and as much more for each.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is placed: whom he is, and where his sound goes.
@@ -95,7 +95,7 @@ impl Caller {
         let last = first + placed.len() as u64;
         let mut waiting = placed.iter();
         loop {
-            let inviting = self.calls.range_inviting();
+            let inviting = self.calls.values().filter(|call| call.step == Step::Inviting).count();
             for placed in waiting.by_ref().take(at_once.saturating_sub(inviting)) {
                 self.invite(*placed);
             }
@@ -282,16 +282,6 @@ impl Caller {
             self.calls.remove(&number);
             self.failed += 1;
         }
-    }
-}
-
-trait Inviting {
-    fn range_inviting(&self) -> usize;
-}
-
-impl Inviting for HashMap<u64, Call> {
-    fn range_inviting(&self) -> usize {
-        self.values().filter(|call| call.step == Step::Inviting).count()
     }
 }
 

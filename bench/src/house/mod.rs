@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-pub use caller::{Caller, Life, Placed};
+pub use caller::{Caller, Placed};
 
 use crate::failure::{Failure, Result, Tried};
 use crate::generator::{PHONES, SERVER};
@@ -90,7 +90,7 @@ impl House {
         std::fs::create_dir_all(&folder).tried("making a folder for the server's data")?;
         let application = application::start(SERVER.into())?;
         let config = format!(
-            "[server]\ndata_dir = {:?}\nlog_level = \"error\"\nmax_calls = 50000\nmax_rooms = 50000\nstop_wait_s = 0\n\
+            "[server]\ndata_dir = {:?}\nlog_level = \"error\"\nmax_calls = 20000\nmax_rooms = 20000\nstop_wait_s = 0\n\
              [sip]\nudp = [\"{SERVER}:0\"]\ntcp = [\"{SERVER}:0\"]\nsource_rate = 1000000.0\nsource_burst = 1000000.0\ndialogs = 100000\n\
              [media]\nbind = \"{SERVER}\"\nshards = 1\npin_cpus = [{media_cpu}]\nport_rest_s = 1\nfirst_port = 16384\nlast_port = 59999\n\
              [http]\napi = \"{SERVER}:0\"\nallow = [\"127.0.0.0/8\"]\n",

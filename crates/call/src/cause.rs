@@ -110,6 +110,4 @@ pub enum FaultKind {
     Document,
     /// Not a URL, or one that may not be asked.
     Url,
-    /// An unknown method.
-    Method,
 }

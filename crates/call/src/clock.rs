@@ -1,4 +1,4 @@
-//! The engine's clock: one monotonic line, and UTC by an anchor on it.
+//! The engine's clock: one monotonic line for deadlines, and the system's UTC for records.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use conference::{Audience, Role, Tag};
+use conference::{Audience, Tag};
 
 use crate::dialect::{CallView, MemberView, Params, RoomView};
 use crate::verb::{Fetch, Join, Refusal};
@@ -14,6 +14,13 @@ pub struct AccountRef {
     pub id: String,
     /// The auth id that asks: main or sub-account.
     pub auth_id: String,
+}
+
+impl AccountRef {
+    /// Whether what belongs to `auth_id` may be seen: a main account sees all of its own, a sub-account its own alone.
+    pub fn sees(&self, auth_id: &str) -> bool {
+        !self.auth_id.starts_with("SA") || self.auth_id == auth_id
+    }
 }
 
 /// Which room.
@@ -290,6 +297,4 @@ pub struct CallSnapshot {
     pub call: CallView,
     /// The room it is in.
     pub room_uuid: Option<String>,
-    /// Its role there.
-    pub role: Option<Role>,
 }

@@ -37,6 +37,8 @@ pub struct Counters {
     pub callback_attempts_failed: Counter,
     /// Callbacks given up.
     pub callbacks_failed: Counter,
+    /// Digits beyond what a person can press.
+    pub digits_dropped: Counter,
     /// Facts of legs and rooms that are gone.
     pub stray_facts: Counter,
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use conference::{EndCause, LeaveCause, MemberId, Role, Tag};
 
 use crate::cause::HangupCause;
-use crate::verb::{Fetch, Method, Prompt, Verb};
+use crate::verb::{Fetch, Join, Method, Prompt, Verb};
 
 /// Parameters of a request, in the order in which they are written. Keys may repeat.
 pub type Params = Vec<(String, String)>;
@@ -264,6 +264,33 @@ pub struct MemberView {
     pub end_on_exit: bool,
     /// [`crate::verb::MemberSettings::callbacks`].
     pub callbacks: Option<serde_json::Value>,
+}
+
+impl MemberView {
+    /// Somebody who is dialled to become a member: no number, no time of entry.
+    pub fn expected(join: &Join, call_uuid: &str, from: &str, to: &str) -> Self {
+        let entry = &join.entry;
+        Self {
+            number: 0,
+            id: MemberId(0),
+            role: entry.role,
+            tag: entry.tag.clone(),
+            call_uuid: call_uuid.to_owned(),
+            address: to.to_owned(),
+            from: from.to_owned(),
+            to: to.to_owned(),
+            direction: Direction::Outbound,
+            coaching: entry.coaching,
+            muted: entry.muted,
+            held: entry.held,
+            joined_at: None,
+            left_at: None,
+            leave_cause: None,
+            start_on_enter: entry.start_on_enter,
+            end_on_exit: entry.end_on_exit,
+            callbacks: join.member_settings.callbacks.clone(),
+        }
+    }
 }
 
 /// What happened, with what there is to say about it.

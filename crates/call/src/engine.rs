@@ -17,7 +17,7 @@ use crate::command::{
     AccountRef, AddMember, Added, AddedCall, Asker, CallCommand, CallSnapshot, CommandError, Newcomer, RoomRef,
 };
 use crate::counter::Counters;
-use crate::dialect::{Dialect, Direction, Kind, MemberView};
+use crate::dialect::{Dialect, Kind, MemberView};
 use crate::hooks::Hooks;
 use crate::http::{Http, HttpPolicy};
 use crate::numbers::MemberNumbers;
@@ -165,9 +165,14 @@ impl Engine {
         &self.inner.counters
     }
 
-    /// Calls and rooms that are live.
-    pub fn load(&self) -> (usize, usize) {
-        (self.inner.calls.len(), self.inner.rooms.len())
+    /// How many calls are live.
+    pub fn live_calls(&self) -> usize {
+        self.inner.calls.len()
+    }
+
+    /// How many rooms are live.
+    pub fn live_rooms(&self) -> usize {
+        self.inner.rooms.len()
     }
 
     /// A live room of the account.
@@ -190,7 +195,7 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         let mailbox = self.inner.calls.get(&account.id, uuid)?;
         mailbox.send(CallMessage::Snapshot(reply)).await.then_some(())?;
-        answer.await.ok()
+        answer.await.ok().filter(|snapshot| account.sees(&snapshot.call.auth_id))
     }
 
     /// Changes a live call. Returns when it is done.
@@ -202,6 +207,7 @@ impl Engine {
         by: Asker,
     ) -> Result<(), CommandError> {
         let gone = || CommandError::NotFound { what: "call", id: uuid.to_owned() };
+        self.call(account, uuid).await.ok_or_else(gone)?;
         let mailbox = self.inner.calls.get(&account.id, uuid).ok_or_else(gone)?;
         tracing::info!(account = account.id, call = uuid, by = by.id, ?command, "a program changes a call");
         let (reply, answer) = oneshot::channel();
@@ -221,13 +227,19 @@ impl Engine {
         let AddMember { room: which, who, mut join, dialect } = add;
         tracing::info!(account = account.id, by = by.id, room = ?which, "a program adds a member");
         let known = inner.rooms.get(&account.id, &which);
+        if let Some(room) = known.as_ref().filter(|room| !account.sees(room.auth_id())) {
+            return match which {
+                RoomRef::Uuid(id) => Err(CommandError::NotFound { what: "room", id }),
+                RoomRef::Name(_) => Err(taken(room.name())),
+            };
+        }
         match (&which, &known) {
             (RoomRef::Uuid(uuid), None) => return Err(CommandError::NotFound { what: "room", id: uuid.clone() }),
             (RoomRef::Name(name), _) => join.room.clone_from(name),
             (RoomRef::Uuid(_), Some(room)) => join.room = room.name().to_owned(),
         }
         match who {
-            Newcomer::Call(uuid) => self.move_call(account, uuid, join, dialect).await,
+            Newcomer::Call(uuid) => self.move_call(account, uuid, join, known, dialect).await,
             Newcomer::Dialled(dial) => {
                 let legs = inner.routing.resolve_all(&account.id, &dial).await?;
                 let main_auth_id = inner.main_auth_id(account).await;
@@ -243,7 +255,8 @@ impl Engine {
                         member: None,
                     })
                     .collect();
-                let absent = absent(&join, calls.first(), &dial.from);
+                let first = calls.first().ok_or_else(|| CommandError::Invalid("nobody to dial was named".into()))?;
+                let absent = MemberView::expected(&join, &first.call_uuid, &dial.from, &first.to);
                 let dial_id = inner.dials.fetch_add(1, Ordering::Relaxed);
                 let room =
                     self.expect(account, dialect, &join, known, dial_id, &dial.dial_music, absent.clone()).await?;
@@ -296,18 +309,23 @@ impl Engine {
         account: &AccountRef,
         uuid: String,
         join: Join,
+        known: Option<RoomHandle>,
         dialect: &'static str,
     ) -> Result<Added, CommandError> {
         let gone = || CommandError::NotFound { what: "call", id: uuid.clone() };
         let mailbox = self.inner.calls.get(&account.id, &uuid).ok_or_else(gone)?;
         let snapshot = self.call(account, &uuid).await.ok_or_else(gone)?;
-        let room = self.inner.find_or_open(&account.id, &account.auth_id, dialect, &join, None)?;
+        // The place is kept first: a call that cannot enter stays where it is.
+        let dial = self.inner.dials.fetch_add(1, Ordering::Relaxed);
+        let newcomer = MemberView::expected(&join, &uuid, &snapshot.call.from, &snapshot.call.to);
+        let silent = crate::command::DialMusic::Silent;
+        let room = self.expect(account, dialect, &join, known, dial, &silent, newcomer).await?;
         let (reply, answer) = oneshot::channel();
         let message = CallMessage::Move { join: Box::new(join), room: room.clone(), dialect, reply };
-        if !mailbox.send(message).await {
-            return Err(gone());
-        }
-        let joined = answer.await.unwrap_or_else(|_| Err(gone()))?;
+        let answer =
+            if mailbox.send(message).await { answer.await.unwrap_or_else(|_| Err(gone())) } else { Err(gone()) };
+        room.expectation_over(dial).await;
+        let joined = answer?;
         let call = AddedCall {
             to: snapshot.call.to,
             from: snapshot.call.from,
@@ -322,7 +340,9 @@ impl Engine {
     pub async fn shutdown(&self, wait: Duration) {
         let inner = &self.inner;
         inner.draining.store(true, Ordering::Relaxed);
-        inner.sip.drain().await;
+        let sip = inner.sip.clone();
+        // It returns when the last dialog has ended, which the rest of this function sees to.
+        tokio::spawn(async move { sip.drain().await });
         let emptied = async {
             while inner.calls.len() > 0 {
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -330,7 +350,7 @@ impl Engine {
         };
         if tokio::time::timeout(wait, emptied).await.is_err() {
             for mailbox in inner.calls.all() {
-                mailbox.offer(CallMessage::End(HangupCause::Shutdown));
+                mailbox.owe(CallMessage::End(HangupCause::Shutdown));
             }
         }
         for room in inner.rooms.all() {
@@ -386,7 +406,8 @@ impl Inner {
         if new {
             self.counters.rooms_opened.add(1);
         }
-        Ok(room)
+        // Sub-accounts share no rooms: whoever opens a name first must not get the others' callers.
+        if room.auth_id() == auth_id { Ok(room) } else { Err(taken(room.name())) }
     }
 
     /// The auth id of the main account; the asking one's if it cannot be read.
@@ -402,37 +423,26 @@ impl Inner {
         self.draining.load(Ordering::Relaxed)
     }
 
+    /// Removes a leg; one that cannot be removed at once is tried again, so that neither it nor its ports leak.
     pub async fn remove_leg(&self, leg: LegId) {
         match tokio::time::timeout(Duration::from_secs(1), self.media.remove_leg(leg)).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::warn!(%leg, %error, "a leg could not be removed"),
+            Ok(Ok(_) | Err(media::MediaError::NoLeg(_) | media::MediaError::Stopped)) => {}
             Err(_) => tracing::warn!(%leg, "a leg's removal was not confirmed within 1 s"),
+            Ok(Err(error)) => {
+                tracing::warn!(%leg, %error, "a leg is removed later");
+                let media = self.media.clone();
+                tokio::spawn(async move {
+                    while let Err(media::MediaError::Busy(_)) = media.remove_leg(leg).await {
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
+                });
+            }
         }
     }
 }
 
-fn absent(join: &Join, call: Option<&AddedCall>, from: &str) -> MemberView {
-    let to = call.map(|call| call.to.clone()).unwrap_or_default();
-    MemberView {
-        number: 0,
-        id: conference::MemberId(0),
-        role: join.entry.role,
-        tag: join.entry.tag.clone(),
-        call_uuid: call.map(|call| call.call_uuid.clone()).unwrap_or_default(),
-        address: to.clone(),
-        from: from.to_owned(),
-        to,
-        direction: Direction::Outbound,
-        coaching: join.entry.coaching,
-        muted: join.entry.muted,
-        held: join.entry.held,
-        joined_at: None,
-        left_at: None,
-        leave_cause: None,
-        start_on_enter: join.entry.start_on_enter,
-        end_on_exit: join.entry.end_on_exit,
-        callbacks: join.member_settings.callbacks.clone(),
-    }
+fn taken(name: &str) -> CommandError {
+    CommandError::Conflict(format!("another account has a room named {name:?}; choose another name"))
 }
 
 /// Passes the media plane's facts on to those they concern.
@@ -454,8 +464,10 @@ async fn pass_facts(inner: Arc<Inner>, mut facts: mpsc::Receiver<Fact>) {
             }
             Fact::FirstPacket { .. } | Fact::RemoteChanged { .. } | Fact::DigitsSent { .. } => continue,
         };
+        let owed = matches!(told, LegFact::PlayEnded(_) | LegFact::Timeout | LegFact::Failed(_));
         match inner.calls.by_leg(leg) {
-            Some(mailbox) if mailbox.offer(CallMessage::Media(told)) => {}
+            Some(mailbox) if owed => mailbox.owe(CallMessage::Media(told)),
+            Some(mailbox) if mailbox.spare(CallMessage::Media(told)) => {}
             Some(_) => inner.counters.mailbox_overflows.add(1),
             None => inner.counters.stray_facts.add(1),
         }

@@ -25,6 +25,9 @@ pub enum HookError {
     /// The account is gone or disabled.
     #[error("account {0} cannot be found; its programs are not asked")]
     Account(String),
+    /// The database could not be asked; later it may.
+    #[error("the account could not be read: {0}")]
+    Store(#[from] store::StoreError),
     /// No such dialect in this server.
     #[error("dialect {0} is not served here")]
     Dialect(String),
@@ -141,7 +144,7 @@ impl Hooks {
     }
 
     async fn token(&self, account: AccountId) -> Result<String, HookError> {
-        let found = self.store.account(account).await.ok().flatten();
+        let found = self.store.account(account).await?;
         let account = found.ok_or_else(|| HookError::Account(account.to_string()))?;
         Ok(account.auth_token.reveal().to_owned())
     }
@@ -149,11 +152,10 @@ impl Hooks {
     /// The tokens that sign for this account, and for the sub-account that acts in it.
     async fn keys(&self, account: &str, auth_id: Option<&str>) -> Result<SigningKeys, HookError> {
         let unknown = || HookError::Account(account.to_owned());
-        let id = account.parse().map_err(|_| unknown())?;
-        let main = self.store.account(id).await.ok().flatten().ok_or_else(unknown)?;
+        let main = self.store.account(account.parse().map_err(|_| unknown())?).await?.ok_or_else(unknown)?;
         let main_token = main.auth_token.reveal().to_owned();
         let acting = match auth_id {
-            Some(auth_id) if auth_id != main.auth_id => self.store.account_by_auth_id(auth_id).await.ok().flatten(),
+            Some(auth_id) if auth_id != main.auth_id => self.store.account_by_auth_id(auth_id).await?,
             _ => None,
         };
         let token = acting.map_or_else(|| main_token.clone(), |sub| sub.auth_token.reveal().to_owned());

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::cause::HangupCause;
+use crate::cause::{FaultAt, FaultKind, HangupCause, InstructionsFault};
 use crate::dialect::{Departure, Purpose};
 use crate::verb::{Fetch, Gather, Hangup, Join, Prompt, Refusal, Verb};
 
@@ -16,13 +16,17 @@ pub enum Step {
     StopPlaying,
     /// Enter a room, answering the call first; tell [`Interpreter::left_room`] afterwards.
     Join(Box<Join>),
-    /// Ask for instructions; tell [`Interpreter::document`], or end the call when they cannot be had.
-    Fetch(Fetch, Purpose),
+    /// Ask for instructions; tell [`Interpreter::document`], or end the call when they cannot be had, while
+    /// [`Interpreter::awaits`] the number.
+    Fetch(u64, Fetch, Purpose),
     /// Tell a program something; its answer is ignored.
     Tell(Fetch, Purpose),
     /// End the call.
     Hangup(HangupCause, Option<Refusal>),
 }
+
+/// Redirects in a row before they count as a loop.
+const MOST_HOPS: u32 = 30;
 
 #[derive(Clone, Debug, PartialEq)]
 enum Doing {
@@ -52,6 +56,9 @@ pub struct Interpreter {
     doing: Doing,
     steps: VecDeque<Step>,
     prompts: u64,
+    fetches: u64,
+    /// Requests in a row without anything heard and without a room.
+    hops: u32,
     hangup_at: Option<Duration>,
     /// What ends the call when the instructions are through.
     at_end: HangupCause,
@@ -71,19 +78,22 @@ impl Interpreter {
             doing: Doing::Fetching,
             steps: VecDeque::new(),
             prompts: 0,
+            fetches: 0,
+            hops: 0,
             hangup_at: None,
             at_end: HangupCause::EndOfInstructions,
         }
     }
 
+    /// Whether the answer to the request of this number is still wanted; the call's first request has number 0. Newer
+    /// instructions make an older answer worthless.
+    pub fn awaits(&self, number: u64) -> bool {
+        self.doing == Doing::Fetching && self.fetches == number
+    }
+
     /// What to do next, if anything.
     pub fn poll_step(&mut self) -> Option<Step> {
         self.steps.pop_front()
-    }
-
-    /// Whether the call is in a room by a verb.
-    pub fn is_in_room(&self) -> bool {
-        matches!(self.doing, Doing::InRoom(_))
     }
 
     /// New instructions replace whatever is left of the old ones.
@@ -154,6 +164,7 @@ impl Interpreter {
         let Doing::InRoom(on_exit) = &mut self.doing else { return };
         let on_exit = on_exit.take();
         self.doing = Doing::Nothing;
+        self.hops = 0;
         match on_exit {
             Some(fetch) => self.fetch(fetch, Purpose::LeftRoom(Box::new(departure))),
             None => {
@@ -233,6 +244,7 @@ impl Interpreter {
 
     fn play(&mut self, prompts: Vec<Prompt>) -> u64 {
         self.prompts += 1;
+        self.hops = 0;
         self.steps.push_back(Step::Play(self.prompts, prompts));
         self.prompts
     }
@@ -298,8 +310,14 @@ impl Interpreter {
     }
 
     fn fetch(&mut self, fetch: Fetch, purpose: Purpose) {
+        self.hops += 1;
+        if self.hops > MOST_HOPS {
+            let fault = InstructionsFault { at: FaultAt::Redirect, kind: FaultKind::Document };
+            return self.hang_up(HangupCause::Instructions(fault), None);
+        }
+        self.fetches += 1;
         self.doing = Doing::Fetching;
-        self.steps.push_back(Step::Fetch(fetch, purpose));
+        self.steps.push_back(Step::Fetch(self.fetches, fetch, purpose));
     }
 
     fn hang_up(&mut self, cause: HangupCause, refusal: Option<Refusal>) {

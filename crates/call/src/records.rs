@@ -100,6 +100,11 @@ impl Records {
         if matches!(happened.kind, Kind::Speaking(_)) && deliveries.is_empty() {
             return None;
         }
+        if let Kind::Warning(text) = &happened.kind {
+            let room = happened.room.as_ref().map(|room| room.name.as_str()).unwrap_or_default();
+            let call = call_uuid.map(String::as_str).unwrap_or_default();
+            tracing::warn!(%account, room, call, "{text}");
+        }
         let payload = json!({
             "sequence": happened.sequence,
             "room": happened.room,
@@ -127,7 +132,13 @@ impl Records {
         if let Some(known) = self.known().get(auth_id) {
             return Some(*known);
         }
-        let found = self.store.account_by_auth_id(auth_id).await.ok().flatten()?.id;
+        let found = match self.store.account_by_auth_id(auth_id).await {
+            Ok(account) => account?.id,
+            Err(error) => {
+                tracing::error!(auth_id, %error, "a sub-account could not be read; what it does is recorded under its main account");
+                return None;
+            }
+        };
         self.known().insert(auth_id.to_owned(), found);
         Some(found)
     }
@@ -179,8 +190,8 @@ impl Records {
         match batch.commit().await {
             Ok(_) => Ok(()),
             // The account owes too many callbacks already; what happened is recorded all the same.
-            Err(StoreError::OutboxFull { .. }) => {
-                tracing::error!("an account's outbox is full: callbacks are lost until its servers answer again");
+            Err(error @ StoreError::OutboxFull { .. }) => {
+                tracing::error!(%error, "callbacks are not queued until the account's servers take the older ones; the events are kept");
                 spare.without_deliveries().commit().await.map(drop)
             }
             Err(error) => Err(error),

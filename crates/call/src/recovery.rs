@@ -22,11 +22,18 @@ const CHUNK: u32 = 200;
 /// Closes everything that the last run left live.
 pub(crate) async fn close_interrupted(store: &Store, records: &Records, now: i64) -> Result<Closed, StoreError> {
     let mut closed = Closed::default();
+    let (mut stuck_room, mut stuck_call) = (None, None);
     loop {
         let rooms = store.interrupted_rooms(CHUNK).await?;
         if rooms.is_empty() {
             break;
         }
+        // A row that stays live although it was closed must not hold up the start for ever.
+        if rooms.first().map(|row| row.id) == stuck_room {
+            tracing::error!(room = ?stuck_room, "a room of the last run cannot be closed in the records");
+            break;
+        }
+        stuck_room = rooms.first().map(|row| row.id);
         for room in &rooms {
             close_room(store, records, room, now).await?;
             closed.rooms += 1;
@@ -37,6 +44,11 @@ pub(crate) async fn close_interrupted(store: &Store, records: &Records, now: i64
         if calls.is_empty() {
             break;
         }
+        if calls.first().map(|row| row.id) == stuck_call {
+            tracing::error!(call = ?stuck_call, "a call of the last run cannot be closed in the records");
+            break;
+        }
+        stuck_call = calls.first().map(|row| row.id);
         for row in &calls {
             let mut view = call_view(row);
             view.state = CallState::Ended;

@@ -37,8 +37,11 @@ pub(crate) struct Routing {
     store: Store,
     sip: sip::Sip,
     shared_domains: Vec<String>,
-    uses: Arc<Mutex<HashMap<TrunkId, TrunkUse>>>,
+    uses: Arc<Mutex<HashMap<UsedBy, TrunkUse>>>,
 }
+
+/// A trunk, by all who use it or by one account.
+type UsedBy = (TrunkId, Option<AccountId>);
 
 #[derive(Default)]
 struct TrunkUse {
@@ -48,15 +51,17 @@ struct TrunkUse {
 
 /// A place on a trunk, freed when dropped.
 pub(crate) struct TrunkPlace {
-    trunk: TrunkId,
-    uses: Arc<Mutex<HashMap<TrunkId, TrunkUse>>>,
+    taken: Vec<UsedBy>,
+    uses: Arc<Mutex<HashMap<UsedBy, TrunkUse>>>,
 }
 
 impl Drop for TrunkPlace {
     fn drop(&mut self) {
         let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(used) = uses.get_mut(&self.trunk) {
-            used.live = used.live.saturating_sub(1);
+        for used_by in &self.taken {
+            if let Some(used) = uses.get_mut(used_by) {
+                used.live = used.live.saturating_sub(1);
+            }
         }
     }
 }
@@ -185,28 +190,32 @@ impl Routing {
     /// Takes a place on the route's trunk, within its limits.
     pub fn take_place(&self, route: &Route) -> Result<Option<TrunkPlace>, CommandError> {
         let Route::Trunk { trunk, .. } = route else { return Ok(None) };
-        let (rate, most) = match &trunk.grant {
-            Some(grant) => (
-                grant.max_calls_per_second.min(trunk.trunk.max_calls_per_second),
-                grant.max_concurrent.min(trunk.trunk.max_concurrent),
-            ),
-            None => (trunk.trunk.max_calls_per_second, trunk.trunk.max_concurrent),
-        };
+        let of_all = (trunk.trunk.max_calls_per_second, trunk.trunk.max_concurrent);
+        let mut limits = vec![((trunk.trunk.id, None), of_all)];
+        if let Some(grant) = &trunk.grant {
+            limits.push(((trunk.trunk.id, Some(grant.account)), (grant.max_calls_per_second, grant.max_concurrent)));
+        }
         let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
-        let used = uses.entry(trunk.trunk.id).or_default();
         let now = Instant::now();
-        while used.recent.front().is_some_and(|at| now.duration_since(*at) >= Duration::from_secs(1)) {
-            used.recent.pop_front();
+        for (used_by, (rate, most)) in &limits {
+            let used = uses.entry(*used_by).or_default();
+            while used.recent.front().is_some_and(|at| now.duration_since(*at) >= Duration::from_secs(1)) {
+                used.recent.pop_front();
+            }
+            if used.live >= *most {
+                return Err(CommandError::Busy("calls at once on the trunk"));
+            }
+            if used.recent.len() >= *rate as usize {
+                return Err(CommandError::Busy("calls per second on the trunk"));
+            }
         }
-        if used.live >= most {
-            return Err(CommandError::Busy("calls at once on the trunk"));
+        for (used_by, _) in &limits {
+            let used = uses.entry(*used_by).or_default();
+            used.live += 1;
+            used.recent.push_back(now);
         }
-        if used.recent.len() >= rate as usize {
-            return Err(CommandError::Busy("calls per second on the trunk"));
-        }
-        used.live += 1;
-        used.recent.push_back(now);
-        Ok(Some(TrunkPlace { trunk: trunk.trunk.id, uses: Arc::clone(&self.uses) }))
+        let taken = limits.into_iter().map(|(used_by, _)| used_by).collect();
+        Ok(Some(TrunkPlace { taken, uses: Arc::clone(&self.uses) }))
     }
 }
 
@@ -221,16 +230,16 @@ pub(crate) struct Targeted {
 }
 
 impl Targeted {
-    /// The address the INVITE will go to, if it is known before a look-up.
-    pub fn peer(&self) -> Option<std::net::IpAddr> {
-        match &self.target {
-            Target::Contact(contact) => Some(contact.binding.source.ip()),
-            Target::Uri(uri) => {
-                let host = uri.split('@').nth(1)?.split([';', '?']).next()?;
-                let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
-                host.trim_matches(['[', ']']).parse().ok()
-            }
+    /// Where the INVITE goes; a carrier's name is looked up now, so that our session description names the address that
+    /// leads there.
+    pub async fn aim(&mut self, sip: &sip::Sip) -> Result<std::net::IpAddr, sip::SipError> {
+        if let Target::Contact(contact) = &self.target {
+            return Ok(contact.binding.source.ip());
         }
+        let transport = self.transport.unwrap_or(sip::Transport::Udp);
+        let address = sip.locate(self.route.as_deref().unwrap_or_default(), transport).await?;
+        self.route = Some(address.to_string());
+        Ok(address.ip())
     }
 
     fn to_contact(contact: sip::Contact, to: Party) -> Self {
@@ -251,10 +260,11 @@ impl Targeted {
             to: None,
             from_user: Some(from.to_owned()),
             auth,
-            route: None,
+            route: Some(authority),
+            // A trunk with TLS cannot be made while signalling does not speak it.
             transport: match trunk.transport {
-                store::Transport::Tcp => Some(sip::Transport::Tcp),
-                _ => Some(sip::Transport::Udp),
+                store::Transport::Udp => Some(sip::Transport::Udp),
+                store::Transport::Tcp | store::Transport::Tls => Some(sip::Transport::Tcp),
             },
         }
     }

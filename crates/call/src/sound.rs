@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use media::{Sound, SoundLimits};
+use tokio::sync::Semaphore;
 
 use crate::dialect::{CallView, Purpose};
 use crate::hooks::{HookError, Hooks};
 use crate::http::HttpError;
 use crate::speech::{self, SpeechError};
-use crate::verb::{Fetch, Prompt, Times};
+use crate::verb::{Fetch, Method, Prompt, Times};
 
 /// Limits of sounds.
 #[derive(Clone, Copy, Debug)]
@@ -52,9 +53,15 @@ pub enum SoundFault {
     Decoder(String),
 }
 
+/// Texts spoken at once; further ones wait.
+const VOICES: usize = 4;
+/// Files decoded at once.
+const DECODERS: usize = 2;
+
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Key {
-    File(String),
+    /// What an account's request for a URL answered: programs may answer each account otherwise.
+    File(String, Fetch),
     Speech(String, String, String),
 }
 
@@ -69,12 +76,22 @@ pub struct Sounds {
     hooks: Hooks,
     config: SoundConfig,
     cache: Arc<Mutex<HashMap<Key, Cached>>>,
+    /// Places for children that speak.
+    voices: Arc<Semaphore>,
+    /// Places for files being decoded.
+    decoders: Arc<Semaphore>,
 }
 
 impl Sounds {
     /// Sounds fetched by these hooks.
     pub fn new(hooks: Hooks, config: SoundConfig) -> Self {
-        Self { hooks, config, cache: Arc::default() }
+        Self {
+            hooks,
+            config,
+            cache: Arc::default(),
+            voices: Arc::new(Semaphore::new(VOICES)),
+            decoders: Arc::new(Semaphore::new(DECODERS)),
+        }
     }
 
     /// The sound of a music URL: the file it answers with, or its document's prompts one after another.
@@ -85,26 +102,27 @@ impl Sounds {
         call: Option<&CallView>,
         fetch: &Fetch,
     ) -> Result<Sound, SoundFault> {
-        if let Some(sound) = self.cached(&Key::File(fetch.url.clone())) {
+        let key = Key::File(account.to_owned(), fetch.clone());
+        if let Some(sound) = self.cached(&key) {
             return Ok(sound);
         }
         let answer = self.hooks.ask(account, dialect, call, fetch, &Purpose::Sound, self.config.limits.bytes).await?;
         if is_document(&answer.content_type, &answer.body) {
             let prompts = self.hooks.prompts(dialect, &answer)?;
-            return self.sequence(&prompts).await;
+            return self.sequence(account, &prompts).await;
         }
         let sound = self.decode(answer.body.to_vec()).await?;
-        self.keep(Key::File(fetch.url.clone()), &sound);
+        self.keep(key, &sound);
         Ok(sound)
     }
 
     /// One prompt, once.
-    pub(crate) async fn prompt(&self, prompt: &Prompt) -> Result<Sound, SoundFault> {
+    pub(crate) async fn prompt(&self, account: &str, prompt: &Prompt) -> Result<Sound, SoundFault> {
         match prompt {
             Prompt::Silence(length) => Ok(Sound::silence(*length)),
             Prompt::Beep => Ok(beeps(1)),
             Prompt::Audio { url, .. } => {
-                let key = Key::File(url.clone());
+                let key = Key::File(account.to_owned(), Fetch { url: url.clone(), method: Method::Get });
                 if let Some(sound) = self.cached(&key) {
                     return Ok(sound);
                 }
@@ -118,6 +136,8 @@ impl Sounds {
                 if let Some(sound) = self.cached(&key) {
                     return Ok(sound);
                 }
+                // A closed semaphore is impossible: nobody closes it.
+                let _voice = self.voices.acquire().await;
                 let wav = speech::speak(text, voice, language).await?;
                 let sound = self.decode(wav).await?;
                 self.keep(key, &sound);
@@ -127,11 +147,16 @@ impl Sounds {
     }
 
     /// Several prompts as one sound; what repeats forever is heard once here, since the whole repeats.
-    async fn sequence(&self, prompts: &[Prompt]) -> Result<Sound, SoundFault> {
+    async fn sequence(&self, account: &str, prompts: &[Prompt]) -> Result<Sound, SoundFault> {
         let most = usize::try_from(self.config.limits.duration.as_secs()).unwrap_or(usize::MAX).saturating_mul(8_000);
         let mut samples: Vec<i16> = Vec::new();
         for prompt in prompts {
-            let sound = self.prompt(prompt).await?;
+            if let Prompt::Silence(length) = prompt
+                && *length > self.config.limits.duration
+            {
+                return Err(media::SoundError::TooLong(self.config.limits.duration).into());
+            }
+            let sound = self.prompt(account, prompt).await?;
             let times = match prompt {
                 Prompt::Audio { times: Times::Count(n), .. } | Prompt::Speech { times: Times::Count(n), .. } => *n,
                 _ => 1,
@@ -148,6 +173,8 @@ impl Sounds {
 
     async fn decode(&self, file: Vec<u8>) -> Result<Sound, SoundFault> {
         let limits = self.config.limits;
+        // Nobody closes it.
+        let _place = self.decoders.acquire().await;
         let decoded = tokio::task::spawn_blocking(move || Sound::decode(file, limits)).await;
         Ok(decoded.map_err(|error| SoundFault::Decoder(error.to_string()))??)
     }
@@ -160,6 +187,7 @@ impl Sounds {
     fn keep(&self, key: Key, sound: &Sound) {
         let size = |sound: &Sound| sound.samples().len() * 2;
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.retain(|_, c| c.at.elapsed() < self.config.fresh_for);
         cache.insert(key, Cached { sound: sound.clone(), at: Instant::now() });
         let mut total: usize = cache.values().map(|c| size(&c.sound)).sum();
         while total > self.config.cache_bytes {

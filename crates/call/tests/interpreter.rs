@@ -118,20 +118,20 @@ fn digits_are_gathered_until_the_finishing_key() {
     assert_eq!(steps(&mut interpreter), [Step::StopPlaying]);
     interpreter.digit('2', NOW);
     interpreter.digit('#', NOW);
-    assert_eq!(steps(&mut interpreter), [Step::Fetch(fetch("digits"), Purpose::Digits("42".into()))]);
+    assert_eq!(steps(&mut interpreter), [Step::Fetch(1, fetch("digits"), Purpose::Digits("42".into()))]);
 }
 
 #[test]
 fn digits_are_gathered_until_there_are_enough_or_nobody_presses_any_more() {
     let mut enough = started(vec![Verb::Gather(gather(vec![]))]);
     "1234".chars().for_each(|digit| enough.digit(digit, NOW));
-    assert_eq!(steps(&mut enough), [Step::Fetch(fetch("digits"), Purpose::Digits("1234".into()))]);
+    assert_eq!(steps(&mut enough), [Step::Fetch(1, fetch("digits"), Purpose::Digits("1234".into()))]);
 
     let mut slow = started(vec![Verb::Gather(gather(vec![]))]);
     slow.digit('1', later(1));
     assert_eq!(slow.next_timeout(), Some(later(3)));
     slow.handle_timeout(later(3));
-    assert_eq!(steps(&mut slow), [Step::Fetch(fetch("digits"), Purpose::Digits("1".into()))]);
+    assert_eq!(steps(&mut slow), [Step::Fetch(1, fetch("digits"), Purpose::Digits("1".into()))]);
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn a_call_that_leaves_a_room_goes_on_with_its_exit_action_or_its_next_verb_or_en
     let mut acting = started(vec![Verb::Join(Box::new(join(Some(fetch("exit"))))), say("never")]);
     assert!(matches!(steps(&mut acting)[..], [Step::Join(_)]));
     acting.left_room(departure(), HangupCause::Kicked, NOW);
-    assert_eq!(steps(&mut acting), [Step::Fetch(fetch("exit"), Purpose::LeftRoom(Box::new(departure())))]);
+    assert_eq!(steps(&mut acting), [Step::Fetch(1, fetch("exit"), Purpose::LeftRoom(Box::new(departure())))]);
 
     let mut going_on = started(vec![Verb::Join(Box::new(join(None))), say("bye")]);
     steps(&mut going_on);

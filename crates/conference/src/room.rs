@@ -355,6 +355,11 @@ impl Room {
         self.players.get(&id)
     }
 
+    /// How many players sound.
+    pub fn player_count(&self) -> usize {
+        self.players.len()
+    }
+
     /// What a tap is for.
     pub fn tap(&self, id: TapId) -> Option<&Wants> {
         self.taps.get(&id)

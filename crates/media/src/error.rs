@@ -45,14 +45,6 @@ pub enum MediaError {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// A room change that names a leg which is not there for it.
-    #[error("the change of {room} gives sound to {leg}, which is neither in the room nor leaving it")]
-    NotInRoom {
-        /// The room.
-        room: RoomId,
-        /// The leg.
-        leg: LegId,
-    },
     /// A change of a player the room does not have.
     #[error("{room} has no player {}", player.0)]
     NoPlayer {

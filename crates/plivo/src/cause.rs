@@ -66,16 +66,13 @@ const fn source_name(source: HangupSource) -> &'static str {
 fn instructions(fault: InstructionsFault) -> HangupWords {
     let (code, name) = match (fault.kind, fault.at) {
         // Plivo has no codes for a bad answer URL or method.
-        (FaultKind::Http | FaultKind::Url | FaultKind::Method, FaultAt::Answer) => (7011, "Error Reaching Answer URL"),
+        (FaultKind::Http | FaultKind::Url, FaultAt::Answer) => (7011, "Error Reaching Answer URL"),
         (FaultKind::Http, FaultAt::Action) => (7012, "Error Reaching Action URL"),
         (FaultKind::Http, FaultAt::Transfer) => (7013, "Error Reaching Transfer URL"),
         (FaultKind::Http, FaultAt::Redirect) => (7014, "Error Reaching Redirect URL"),
         (FaultKind::Url, FaultAt::Action) => (7022, "Invalid Action URL"),
         (FaultKind::Url, FaultAt::Transfer) => (7023, "Invalid Transfer URL"),
         (FaultKind::Url, FaultAt::Redirect) => (7024, "Invalid Redirect URL"),
-        (FaultKind::Method, FaultAt::Action) => (7032, "Invalid Method For Action URL"),
-        (FaultKind::Method, FaultAt::Transfer) => (7033, "Invalid Method For Transfer URL"),
-        (FaultKind::Method, FaultAt::Redirect) => (7034, "Invalid Method For Redirect URL"),
         (FaultKind::Document, FaultAt::Answer) => (8011, "Invalid Answer XML"),
         (FaultKind::Document, FaultAt::Action) => (8012, "Invalid Action XML"),
         (FaultKind::Document, FaultAt::Transfer) => (8013, "Invalid Transfer XML"),
@@ -152,7 +149,6 @@ mod tests {
             assert_eq!(code(at, FaultKind::Document), 8011 + row);
             if at != FaultAt::Answer {
                 assert_eq!(code(at, FaultKind::Url), 7021 + row);
-                assert_eq!(code(at, FaultKind::Method), 7031 + row);
             }
         }
     }

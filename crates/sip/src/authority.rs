@@ -197,10 +197,7 @@ impl Authority {
             return Verdict::Stale;
         }
         counters.auth_ok.add();
-        self.failures
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&(source, answer.username.clone()));
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(&(source, answer.username.clone()));
         Verdict::Good
     }
 
@@ -253,8 +250,7 @@ impl Authority {
 
 /// The digest must cover the request it came with, or it could be replayed towards another number.
 fn same_uri(answered: &str, requested: &str) -> bool {
-    answered == requested
-        || matches!((Uri::parse(answered), Uri::parse(requested)), (Ok(a), Ok(b)) if a.same_place(&b))
+    answered == requested || matches!((Uri::parse(answered), Uri::parse(requested)), (Ok(a), Ok(b)) if a.same_place(&b))
 }
 
 #[cfg(test)]

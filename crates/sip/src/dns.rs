@@ -53,7 +53,9 @@ async fn look_up(host: &str, port: Option<u16>, transport: Transport) -> Result<
             .message()
             .all_sections()
             .filter_map(|record| match &record.data {
-                RData::SRV(srv) => Some((srv.priority, std::cmp::Reverse(srv.weight), srv.target.to_string(), srv.port)),
+                RData::SRV(srv) => {
+                    Some((srv.priority, std::cmp::Reverse(srv.weight), srv.target.to_string(), srv.port))
+                }
                 _ => None,
             })
             .collect();
@@ -72,6 +74,7 @@ async fn address(resolver: &TokioResolver, host: &str) -> Result<IpAddr, String>
 
 fn resolver() -> Result<&'static TokioResolver, String> {
     static RESOLVER: OnceLock<Result<TokioResolver, String>> = OnceLock::new();
-    let built = || TokioResolver::builder_tokio().and_then(|builder| builder.build()).map_err(|error| error.to_string());
+    let built =
+        || TokioResolver::builder_tokio().and_then(|builder| builder.build()).map_err(|error| error.to_string());
     RESOLVER.get_or_init(built).as_ref().map_err(Clone::clone)
 }

@@ -146,9 +146,8 @@ mod tests {
     #[test]
     fn addresses_of_one_ipv6_prefix_share_an_allowance() {
         let (guard, now, counters) = guard(8);
-        let admitted = (0..20u16)
-            .filter(|n| guard.admit(format!("2001:db8::{n:x}").parse().unwrap(), now, &counters))
-            .count();
+        let admitted =
+            (0..20u16).filter(|n| guard.admit(format!("2001:db8::{n:x}").parse().unwrap(), now, &counters)).count();
         assert_eq!(admitted, 5);
     }
 }

@@ -205,8 +205,7 @@ impl Head {
         }
         for value in self.headers.all("Contact") {
             let good = value == "*"
-                || split_outside(value, ',')
-                    .is_some_and(|list| list.iter().all(|v| NameAddr::parse(v).is_some()));
+                || split_outside(value, ',').is_some_and(|list| list.iter().all(|v| NameAddr::parse(v).is_some()));
             if !good {
                 return Err(self.fault(400, "malformed Contact header"));
             }

@@ -119,12 +119,7 @@ impl Registrar {
         if binding.expires <= now || self.total >= self.most {
             return;
         }
-        let flow = Flow {
-            transport: binding.transport,
-            local: binding.local,
-            remote: binding.source,
-            connection: 0,
-        };
+        let flow = Flow { transport: binding.transport, local: binding.local, remote: binding.source, connection: 0 };
         let list = self.table.entry(binding.aor.clone()).or_default();
         if list.len() < self.per_aor && !list.iter().any(|c| c.binding.contact == binding.contact) {
             list.push(Contact { binding, flow });

@@ -79,12 +79,24 @@ impl Sip {
         self.inner.wire.guard.trust(sources);
     }
 
+    /// The address that requests for `host` or `host:port` go to: static names first, then RFC 3263.
+    ///
+    /// # Errors
+    /// A name that is malformed, local, or has no address.
+    pub async fn locate(&self, authority: &str, transport: Transport) -> Result<SocketAddr, SipError> {
+        let (host, port) = split_host_port(authority)
+            .map_err(|why| SipError::Uri { uri: authority.chars().take(200).collect(), why: why.to_string() })?;
+        dns::find(&self.inner.config, &host, port, transport).await
+    }
+
     /// Places a call; returns as soon as the INVITE is on its way.
     pub async fn invite(&self, call: Outgoing) -> Result<Leg, SipError> {
         check_headers(&call.headers)?;
         for party in std::iter::once(&call.from).chain(&call.to).filter(|p| !p.host.is_empty()) {
-            split_host_port(&party.host)
-                .map_err(|why| SipError::Uri { uri: party.host.escape_debug().take(200).collect(), why: why.to_string() })?;
+            split_host_port(&party.host).map_err(|why| SipError::Uri {
+                uri: party.host.escape_debug().take(200).collect(),
+                why: why.to_string(),
+            })?;
         }
         let placement = self.aim(call).await?;
         let (done, answer) = oneshot::channel();
@@ -119,7 +131,8 @@ impl Sip {
             return Err(fault(text, &"sips needs TLS, which this server does not speak"));
         }
         let transport = call.transport.unwrap_or(if uri.wants_tcp() { Transport::Tcp } else { Transport::Udp });
-        let local = |host: &str| config.local_domains.iter().any(|d| d.eq_ignore_ascii_case(host.trim_end_matches('.')));
+        let local =
+            |host: &str| config.local_domains.iter().any(|d| d.eq_ignore_ascii_case(host.trim_end_matches('.')));
         if local(&uri.host) {
             return Err(SipError::LocalDomain(uri.host));
         }

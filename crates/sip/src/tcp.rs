@@ -10,8 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::parse::{Fault, Head, head_end};
 use crate::message::Message;
+use crate::parse::{Fault, Head, head_end};
 use crate::transport::{Flow, Input, Transport, Wire};
 
 const CONNECT: Duration = Duration::from_secs(10);

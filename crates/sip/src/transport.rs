@@ -158,7 +158,8 @@ impl Wire {
         match transport {
             Transport::Udp => {
                 let fits = |l: &SocketAddr| l.is_ipv4() == remote.is_ipv4();
-                let same_side = |l: &SocketAddr| l.ip().is_unspecified() || l.ip().is_loopback() == remote.ip().is_loopback();
+                let same_side =
+                    |l: &SocketAddr| l.ip().is_unspecified() || l.ip().is_loopback() == remote.ip().is_loopback();
                 let locals = || self.udp.iter().map(|(l, _)| *l).filter(fits);
                 let local = locals().find(same_side).or_else(|| locals().next())?;
                 Some(Flow { transport, local, remote, connection: 0 })
@@ -185,9 +186,11 @@ impl Wire {
         self.counters.messages_out.add();
         match flow.transport {
             Transport::Udp => {
-                let socket = self.udp.iter().find(|(l, _)| *l == flow.local).or_else(|| {
-                    self.udp.iter().find(|(l, _)| l.is_ipv4() == flow.remote.is_ipv4())
-                });
+                let socket = self
+                    .udp
+                    .iter()
+                    .find(|(l, _)| *l == flow.local)
+                    .or_else(|| self.udp.iter().find(|(l, _)| l.is_ipv4() == flow.remote.is_ipv4()));
                 let sent = socket.is_some_and(|(_, socket)| socket.try_send_to(&bytes, flow.remote).is_ok());
                 if !sent {
                     self.counters.send_failed.add();
@@ -306,7 +309,11 @@ pub(crate) fn is_private(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(v4) => {
             let [a, b, ..] = v4.octets();
-            v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() || (a == 100 && b & 0xc0 == 64)
+            v4.is_private()
+                || v4.is_loopback()
+                || v4.is_link_local()
+                || v4.is_unspecified()
+                || (a == 100 && b & 0xc0 == 64)
         }
         IpAddr::V6(v6) => {
             let first = v6.segments().first().copied().unwrap_or(0);

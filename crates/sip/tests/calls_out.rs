@@ -159,7 +159,8 @@ async fn record_routes_are_followed_and_private_contacts_are_not() {
     let ua = Ua::new(bench.at).await;
     let mut leg = bench.sip.invite(bench.outgoing(&format!("sip:bob@{}", ua.at))).await.unwrap();
     let invite = ua.request("INVITE").await;
-    let lines = format!("Record-Route: <sip:p2.test;lr>, <sip:{};lr>\r\nContact: <sip:bob@10.9.8.7:1>\r\n{SDP_TYPE}", ua.at);
+    let lines =
+        format!("Record-Route: <sip:p2.test;lr>, <sip:{};lr>\r\nContact: <sip:bob@10.9.8.7:1>\r\n{SDP_TYPE}", ua.at);
     ua.send(&invite.reply("200 OK", "u", &lines, OFFER)).await;
     assert!(matches!(event(&mut leg).await, LegEvent::Answered(_)));
     let ack = ua.request("ACK").await;

@@ -9,16 +9,22 @@ use hearing_mutants::model::history::History;
 use hearing_mutants::model::stage::{Breach, Score};
 use hearing_mutants::model::suite::{asked, examine_as};
 
-/// The first history that notices.
-fn first_to_notice(histories: u64, score: &Score<'_>) -> Option<(u64, Breach)> {
+fn breach(seed: u64, score: &Score<'_>) -> Option<Breach> {
+    let history = History::random(seed);
+    match catch_unwind(AssertUnwindSafe(|| examine_as(&history, score))) {
+        Ok(result) => result.err(),
+        Err(_) => Some(Breach { at: 0, what: "a panic".to_owned() }),
+    }
+}
+
+/// The first history that notices a fault, and holds without it.
+fn first_to_notice(histories: u64, score: &Score<'_>, switch: impl Fn(bool)) -> Option<(u64, Breach)> {
     (1..=histories).find_map(|seed| {
-        let history = History::random(seed);
-        let outcome = catch_unwind(AssertUnwindSafe(|| examine_as(&history, score)));
-        let breach = match outcome {
-            Ok(result) => result.err()?,
-            Err(_) => Breach { at: 0, what: "a panic".to_owned() },
-        };
-        Some((seed, breach))
+        switch(true);
+        let noticed = breach(seed, score);
+        switch(false);
+        let noticed = noticed?;
+        breach(seed, score).is_none().then_some((seed, noticed))
     })
 }
 
@@ -26,35 +32,34 @@ fn main() -> ExitCode {
     let histories = asked("ASIDE_HISTORIES").unwrap_or(4_000);
     let sound = Score { rule: false, ..Score::EXACT };
     let mut survivors = Vec::new();
-    if let Some((seed, breach)) = first_to_notice(histories.min(500), &Score::EXACT) {
-        println!("without any fault: seed {seed} at {} ms: {}", breach.at, breach.what);
-        survivors.push("the suite fails without a fault, so its kills prove nothing".to_owned());
-    }
-    let mut tell = |name: String, by_sound: Option<(u64, Breach)>, by_rule: Option<(u64, Breach)>| match (by_sound, by_rule) {
-        (Some((seed, breach)), _) => println!("{name:40} killed by sound: seed {seed}, {} ms: {}", breach.at, breach.what),
-        (None, Some((seed, breach))) => println!("{name:40} killed by rule:  seed {seed}, {} ms: {}", breach.at, breach.what),
-        (None, None) => {
-            println!("{name:40} SURVIVES {histories} histories");
-            survivors.push(name);
-        }
-    };
+    let mut tell =
+        |name: String, by_sound: Option<(u64, Breach)>, by_rule: Option<(u64, Breach)>| match (by_sound, by_rule) {
+            (Some((seed, breach)), _) => {
+                println!("{name:36} killed by sound: seed {seed}, {} ms: {}", breach.at, breach.what)
+            }
+            (None, Some((seed, breach))) => {
+                println!("{name:36} killed by rule:  seed {seed}, {} ms: {}", breach.at, breach.what)
+            }
+            (None, None) => {
+                println!("{name:36} SURVIVES {histories} histories");
+                survivors.push(name);
+            }
+        };
     for mutation in conference::mutation::Mutation::ALL {
-        conference::mutation::set(Some(mutation));
-        let by_sound = first_to_notice(histories, &sound);
-        let by_rule = if by_sound.is_none() { first_to_notice(histories, &Score::EXACT) } else { None };
-        conference::mutation::set(None);
+        let switch = |on: bool| conference::mutation::set(on.then_some(mutation));
+        let by_sound = first_to_notice(histories, &sound, switch);
+        // Taps have no ear in the media plane, and a mixer that takes a listener's own voice out hides it from the sound.
+        let by_rule = if by_sound.is_none() { first_to_notice(histories, &Score::EXACT, switch) } else { None };
         tell(format!("conference::{mutation:?}"), by_sound, by_rule);
     }
     for mutation in media::mutation::Mutation::ALL {
-        media::mutation::set(Some(mutation));
-        let by_sound = first_to_notice(histories, &sound);
-        media::mutation::set(None);
+        let by_sound = first_to_notice(histories, &sound, |on| media::mutation::set(on.then_some(mutation)));
         tell(format!("media::{mutation:?}"), by_sound, None);
     }
     if survivors.is_empty() {
-        println!("all faults were noticed");
+        println!("every fault was noticed");
         return ExitCode::SUCCESS;
     }
-    println!("not noticed, or in the way: {survivors:#?}");
+    println!("not noticed: {survivors:?}");
     ExitCode::FAILURE
 }

@@ -329,8 +329,20 @@ impl Maker {
                 let voice = self.phone();
                 Act::AddTap(room, self.random.pick(&[TapFor::Mix, TapFor::Public, TapFor::Voice(voice)]))
             }
-            86 => if self.random.percent(30) { Act::RemoveTap(room) } else { Act::Start(room) },
-            87 => if self.random.percent(25) { Act::End(room) } else { Act::Start(room) },
+            86 => {
+                if self.random.percent(30) {
+                    Act::RemoveTap(room)
+                } else {
+                    Act::Start(room)
+                }
+            }
+            87 => {
+                if self.random.percent(25) {
+                    Act::End(room)
+                } else {
+                    Act::Start(room)
+                }
+            }
             88..=89 => Act::Replace(phone, self.random.between(0, 120)),
             90..=92 => Act::Freeze(phone, self.random.between(20, 260)),
             93 => Act::Lose(phone, self.random.between(1, 6) as u32),
@@ -376,11 +388,7 @@ impl History {
             .collect();
         let waits = |random: &mut Random| (words != Words::Jambonz && random.percent(10)).then_some("agent");
         let rooms = [(waits(&mut random), random.percent(85)), (waits(&mut random), random.percent(85))];
-        let buffers = Buffers {
-            initial: random.pick(&[20, 20, 20, 40, 80]),
-            scaling: true,
-            waveform: false,
-        };
+        let buffers = Buffers { initial: random.pick(&[20, 20, 20, 40, 80]), scaling: true, waveform: false };
         let mut maker = Maker { random, words, phones };
         let mut acts = Vec::new();
         // Most come in at once, so that there is something to hear.
@@ -419,7 +427,7 @@ impl History {
         self
     }
 
-    /// Most phones allowed.
+    /// How many phones.
     #[must_use]
     pub fn phones(&self) -> usize {
         self.lines.len()

@@ -206,9 +206,7 @@ impl House {
     fn can_listen(&self, listener: Listens) -> bool {
         match listener {
             Listens::Tap(number) => self.taps.iter().any(|(n, _)| *n == number),
-            Listens::Ear(number) => {
-                self.person(number).is_some_and(|p| self.started && !p.deaf && !self.is_held(p))
-            }
+            Listens::Ear(number) => self.person(number).is_some_and(|p| self.started && !p.deaf && !self.is_held(p)),
         }
     }
 

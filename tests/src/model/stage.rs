@@ -2,6 +2,8 @@
 //! the plan through the media plane's dispatcher to its shards, packets in, packets out. The model goes through the same
 //! commands beside it and says when who may hear whom; it decides nothing of what is sent.
 
+mod acts;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,8 +12,8 @@ use audio::{Codec, Concealment};
 use call::room::plan::plan_for;
 use media::sim::{Departed, HeardPacket, PhoneId, PhoneSetup, Simulator, UTC_ZERO};
 use media::{
-    Applied, Fact, JitterConfig, LegId, LegStats, MediaConfig, Pending, Play, PlayChange, PlayId, PlayerChange, PlayerId, RoomChange,
-    RoomId, Sound,
+    Applied, Fact, JitterConfig, LegId, LegStats, MediaConfig, Pending, Play, PlayChange, PlayId, PlayerChange,
+    PlayerId, RoomChange, RoomId, Sound,
 };
 
 use super::history::{Act, Entrance, History, Way};
@@ -128,10 +130,23 @@ enum Answer {
 
 /// What holds once an answer is there.
 enum Effect {
-    Room { life: u32, joined: Vec<usize>, ears: Vec<(usize, u32, u8, u8)>, plays: Vec<(usize, u32, bool)> },
-    Private { phone: usize, generation: u32, on: bool },
+    Room {
+        life: u32,
+        joined: Vec<usize>,
+        ears: Vec<(usize, u32, u8, u8)>,
+        plays: Vec<(usize, u32, bool)>,
+    },
+    Private {
+        phone: usize,
+        generation: u32,
+        on: bool,
+    },
     /// A new call follows so many ms later.
-    Gone { phone: usize, generation: u32, rest: u64 },
+    Gone {
+        phone: usize,
+        generation: u32,
+        rest: u64,
+    },
     Closed,
 }
 
@@ -229,7 +244,14 @@ impl<'a> Stage<'a> {
             .map(|p| {
                 let payload_type = codecs[p].static_payload_type().unwrap_or(LINEAR);
                 let path = media::sim::Path::default();
-                sim.phone(PhoneSetup { address: address(p), codec: codecs[p], payload_type, telephone_event: None, path, phase_micros: 0 })
+                sim.phone(PhoneSetup {
+                    address: address(p),
+                    codec: codecs[p],
+                    payload_type,
+                    telephone_event: None,
+                    path,
+                    phase_micros: 0,
+                })
             })
             .collect();
         let talkers = history.lines.iter().enumerate().map(|(p, line)| {
@@ -291,10 +313,10 @@ impl<'a> Stage<'a> {
             self.land()?;
             self.now += 1;
         }
-        if let Some(flight) = self.flights.first() {
-            if flight.sent + SOON < self.now {
-                return Err(Breach::new(flight.sent, "a change was never confirmed"));
-            }
+        if let Some(flight) = self.flights.first()
+            && flight.sent + SOON < self.now
+        {
+            return Err(Breach::new(flight.sent, "a change was never confirmed"));
         }
         for fact in self.sim.facts() {
             if let Fact::RoomFailed { message, .. } | Fact::LegFailed { message, .. } = fact {
@@ -325,9 +347,14 @@ impl<'a> Stage<'a> {
             let port = self.calls[phone].map_or(0, |c| c.port);
             let hush = self.score.hush;
             let flying = &mut self.flying;
-            talker.speak(self.now, port, |arrival| hush(phone, arrival), |packet| {
-                flying.entry(packet.arrives).or_default().push((phone, packet));
-            });
+            talker.speak(
+                self.now,
+                port,
+                |arrival| hush(phone, arrival),
+                |packet| {
+                    flying.entry(packet.arrives).or_default().push((phone, packet));
+                },
+            );
         }
         for (phone, packet) in self.flying.remove(&self.now).unwrap_or_default() {
             if packet.port != 0 {
@@ -351,356 +378,6 @@ impl<'a> Stage<'a> {
         self.alive[phone] = Some(generation);
         self.talkers[phone].restart(self.now);
         self.record(1 << phone);
-        Ok(())
-    }
-
-    fn act(&mut self, act: &Act) -> Result<(), Breach> {
-        let now = self.now;
-        match act {
-            Act::Enter(phone, room, entrance) => self.enter(*phone, *room, entrance),
-            Act::Leave(phone) => self.leave(*phone),
-            Act::Move(phone, way, entrance) => self.move_over(*phone, *way, entrance),
-            Act::Mute(phone, on) => self.member(*phone, |r, id| r.mute(id, *on), |h, n| h.mute(n, *on)),
-            Act::Hold(phone, on) => self.member(*phone, |r, id| r.hold(id, *on), |h, n| h.hold(n, *on)),
-            Act::Deafen(phone, on) => self.member(*phone, |r, id| r.deafen(id, *on), |h, n| h.deafen(n, *on)),
-            Act::Coach(phone, on, reach) => {
-                let (audience, ears) = match reach {
-                    Some(reach) => {
-                        let number = |p| self.number_beside(*phone, p);
-                        (Some(words::audience(reach, number)), Some(words::ears(reach, number)))
-                    }
-                    None => (None, None),
-                };
-                self.member(*phone, |r, id| r.coach(id, *on, audience), |h, n| h.coach(n, *on, ears))
-            }
-            Act::Tag(phone, tag) => {
-                self.member(*phone, |r, id| r.tag(id, tag.map(conference::Tag::new)), |h, n| h.tag(n, *tag))
-            }
-            Act::Mode(phone, posture) => {
-                let number = |p| self.number_beside(*phone, p);
-                let (mode, stance) = (words::mode(posture, number), words::stance(posture, number));
-                self.member(*phone, |r, id| r.mode(id, &mode), |h, n| h.stance(n, &stance))
-            }
-            Act::AddPlayer(room, reach) => self.add_player(*room, reach),
-            Act::RemovePlayer(room) => self.remove_player(*room),
-            Act::Private(phone, on) => self.private(*phone, *on),
-            Act::AddTap(room, what) => {
-                let (wants, want) = words::tap(*what, |p| self.number_in(*room, p));
-                let mut tap = None;
-                self.command(*room, Changes::default(), |r| r.add_tap(wants).map(|id| id.0), |h| h.add_tap(want), |n| tap = Some(n))?;
-                if let (Some(life), Some(tap)) = (&mut self.lives[*room], tap) {
-                    life.taps.push_back(tap);
-                }
-                Ok(())
-            }
-            Act::RemoveTap(room) => {
-                let Some(tap) = self.lives[*room].as_mut().and_then(|l| l.taps.pop_front()) else { return Ok(()) };
-                let remove = |r: &mut conference::Room| {
-                    r.remove_tap(conference::TapId(tap));
-                    Ok(0)
-                };
-                self.command(*room, Changes::default(), remove, |h| { h.remove_tap(tap); Ok(0) }, |_| {})
-            }
-            Act::Start(room) => self.command(*room, Changes::default(), |r| r.start().map(|()| 0), |h| h.start().map(|()| 0), |_| {}),
-            Act::End(room) => {
-                let end = |r: &mut conference::Room| r.end(conference::EndCause::Requested).map(|()| 0);
-                self.command(*room, Changes::default(), end, |h| h.end().map(|()| 0), |_| {})
-            }
-            Act::Replace(phone, after) => self.replace(*phone, *after),
-            Act::Freeze(phone, time) => Ok(self.talkers[*phone].freeze(now + time, now)),
-            Act::Lose(phone, packets) => Ok(self.talkers[*phone].lose(*packets, now)),
-            Act::Restart(phone) => Ok(self.talkers[*phone].restart(now)),
-            Act::Jump(phone, samples, marker) => Ok(self.talkers[*phone].jump(*samples, *marker, now)),
-            Act::Pause(phone, time) => Ok(self.talkers[*phone].pause(now + time, now)),
-            Act::Jitter(phone, jitter) => Ok(self.talkers[*phone].line(Some(*jitter), None, now)),
-            Act::Loss(phone, loss) => Ok(self.talkers[*phone].line(None, Some(*loss), now)),
-        }
-    }
-
-    /// The member that `other` is in `phone`'s room; 0 is nobody.
-    fn number_beside(&self, phone: usize, other: usize) -> u32 {
-        self.seats[phone].map_or(0, |seat| self.number_in(seat.room, other))
-    }
-
-    fn number_in(&self, room: usize, phone: usize) -> u32 {
-        let life = self.lives[room].as_ref().map(|l| l.id);
-        self.seats.get(phone).copied().flatten().filter(|s| s.room == room && Some(s.life) == life).map_or(0, |s| s.number)
-    }
-
-    fn enter(&mut self, phone: usize, room: usize, entrance: &Entrance) -> Result<(), Breach> {
-        let Some(call) = self.calls[phone].filter(|_| self.seats[phone].is_none()) else { return Ok(()) };
-        if self.lives[room].is_none() {
-            let media = self.sim.plane().open_room_on(room as u16).map_err(|e| self.refused(e))?;
-            self.last_life += 1;
-            let (wait_for, stay_alone) = self.history.rooms[room];
-            let policy = conference::Policy {
-                stay_alone,
-                wait_for: wait_for.and_then(conference::Role::parse),
-                ..conference::Policy::default()
-            };
-            self.lives[room] = Some(Life {
-                id: self.last_life,
-                room: conference::Room::open(policy, Duration::from_millis(self.now)),
-                house: House::new(wait_for, stay_alone),
-                media,
-                revision: 0,
-                players: VecDeque::new(),
-                taps: VecDeque::new(),
-            });
-        }
-        let number = |p| self.number_in(room, p);
-        let entry = words::entry(entrance, number);
-        let person = words::person(entrance, number);
-        let life = self.lives[room].as_ref().map_or(0, |l| l.id);
-        // Its number is its seat before the change is compiled: who enters has all his rules from his first sample.
-        let at = Duration::from_millis(self.now);
-        let mut entered = None;
-        self.decide(room, |r| r.enter(entry, at).map(|id| id.0), |h| h.come(person), |n| entered = Some(n))?;
-        let Some(number) = entered else { return Ok(()) };
-        self.seats[phone] = Some(Seat { room, life, number, generation: call.generation });
-        self.settle(room, Changes { join: vec![phone], ..Changes::default() })
-    }
-
-    fn leave(&mut self, phone: usize) -> Result<(), Breach> {
-        let Some(seat) = self.seats[phone] else { return Ok(()) };
-        let leg = self.calls[phone].filter(|c| c.generation == seat.generation).map(|c| c.leg);
-        self.unseat(phone, seat, leg)
-    }
-
-    fn unseat(&mut self, phone: usize, seat: Seat, leg: Option<LegId>) -> Result<(), Breach> {
-        self.seats[phone] = None;
-        let member = conference::MemberId(seat.number);
-        let leave = |r: &mut conference::Room| r.leave(member, conference::LeaveCause::Hangup).map(|()| 0);
-        let changes = Changes { leave: leg.into_iter().collect(), ..Changes::default() };
-        self.command(seat.room, changes, leave, |h| h.go(seat.number).map(|()| 0), |_| {})
-    }
-
-    fn move_over(&mut self, phone: usize, way: Way, entrance: &Entrance) -> Result<(), Breach> {
-        let Some(seat) = self.seats[phone] else { return Ok(()) };
-        let Some(call) = self.calls[phone].filter(|c| c.generation == seat.generation) else { return Ok(()) };
-        self.talkers[phone].trouble(self.now);
-        let to = 1 - seat.room;
-        match way {
-            Way::LeaveFirst => {
-                self.leave(phone)?;
-                self.enter(phone, to, entrance)
-            }
-            Way::JoinFirst | Way::JoinFirstThenLeave => {
-                self.seats[phone] = None;
-                self.enter(phone, to, entrance)?;
-                let there = self.seats[phone];
-                self.unseat(phone, seat, (way == Way::JoinFirstThenLeave).then_some(call.leg))?;
-                self.seats[phone] = there;
-                Ok(())
-            }
-        }
-    }
-
-    fn replace(&mut self, phone: usize, after: u64) -> Result<(), Breach> {
-        if std::env::var_os("TOLERANT").is_some() && self.flights.iter().any(|f| matches!(&f.effect, Effect::Room{ears,..} if ears.iter().any(|e| e.0==phone))) { return Ok(()); }
-        let Some(call) = self.calls[phone].take() else { return Ok(()) };
-        let pending = self.sim.plane().remove_leg(call.leg);
-        let effect = Effect::Gone { phone, generation: call.generation, rest: after % 3 };
-        self.flights.push(Flight { sent: self.now, answer: Answer::Stats(pending), effect });
-        self.talkers[phone].trouble(self.now);
-        if let Some(seat) = self.seats[phone] {
-            self.later.entry(self.now + 2 + after).or_default().push(Later::Noticed(phone, seat));
-        }
-        Ok(())
-    }
-
-    fn noticed(&mut self, phone: usize, seat: Seat) -> Result<(), Breach> {
-        let still = self.seats[phone].is_some_and(|s| s.life == seat.life && s.number == seat.number);
-        if still { self.unseat(phone, seat, None) } else { Ok(()) }
-    }
-
-    fn add_player(&mut self, room: usize, reach: &super::history::Reach) -> Result<(), Breach> {
-        let Some(bit) = self.player_bits.iter().position(|used| !used) else { return Ok(()) };
-        let number = |p| self.number_in(room, p);
-        let (audience, ears) = (words::audience(reach, number), words::ears(reach, number));
-        let mut player = None;
-        self.decide(room, |r| r.add_player(audience).map(|id| id.0), |h| h.add_player(ears), |n| player = Some(n))?;
-        let Some(player) = player else { return Ok(()) };
-        self.player_bits[bit] = true;
-        if let Some(life) = &mut self.lives[room] {
-            life.players.push_back((player, bit));
-        }
-        let play = self.constant(PLAYERS[bit]);
-        let players = vec![(PlayerId(u64::from(player)), PlayerChange::Start(play))];
-        self.settle(room, Changes { players, ..Changes::default() })
-    }
-
-    fn remove_player(&mut self, room: usize) -> Result<(), Breach> {
-        let Some((player, bit)) = self.lives[room].as_mut().and_then(|l| l.players.pop_front()) else { return Ok(()) };
-        self.player_bits[bit] = false;
-        let remove = |r: &mut conference::Room| {
-            r.remove_player(conference::PlayerId(player));
-            Ok(0)
-        };
-        let players = vec![(PlayerId(u64::from(player)), PlayerChange::Stop)];
-        self.command(room, Changes { players, ..Changes::default() }, remove, |h| { h.remove_player(player); Ok(0) }, |_| {})
-    }
-
-    fn constant(&mut self, level: u16) -> Play {
-        self.last_play += 1;
-        Play::forever(PlayId(self.last_play), Sound::from_samples(&[level.cast_signed(); FRAME]))
-    }
-
-    fn private(&mut self, phone: usize, on: bool) -> Result<(), Breach> {
-        let Some(call) = self.calls[phone] else { return Ok(()) };
-        if let Some(seat) = self.seats[phone].filter(|s| s.generation == call.generation) {
-            return self.settle(seat.room, Changes { plays: vec![(phone, on)], ..Changes::default() });
-        }
-        let pending = if on {
-            let play = self.constant(PRIVATE);
-            self.sim.plane().play(call.leg, play)
-        } else {
-            self.sim.plane().stop_play(call.leg, None)
-        };
-        let effect = Effect::Private { phone, generation: call.generation, on };
-        self.flights.push(Flight { sent: self.now, answer: Answer::Applied(pending), effect });
-        Ok(())
-    }
-
-    /// A command to the member that a phone is.
-    fn member(
-        &mut self,
-        phone: usize,
-        real: impl FnOnce(&mut conference::Room, conference::MemberId) -> Result<(), conference::RoomError>,
-        model: impl FnOnce(&mut House, u32) -> Result<(), super::rule::Refused>,
-    ) -> Result<(), Breach> {
-        let Some(seat) = self.seats[phone] else { return Ok(()) };
-        let id = conference::MemberId(seat.number);
-        let real = |r: &mut conference::Room| real(r, id).map(|()| 0);
-        self.command(seat.room, Changes::default(), real, |h| model(h, seat.number).map(|()| 0), |_| {})
-    }
-
-    fn command(
-        &mut self,
-        room: usize,
-        changes: Changes,
-        real: impl FnOnce(&mut conference::Room) -> Result<u32, conference::RoomError>,
-        model: impl FnOnce(&mut House) -> Result<u32, super::rule::Refused>,
-        done: impl FnOnce(u32),
-    ) -> Result<(), Breach> {
-        let mut obeyed = false;
-        self.decide(room, real, model, |n| {
-            obeyed = true;
-            done(n);
-        })?;
-        if obeyed { self.settle(room, changes) } else { Ok(()) }
-    }
-
-    /// Gives a command to the room and to the model, which must agree whether it is obeyed.
-    fn decide(
-        &mut self,
-        room: usize,
-        real: impl FnOnce(&mut conference::Room) -> Result<u32, conference::RoomError>,
-        model: impl FnOnce(&mut House) -> Result<u32, super::rule::Refused>,
-        done: impl FnOnce(u32),
-    ) -> Result<(), Breach> {
-        let Some(life) = &mut self.lives[room] else { return Ok(()) };
-        let (real, model) = (real(&mut life.room), model(&mut life.house));
-        match (real, model) {
-            (Ok(a), Ok(b)) if a == b => {
-                self.obeyed += 1;
-                done(a);
-                Ok(())
-            }
-            (Err(_), Err(_)) => Ok(()),
-            (real, model) => Err(Breach::new(self.now, format!("the room answers {real:?}, the model {model:?}"))),
-        }
-    }
-
-    /// Compares every pair by the rule and by the compiled hearing.
-    fn compare(&self, life: &Life) -> Result<(), Breach> {
-        use conference::{Listener, MemberId, Source, TapId};
-        let house = &life.house;
-        let (people, taps): (Vec<u32>, Vec<u32>) =
-            (house.people.iter().map(|p| p.number).collect(), house.taps.iter().map(|(n, _)| *n).collect());
-        let ended = life.room.status() == conference::Status::Ended;
-        if ended != house.ended || life.room.has_started() != (house.started && !house.ended) {
-            let what = format!("the room is {:?}; in the model started {} ended {}", life.room.status(), house.started, house.ended);
-            return Err(Breach::new(self.now, what));
-        }
-        let hearing = life.room.hearing();
-        let ears = people.iter().map(|n| (Listens::Ear(*n), Listener::Ear(MemberId(*n))));
-        let listeners: Vec<_> = ears.chain(taps.iter().map(|n| (Listens::Tap(*n), Listener::Tap(TapId(*n))))).collect();
-        let voices = people.iter().map(|n| (Sounds::Voice(*n), Source::Microphone(MemberId(*n))));
-        let players = house.players.iter().map(|(n, _)| (Sounds::Player(*n), Source::Player(conference::PlayerId(*n))));
-        let sources: Vec<_> = voices.chain(players).collect();
-        for (listens, listener) in &listeners {
-            for (sounds, source) in &sources {
-                let model = house.hears(*listens, *sounds);
-                let rule = conference::hearing::hears(&life.room, *listener, *source);
-                let compiled = hearing.allows(*listener, *source);
-                if rule != model || compiled != model {
-                    let what = format!("{listens:?} hears {sounds:?}: model {model}, rule {rule}, compiled {compiled}");
-                    return Err(Breach::new(self.now, what));
-                }
-            }
-            for owner in &people {
-                let own = *listens == Listens::Ear(*owner);
-                if conference::hearing::hears(&life.room, *listener, Source::Private(MemberId(*owner))) != own {
-                    return Err(Breach::new(self.now, format!("{listens:?} and the private player of {owner}")));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Compiles what the room's hearing is now and sends it with what goes along.
-    fn settle(&mut self, room: usize, mut changes: Changes) -> Result<(), Breach> {
-        let Some(mut life) = self.lives[room].take() else { return Ok(()) };
-        if self.score.rule {
-            self.compare(&life)?;
-        }
-        let over = life.house.ended;
-        if over {
-            for phone in 0..self.seats.len() {
-                let Some(seat) = self.seats[phone].filter(|s| s.life == life.id) else { continue };
-                self.seats[phone] = None;
-                changes.leave.extend(self.calls[phone].filter(|c| c.generation == seat.generation).map(|c| c.leg));
-            }
-            for (player, bit) in life.players.drain(..) {
-                self.player_bits[bit] = false;
-                changes.players.push((PlayerId(u64::from(player)), PlayerChange::Stop));
-            }
-        }
-        life.revision += 1;
-        let seated: Vec<(usize, Seat)> =
-            self.seats.iter().enumerate().filter_map(|(p, s)| s.filter(|s| s.life == life.id).map(|s| (p, s))).collect();
-        let leg_of = |member: conference::MemberId| {
-            let (phone, seat) = seated.iter().find(|(_, s)| s.number == member.0)?;
-            self.calls[*phone].filter(|c| c.generation == seat.generation).map(|c| c.leg)
-        };
-        let plan = plan_for(&life.room.hearing(), life.revision, leg_of, |_| false);
-        let ears = seated.iter().map(|(phone, seat)| {
-            let me = Listens::Ear(seat.number);
-            let voice = |(p, s): &(usize, Seat)| if life.house.hears(me, Sounds::Voice(s.number)) { 1u8 << *p } else { 0 };
-            let player = |(n, bit): &(u32, usize)| if life.house.hears(me, Sounds::Player(*n)) { 1u8 << *bit } else { 0 };
-            (*phone, seat.generation, seated.iter().map(voice).sum(), life.players.iter().map(player).sum())
-        });
-        let ears = ears.collect();
-        let mut plays = Vec::new();
-        let mut effects = Vec::new();
-        for (phone, on) in changes.plays {
-            let Some(call) = self.calls[phone] else { continue };
-            let change = if on { PlayChange::Start(self.constant(PRIVATE)) } else { PlayChange::Stop };
-            plays.push((call.leg, change));
-            effects.push((phone, call.generation, on));
-        }
-        let join = changes.join.iter().filter_map(|p| self.calls[*p].map(|c| c.leg)).collect();
-        let change = RoomChange { plan, join, leave: changes.leave, plays, players: changes.players };
-        let pending = self.sim.plane().change_room(life.media, change);
-        let effect = Effect::Room { life: life.id, joined: changes.join, ears, plays: effects };
-        self.flights.push(Flight { sent: self.now, answer: Answer::Applied(pending), effect });
-        if over {
-            let pending = self.sim.plane().close_room(life.media);
-            self.flights.push(Flight { sent: self.now, answer: Answer::Applied(pending), effect: Effect::Closed });
-        } else {
-            self.lives[room] = Some(life);
-        }
         Ok(())
     }
 
@@ -755,7 +432,9 @@ impl<'a> Stage<'a> {
                 for phone in 0..self.seats.len() {
                     // A call that another room has taken meanwhile is not here, whatever this room still thinks.
                     let here = joined.contains(&phone) || self.place[phone] == Some(life);
-                    let entry = ears.iter().find(|(p, generation, ..)| here && *p == phone && self.alive[phone] == Some(*generation));
+                    let entry = ears
+                        .iter()
+                        .find(|(p, generation, ..)| here && *p == phone && self.alive[phone] == Some(*generation));
                     match entry {
                         Some((_, _, mics, players)) => {
                             if self.place[phone] != Some(life) {
@@ -792,7 +471,10 @@ impl<'a> Stage<'a> {
             }
         }
         let together = |l: usize| {
-            (0..MOST_PHONES).filter(|s| self.place[*s].is_some() && self.place[*s] == self.place[l]).map(|s| 1u8 << s).sum::<u8>()
+            (0..MOST_PHONES)
+                .filter(|s| self.place[*s].is_some() && self.place[*s] == self.place[l])
+                .map(|s| 1u8 << s)
+                .sum::<u8>()
         };
         let here = |l: usize| self.place[l].is_some();
         self.moments.push(Moment {

@@ -53,7 +53,10 @@ pub fn examine_as(history: &History, score: &Score<'_>) -> Result<Seen, Breach> 
 
 /// Shortens a failing history: first from its end, then by every act that can be missed.
 pub fn shorten(history: &History, fails: impl Fn(&History) -> Option<Breach>) -> Failure {
-    let mut best = Failure { history: history.clone(), breach: fails(history).unwrap_or_else(|| Breach::new(0, "it does not fail again")) };
+    let mut best = Failure {
+        history: history.clone(),
+        breach: fails(history).unwrap_or_else(|| Breach::new(0, "it does not fail again")),
+    };
     let attempt = |candidate: History, best: &mut Failure| match fails(&candidate) {
         Some(breach) => {
             *best = Failure { history: candidate, breach };

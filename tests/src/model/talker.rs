@@ -72,7 +72,7 @@ impl Talker {
     #[must_use]
     pub fn new(seed: u64, phone: usize, line: Line, speech: Speech) -> Self {
         let mut luck = Random::new(seed, 100 + phone as u64);
-        let (ssrc, sequence, timestamp) = (luck.next() as u32, luck.next() as u16, luck.next() as u32);
+        let (ssrc, sequence, timestamp) = (luck.draw() as u32, luck.draw() as u16, luck.draw() as u32);
         Self {
             phone,
             seed,
@@ -97,9 +97,9 @@ impl Talker {
 
     /// A new stream.
     pub fn restart(&mut self, now: u64) {
-        self.ssrc = self.luck.next() as u32;
-        self.sequence = self.luck.next() as u16;
-        self.timestamp = self.luck.next() as u32;
+        self.ssrc = self.luck.draw() as u32;
+        self.sequence = self.luck.draw() as u16;
+        self.timestamp = self.luck.draw() as u32;
         self.marker = true;
         self.trouble(now);
     }
@@ -157,7 +157,7 @@ impl Talker {
         }
         self.next += 20;
         // The same draws whatever happens, so that taking an act out changes no other packet's luck.
-        let late = self.luck.next();
+        let late = self.luck.draw();
         let lost = self.luck.percent(self.loss);
         let doubled = self.luck.percent(2);
         let number = self.number;
@@ -179,7 +179,6 @@ impl Talker {
         if !gone {
             let bytes = self.packet(number, hush(arrives));
             if doubled && self.rough.is_some() {
-                if std::env::var_os("TOLERANT").is_some() { for t in [3,23,43] { self.trouble(arrives+t); } }
                 out(Flying { arrives: arrives + 3, port, bytes: bytes.clone() });
             }
             out(Flying { arrives, port, bytes });
@@ -223,7 +222,7 @@ impl Talker {
         let mut samples = [0i16; FRAME];
         let mut low = 0i64;
         for sample in &mut samples {
-            let white = (random.next() % (2 * peak as u64 + 1)) as i64 - peak;
+            let white = (random.draw() % (2 * peak as u64 + 1)) as i64 - peak;
             low += (white - low) / 3;
             *sample = low as i16;
         }

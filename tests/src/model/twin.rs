@@ -99,7 +99,13 @@ pub fn not_then(history: &History, one: &Played, listener: usize, source: usize)
     compare(one, &two, &[listener], source, &hushed)
 }
 
-fn compare(one: &Played, two: &Played, listeners: &[usize], source: usize, hushed: &dyn Fn(u64) -> bool) -> Result<Compared, Breach> {
+fn compare(
+    one: &Played,
+    two: &Played,
+    listeners: &[usize],
+    source: usize,
+    hushed: &dyn Fn(u64) -> bool,
+) -> Result<Compared, Breach> {
     let silenced = one.made[source].iter().filter(|m| m.arrived.is_some_and(hushed)).count();
     let mut result = Compared { silenced: silenced as u64, ..Compared::default() };
     for phone in 0..MOST_PHONES.min(one.layout.phones()) {
@@ -110,7 +116,10 @@ fn compare(one: &Played, two: &Played, listeners: &[usize], source: usize, hushe
             continue;
         }
         if let Some(difference) = difference {
-            return Err(Breach::new(0, format!("phone {phone} gets another stream when phone {source} is silenced: {difference}")));
+            return Err(Breach::new(
+                0,
+                format!("phone {phone} gets another stream when phone {source} is silenced: {difference}"),
+            ));
         }
         result.pairs += 1;
         result.datagrams += a.len() as u64;

@@ -68,8 +68,6 @@ impl Seen {
     }
 }
 
-fn tolerant() -> bool { std::env::var_os("TOLERANT").is_some() }
-
 /// Longest time from a packet's arrival to the tick that plays it, ms.
 fn delay(played: &Played, initial: u64, source: usize, at: u64) -> u64 {
     match played.rough[source] {
@@ -88,7 +86,6 @@ struct Ear<'a> {
     since: [u64; MOST_PHONES],
     heard_at: [u64; MOST_PHONES],
     moved_at: [u64; MOST_PHONES],
-    wide_at: [u64; MOST_PHONES],
     last: HashMap<u32, (u16, u32, u64)>,
 }
 
@@ -119,7 +116,6 @@ pub fn judge(played: &Played, initial: u64) -> Result<Seen, Breach> {
             since: [u64::MAX; MOST_PHONES],
             heard_at: [0; MOST_PHONES],
             moved_at: [0; MOST_PHONES],
-            wide_at: [0; MOST_PHONES],
             last: HashMap::new(),
         };
         for packet in &played.heard[phone] {
@@ -160,11 +156,13 @@ impl Ear<'_> {
         let mut last = None;
         for (index, sample) in samples.iter().enumerate() {
             if last.replace(*sample) != Some(*sample) {
-                self.sample(&now, *sample, &possible, owed, at).map_err(|what| self.breach(at, format!("sample {index}: {what}")))?;
+                self.sample(&now, *sample, &possible, owed, at)
+                    .map_err(|what| self.breach(at, format!("sample {index}: {what}")))?;
             }
         }
         self.deafness(&now, &samples, at, seen)?;
-        let settled = (0..MOST_PHONES).filter(|s| self.since[*s].saturating_add(ROUGH_DELAY) <= at && (!tolerant() || self.wide_at[*s] + ROUGH_DELAY <= at)).map(|s| 1 << s).sum();
+        let settled =
+            (0..MOST_PHONES).filter(|s| self.since[*s].saturating_add(ROUGH_DELAY) <= at).map(|s| 1 << s).sum();
         let l = self.phone;
         Ok(Frame { at, phone: l, place: now.place[l], allow: now.allow[l], settled, samples })
     }
@@ -184,14 +182,6 @@ impl Ear<'_> {
                 _ => {}
             }
         }
-        for l in 0..MOST_PHONES {
-            let newly = moment.allow[l] & !self.now.map_or(0, |n| n.allow[l]);
-            for source in 0..MOST_PHONES {
-                if newly >> source & 1 == 1 {
-                    self.wide_at[source] = moment.at;
-                }
-            }
-        }
         self.now = Some(moment);
     }
 
@@ -200,7 +190,8 @@ impl Ear<'_> {
         let this = (packet.sequence, packet.timestamp, at);
         let Some((sequence, timestamp, before)) = self.last.insert(packet.ssrc, this) else { return Ok(()) };
         let forward = packet.timestamp.wrapping_sub(timestamp);
-        let steady = packet.sequence == sequence.wrapping_add(1) && forward.is_multiple_of(160) && (1..=480).contains(&forward);
+        let steady =
+            packet.sequence == sequence.wrapping_add(1) && forward.is_multiple_of(160) && (1..=480).contains(&forward);
         if !steady || !(10..=60).contains(&(at - before)) {
             let what = format!(
                 "the stream jumps: sequence {sequence} to {}, timestamp +{forward}, {} ms later",
@@ -222,10 +213,12 @@ impl Ear<'_> {
                 continue;
             }
             let since = self.since[source];
-            possible[source] = arrived(&self.played.made[source], at).filter(|(_, a)| *a > since).fold(0, |bits, (m, _)| bits | 1 << m.code);
+            possible[source] = arrived(&self.played.made[source], at)
+                .filter(|(_, a)| *a > since)
+                .fold(0, |bits, (m, _)| bits | 1 << m.code);
             let troubles = &self.played.troubles[source];
             let trouble = troubles.partition_point(|t| *t <= at).checked_sub(1).map_or(0, |i| troubles[i]);
-            if at >= since + delay(self.played, self.initial, source, at) && at >= trouble + CALM && (!tolerant() || at >= self.wide_at[source] + delay(self.played, self.initial, source, at)) {
+            if at >= since + delay(self.played, self.initial, source, at) && at >= trouble + CALM {
                 owed |= 1 << source;
                 seen.owed += 1;
             }
@@ -233,7 +226,14 @@ impl Ear<'_> {
         (possible, owed)
     }
 
-    fn sample(&self, now: &Moment, sample: i16, possible: &[u32; MOST_PHONES], owed: u8, at: u64) -> Result<(), String> {
+    fn sample(
+        &self,
+        now: &Moment,
+        sample: i16,
+        possible: &[u32; MOST_PHONES],
+        owed: u8,
+        at: u64,
+    ) -> Result<(), String> {
         let l = self.phone;
         let bits = sample.cast_unsigned();
         if bits & self.played.layout.unowned() != 0 {
@@ -241,7 +241,10 @@ impl Ear<'_> {
         }
         let private = now.private >> l & 1 == 1;
         if (bits & PRIVATE != 0) != private {
-            return Err(format!("{sample}: a private player is {}", if private { "not heard by its owner" } else { "heard by another" }));
+            return Err(format!(
+                "{sample}: a private player is {}",
+                if private { "not heard by its owner" } else { "heard by another" }
+            ));
         }
         for (index, bit) in PLAYERS.iter().enumerate() {
             let may = now.players[l] >> index & 1 == 1;
@@ -306,7 +309,9 @@ fn alike(played: &Played, mut frames: Vec<Frame>, seen: &mut Seen) -> Result<(),
             let read = |f: &Frame, i: usize| played.layout.read(source, f.samples[i]);
             let silent = |f: &Frame| (0..FRAME).all(|i| read(f, i) == 0);
             // Whoever is surest to hear is what the others are held against.
-            let Some(first) = others.find(|f| f.settled >> source & 1 == 1).or_else(|| hears.clone().find(|f| !silent(f))) else {
+            let Some(first) =
+                others.find(|f| f.settled >> source & 1 == 1).or_else(|| hears.clone().find(|f| !silent(f)))
+            else {
                 continue;
             };
             for other in hears.by_ref().filter(|f| f.phone != first.phone) {
@@ -315,7 +320,10 @@ fn alike(played: &Played, mut frames: Vec<Frame>, seen: &mut Seen) -> Result<(),
                 let withheld = other.settled >> source & 1 == 0 && silent(other);
                 seen.withheld += u64::from(!same && withheld);
                 if !same && !withheld {
-                    let what = format!("phones {} and {} hear phone {source} differently in one tick", first.phone, other.phone);
+                    let what = format!(
+                        "phones {} and {} hear phone {source} differently in one tick",
+                        first.phone, other.phone
+                    );
                     return Err(Breach::new(first.at, what));
                 }
             }

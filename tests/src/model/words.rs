@@ -68,7 +68,9 @@ pub(super) fn mode(posture: &Posture, number: impl Fn(usize) -> u32) -> Mode {
         Posture::Whisper => Mode::Whisper,
         Posture::Barge => Mode::Barge,
         Posture::Takeover(None) => Mode::Takeover(Agents::All),
-        Posture::Takeover(Some(phones)) => Mode::Takeover(Agents::These(phones.iter().map(|p| MemberId(number(*p))).collect())),
+        Posture::Takeover(Some(phones)) => {
+            Mode::Takeover(Agents::These(phones.iter().map(|p| MemberId(number(*p))).collect()))
+        }
         Posture::Stop => Mode::Stop,
     }
 }
@@ -78,7 +80,9 @@ pub(super) fn stance(posture: &Posture, number: impl Fn(usize) -> u32) -> Stance
         Posture::Monitor => Stance::Monitor,
         Posture::Whisper => Stance::Whisper,
         Posture::Barge => Stance::Barge,
-        Posture::Takeover(phones) => Stance::Takeover(phones.as_ref().map(|list| list.iter().map(|p| number(*p)).collect())),
+        Posture::Takeover(phones) => {
+            Stance::Takeover(phones.as_ref().map(|list| list.iter().map(|p| number(*p)).collect()))
+        }
         Posture::Stop => Stance::Stop,
     }
 }

@@ -18,10 +18,13 @@ async fn a_customer_who_waits_hears_his_music_and_nothing_of_those_who_wait_with
     office.program.reply("/music.wav", Reply::Plain(200, "audio/wav", tone_wav(music, -20.0, 2)));
     let wait = format!(r#"startMpcOnEnter="false" stayAlone="true" waitMusicUrl="{}" waitMusicMethod="GET""#, office.program.url("/music.wav"));
     let customer = office.joins("customer", "support", "Customer", &wait, Mouth::Silence).await;
+    let first = customer.call.ear().wait_heard(music, -30.0, Instant::now(), SOON).await;
+    assert!(first.is_some(), "no wait music while he waits by himself");
     let supervisor = office.joins("supervisor", "support", "Supervisor", "coachMode=\"true\" startMpcOnEnter=\"false\"", voice(s)).await;
     let agent = office.joins("agent", "support", "Agent", "startMpcOnEnter=\"false\"", voice(a)).await;
     let begin = Instant::now();
-    assert!(customer.call.ear().wait_heard(music, -30.0, begin, SOON).await.is_some(), "no wait music");
+    let heard = customer.call.ear().wait_heard(music, -30.0, begin, SOON).await;
+    assert!(heard.is_some(), "no wait music; asked: {:?}", office.program.asked().matching(|asked| asked.path == "/music.wav"));
     assert!(customer.call.ear().wait_more(100, SOON).await);
     for tone in [a, s] {
         never_heard_since("waiting", &customer.call, tone, customer.call.ear().packets()[0].at);
@@ -57,13 +60,13 @@ async fn a_monitor_who_comes_and_goes_changes_no_byte_that_others_receive() {
         let monitor = office.calls_in(name, phone).await;
         assert!(monitor.call.ear().wait_heard(c, -30.0, Instant::now(), SOON).await.is_some(), "the monitor hears nothing");
         monitor.leaves().await;
-        assert!(agent.call.ear().wait_more(25, SOON).await);
+        assert!(agent.call.ear().wait_more(50, SOON).await);
     }
     // One speaker whose tone repeats every 20 samples: what the agent receives repeats to the bit unless something was mixed in.
     let packets = agent.call.ear().since(since);
     assert!(packets.iter().all(|packet| matches!(packet.content, Content::Audio(_))));
     let heard: Vec<u8> = packets.iter().flat_map(|packet| packet.payload.iter().copied()).collect();
-    assert!(heard.len() > 20_000);
+    assert!(heard.len() > 160 * 100);
     let changed = heard.iter().zip(heard.iter().skip(20)).position(|(before, after)| before != after);
     assert_eq!(changed, None, "byte {changed:?} of {} is another", heard.len());
     stays_silent("the customer", &customer.call, 25).await;

@@ -99,7 +99,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<S
     Option::deserialize(deserializer).map(Some)
 }
 
-fn find<'a>(room: &'a RoomSnapshot, number: i64) -> Result<&'a MemberView, Problem> {
+fn find(room: &RoomSnapshot, number: i64) -> Result<&MemberView, Problem> {
     let found = room.members.iter().find(|member| member.number == number);
     found.ok_or_else(|| Problem::not_found("member", &number.to_string()))
 }

@@ -145,7 +145,7 @@ fn media(check: &mut Check<'_>, config: &Config) {
         let remedy = format!("write a number above first_port ({})", media.first_port);
         check.refuse("media", "last_port", media.last_port, "no port lies between the first and the last", remedy);
     }
-    let pairs = (usize::from(media.last_port.saturating_sub(media.first_port)) + 1) / 2;
+    let pairs = usize::from(media.last_port.saturating_sub(media.first_port)).div_ceil(2);
     if media.last_port > media.first_port && pairs < config.server.max_calls {
         let what = format!("the ports suffice for {pairs} calls, [server] max_calls is {}", config.server.max_calls);
         check.refuse("media", "last_port", media.last_port, what, "widen the range or lower max_calls");

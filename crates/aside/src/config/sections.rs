@@ -176,7 +176,7 @@ section! {
         first_retry_ms: u64 = 500,
         /// Seconds of the longest such pause.
         longest_retry_s: u64 = 15,
-        /// Undelivered callbacks that one account may have; further changes of its calls are refused.
+        /// Undelivered callbacks that one account may have; further ones are not queued (their events are kept, the log says so).
         per_account: u64 = 50_000,
         /// Seconds that a failing callback may hold up those behind it.
         lane_limit_s: u64 = 60,

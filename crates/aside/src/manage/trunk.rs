@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::object::TrunkObject;
 use super::select::{check_name, set, set_or_clear};
-use super::{Action, Answer, ManageError, Manager, many, one};
+use super::{Action, Answer, ManageError, Manager, Refusal, many, one};
 
 /// A new trunk. Nothing is open unless it is named: no source comes in, no destination goes out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Args, ToSchema)]
@@ -27,7 +27,7 @@ pub struct TrunkCreate {
     #[arg(long)]
     #[serde(default)]
     pub port: Option<u16>,
-    /// `udp`, `tcp` or `tls`; udp if left out.
+    /// `udp` or `tcp`; udp if left out.
     #[arg(long)]
     #[serde(default)]
     #[schema(value_type = Option<String>)]
@@ -89,7 +89,7 @@ pub struct TrunkUpdate {
     /// Port of the host; 0 clears it.
     #[arg(long)]
     pub port: Option<u16>,
-    /// `udp`, `tcp` or `tls`.
+    /// `udp` or `tcp`.
     #[arg(long)]
     #[schema(value_type = Option<String>)]
     pub transport: Option<Transport>,
@@ -126,6 +126,15 @@ impl Manager {
         action: Action<TrunkCreate, TrunkUpdate>,
         now: Timestamp,
     ) -> Result<Answer, ManageError> {
+        let asked = match &action {
+            Action::Create(new) => new.transport,
+            Action::Update(changed) => changed.change.transport,
+            _ => None,
+        };
+        if asked == Some(Transport::Tls) {
+            let message = "trunks cannot use TLS yet: choose tcp or udp, inside a network you trust".to_owned();
+            return Err(ManageError { kind: Refusal::Invalid, message });
+        }
         match action {
             Action::Create(new) => {
                 let trunk = Trunk {

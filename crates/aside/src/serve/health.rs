@@ -87,7 +87,7 @@ impl Health {
         let listening = self.sip.local_addrs();
         let listeners = listening.udp.len() + listening.tcp.len();
         let sip = SipState { ok: listeners > 0, listeners };
-        let (calls, rooms) = self.engine.load();
+        let (calls, rooms) = (self.engine.live_calls(), self.engine.live_rooms());
         let status = match (self.stopping.load(Ordering::Relaxed), store.ok && media.ok && sip.ok) {
             (true, _) => "stopping",
             (false, true) => "ok",

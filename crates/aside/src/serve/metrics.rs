@@ -136,7 +136,7 @@ impl Metrics {
     }
 
     fn of_engine(&self, loads: &[AccountLoad]) {
-        let (calls, rooms) = self.engine.load();
+        let (calls, rooms) = (self.engine.live_calls(), self.engine.live_rooms());
         gauge!("aside_calls_live").set(calls as f64);
         gauge!("aside_rooms_live").set(rooms as f64);
         for load in loads {

@@ -25,6 +25,8 @@ use crate::verb::{MemberSettings, RoomSettings};
 
 const MAILBOX: usize = 1024;
 const PUBLICATIONS: usize = 1024;
+/// How long a duty waits before it asks a busy shard again.
+const BUSY_PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
 /// Commands whose ids are remembered, so that a repeat is answered without being done again.
 const REMEMBERED_COMMANDS: usize = 64;
 
@@ -68,10 +70,12 @@ pub(super) struct Actor {
     pub(super) opened_at: i64,
     pub(super) started_at: Option<i64>,
     pub(super) ended: Option<(i64, EndCause)>,
-    pub(super) commands: VecDeque<(String, Applied)>,
+    pub(super) commands: VecDeque<(String, Outcome)>,
     pub(super) plays: u64,
     pub(super) revision: u64,
     publications: mpsc::Sender<Publication>,
+    /// The room is gone from the media plane; what is left to do is to end it.
+    media_failed: bool,
 }
 
 /// What goes with a change of the room.
@@ -82,6 +86,17 @@ pub(super) struct Extras {
     pub(super) after: Vec<After>,
     pub(super) command_id: Option<String>,
     pub(super) events: Vec<(Kind, Option<MemberView>, Option<CallView>)>,
+    /// What must happen: it waits for a place in the shard's queue instead of being refused, and goes on without a room on
+    /// the media plane if that has failed.
+    pub(super) duty: bool,
+    /// The plan is sent even if it has not changed.
+    pub(super) resend: bool,
+}
+
+impl Extras {
+    fn duty() -> Self {
+        Self { duty: true, ..Self::default() }
+    }
 }
 
 /// Opens a room and starts its actor.
@@ -91,9 +106,9 @@ pub(crate) fn open(inner: &Arc<Inner>, opening: Opening) -> Result<RoomHandle, C
     let (publications, published) = mpsc::channel(PUBLICATIONS);
     let (gone_tx, gone) = watch::channel(false);
     let Opening { uuid, name, account, auth_id, dialect, settings, opener } = opening;
-    let identity = Arc::new(Identity { uuid: uuid.clone(), name, account: account.clone(), media_room });
+    let identity = Arc::new(Identity { uuid, name, account, auth_id: auth_id.clone(), media_room });
     let me = RoomHandle { identity, mailbox, gone };
-    tokio::spawn(publish(Arc::clone(inner), account, uuid, published, gone_tx));
+    tokio::spawn(publish(Arc::clone(inner), me.clone(), published, gone_tx));
     let actor = Actor {
         inner: Arc::clone(inner),
         me: me.clone(),
@@ -115,6 +130,7 @@ pub(crate) fn open(inner: &Arc<Inner>, opening: Opening) -> Result<RoomHandle, C
         plays: 0,
         revision: 0,
         publications,
+        media_failed: false,
     };
     tokio::spawn(actor.run(messages));
     Ok(me)
@@ -161,12 +177,22 @@ impl Actor {
         match message {
             RoomMessage::Join(request, reply) => self.join(*request, reply).await,
             RoomMessage::Leave(member, cause, reply) => {
-                let extras = Extras { after: vec![After::Left(reply)], ..Extras::default() };
+                let extras = Extras { after: vec![After::Left(reply)], ..Extras::duty() };
                 // A member that is gone already has left: the reply is dropped, which says the same.
                 let _ = self.change(Asker::server(), extras, |room| room.leave(member, cause)).await;
             }
             RoomMessage::Start(by, reply) => self.command(by, reply, None, Room::start).await,
-            RoomMessage::End(by, cause, reply) => self.command(by, reply, None, |room| room.end(cause)).await,
+            RoomMessage::End(by, cause, reply) => {
+                let mut room = self.room.clone();
+                match room.end(cause) {
+                    Err(error) => drop(reply.send(Err(error.into()))),
+                    Ok(()) => {
+                        let extras = Extras { after: vec![After::Applied(reply)], ..Extras::duty() };
+                        // A duty is never refused.
+                        let _ = self.settle(room, by, extras).await;
+                    }
+                }
+            }
             RoomMessage::Change(whom, change, by, reply) => match self.members_of(&whom) {
                 Ok(ids) => self.command(by, reply, None, |room| apply(room, &ids, &change)).await,
                 Err(error) => drop(reply.send(Err(error))),
@@ -202,7 +228,8 @@ impl Actor {
             }
             RoomMessage::ExpectationOver(dial) => {
                 self.dialling.remove(&dial);
-                let extras = Extras::default();
+                self.forget_sounds();
+                let extras = Extras::duty();
                 let over = |room: &mut Room| {
                     room.expectation_over();
                     Ok(())
@@ -211,6 +238,10 @@ impl Actor {
             }
             RoomMessage::Tell(kind, member, call) => {
                 self.tell(kind, member.map(|m| *m), call.map(|c| *c)).await;
+            }
+            RoomMessage::Resend => {
+                let extras = Extras { resend: true, ..Extras::duty() };
+                let _ = self.change(Asker::server(), extras, |_| Ok(())).await;
             }
             RoomMessage::Media(fact) => self.media_fact(fact).await,
             RoomMessage::SoundLoaded(key, sound) => {
@@ -288,6 +319,10 @@ impl Actor {
         if self.settle(room, by, extras).await.is_err() {
             self.seats.remove(&id);
             self.settings = before;
+            // A room that was opened for this member alone has nobody to wait for.
+            if self.seats.is_empty() && self.room.expected() == 0 {
+                let _ = self.change(Asker::server(), Extras::duty(), |room| room.end(EndCause::Empty)).await;
+            }
             return;
         }
         self.load_music();
@@ -298,8 +333,8 @@ impl Actor {
 
     async fn mode(&mut self, command: ModeCommand, by: Asker, reply: Reply<Applied>) {
         let ModeCommand { member, mode, agents, command_id } = command;
-        if let Some((_, applied)) = self.commands.iter().find(|(id, _)| Some(id) == command_id.as_ref()) {
-            return drop(reply.send(Ok(*applied)));
+        if let Some((_, done)) = self.commands.iter().find(|(id, _)| Some(id) == command_id.as_ref()) {
+            return answer_repeat(done.clone(), reply);
         }
         let whom = self.members_of(&Whom::Members(vec![member]));
         let (ids, agents) = match whom.and_then(|ids| Ok((ids, self.members_of(&Whom::Members(agents))?))) {
@@ -319,23 +354,21 @@ impl Actor {
         if let Err(error) = room.mode(*id, &mode) {
             return drop(reply.send(Err(error.into())));
         }
-        let (inner_reply, answer) = oneshot::channel();
-        let extras =
-            Extras { after: vec![After::Applied(inner_reply)], command_id: command_id.clone(), ..Extras::default() };
+        let (tell, told) = oneshot::channel();
+        let extras = Extras { after: vec![After::Applied(tell)], command_id: command_id.clone(), ..Extras::default() };
         let settled = self.settle(room, by, extras).await;
-        let Some(command_id) = command_id.filter(|_| settled.is_ok()) else {
-            tokio::spawn(async move { forward(answer, reply).await });
-            return;
-        };
-        // A repeat must be told the same, so the answer is waited for here; it is at most a tick and a commit away.
-        let answer = answer.await.unwrap_or_else(|_| Err(CommandError::Failed("the room ended".into())));
-        if let Ok(applied) = answer {
+        let (done, outcome) = watch::channel(None);
+        if let Some(command_id) = command_id.filter(|_| settled.is_ok()) {
             if self.commands.len() >= REMEMBERED_COMMANDS {
                 self.commands.pop_front();
             }
-            self.commands.push_back((command_id, applied));
+            self.commands.push_back((command_id, outcome));
         }
-        drop(reply.send(answer));
+        tokio::spawn(async move {
+            let answer = told.await.unwrap_or_else(|_| Err(CommandError::Failed("the room ended".into())));
+            done.send_replace(Some(answer.clone()));
+            drop(reply.send(answer));
+        });
     }
 
     async fn time_out(&mut self) {
@@ -344,7 +377,7 @@ impl Actor {
             room.handle_timeout(now);
             Ok(())
         };
-        let _ = self.change(Asker::server(), Extras::default(), tick).await;
+        let _ = self.change(Asker::server(), Extras::duty(), tick).await;
     }
 
     async fn media_fact(&mut self, fact: MediaFact) {
@@ -368,11 +401,12 @@ impl Actor {
                     }
                     Ok(())
                 };
-                let _ = self.change(Asker::server(), Extras::default(), remove).await;
+                let _ = self.change(Asker::server(), Extras::duty(), remove).await;
             }
             MediaFact::Failed(why) => {
                 tracing::error!(room = self.me.uuid(), why, "a room's media failed; the room ends");
-                let _ = self.change(Asker::server(), Extras::default(), |room| room.end(EndCause::Fault)).await;
+                self.media_failed = true;
+                let _ = self.change(Asker::server(), Extras::duty(), |room| room.end(EndCause::Fault)).await;
             }
         }
     }
@@ -409,7 +443,8 @@ impl Actor {
             || !extras.join.is_empty()
             || !leave.is_empty()
             || !plays.is_empty()
-            || !extras.players.is_empty();
+            || !extras.players.is_empty()
+            || extras.resend;
         let change = if changes_media {
             self.revision += 1;
             let leg_of = |id: MemberId| self.seats.get(&id).map(|seat| seat.leg);
@@ -422,12 +457,9 @@ impl Actor {
                 plays: plays.iter().map(|play| (play.leg, play.change.clone())).collect(),
                 players: std::mem::take(&mut extras.players),
             };
-            let mut pending = self.inner.media.change_room(self.me.media_room(), change);
-            match pending.try_now() {
-                None => Some(Box::pin(pending) as super::publish::Change),
-                Some(Ok(applied)) => Some(Box::pin(std::future::ready(Ok(applied))) as super::publish::Change),
-                Some(Err(error)) => {
-                    let error = refused(error);
+            match self.send_change(change, extras.duty).await {
+                Ok(sent) => sent,
+                Err(error) => {
                     extras.after.into_iter().for_each(|after| after.refuse(&error));
                     return Err(error);
                 }
@@ -446,6 +478,40 @@ impl Actor {
             self.load_notice(fetch, hearers);
         }
         Ok(())
+    }
+
+    /// Puts a change into the shard's queue. A duty waits for its place; where the media plane has lost the room, there is
+    /// nothing to change there any more.
+    async fn send_change(
+        &mut self,
+        change: RoomChange,
+        duty: bool,
+    ) -> Result<Option<super::publish::Change>, CommandError> {
+        let mut waited = 0u32;
+        while !self.media_failed {
+            let mut pending = self.inner.media.change_room(self.me.media_room(), change.clone());
+            match pending.try_now() {
+                None => return Ok(Some(Box::pin(pending))),
+                Some(Ok(applied)) => return Ok(Some(Box::pin(std::future::ready(Ok(applied))))),
+                Some(Err(error @ media::MediaError::Busy(_))) if duty => {
+                    if waited.is_multiple_of(200) {
+                        tracing::warn!(room = self.me.uuid(), %error, "a change that must be made waits for the media plane");
+                    }
+                    waited += 1;
+                    tokio::time::sleep(BUSY_PAUSE).await;
+                }
+                Some(Err(error)) => {
+                    use media::MediaError as E;
+                    self.media_failed |= matches!(error, E::RoomFailed(_) | E::NoRoom(_) | E::Stopped);
+                    if !duty {
+                        return Err(refused(error));
+                    }
+                    tracing::error!(room = self.me.uuid(), %error, "a change was made without the media plane");
+                    return Ok(None);
+                }
+            }
+        }
+        if duty { Ok(None) } else { Err(CommandError::Failed("the room's media failed; it is being ended".into())) }
     }
 
     async fn publish_change(
@@ -581,9 +647,14 @@ impl Actor {
     }
 }
 
-async fn forward(answer: oneshot::Receiver<Result<Applied, CommandError>>, reply: Reply<Applied>) {
-    let answer = answer.await.unwrap_or_else(|_| Err(CommandError::Failed("the room ended".into())));
-    drop(reply.send(answer));
+type Outcome = watch::Receiver<Option<Result<Applied, CommandError>>>;
+
+/// Answers a command that was given before as it was answered then, or will be.
+fn answer_repeat(mut done: Outcome, reply: Reply<Applied>) {
+    tokio::spawn(async move {
+        let answer = done.wait_for(Option::is_some).await.ok().and_then(|answer| answer.clone());
+        drop(reply.send(answer.unwrap_or_else(|| Err(CommandError::Failed("the room ended".into())))));
+    });
 }
 
 fn apply(room: &mut Room, ids: &[MemberId], change: &MemberChange) -> Result<(), RoomError> {

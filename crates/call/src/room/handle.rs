@@ -53,6 +53,7 @@ pub(super) struct Identity {
     pub uuid: String,
     pub name: String,
     pub account: String,
+    pub auth_id: String,
     pub media_room: media::RoomId,
 }
 
@@ -70,6 +71,16 @@ impl RoomHandle {
     /// The store's id of its account.
     pub fn account(&self) -> &str {
         &self.identity.account
+    }
+
+    /// The auth id of the main or sub-account that opened it.
+    pub fn auth_id(&self) -> &str {
+        &self.identity.auth_id
+    }
+
+    /// Has the plan sent again; false when the mailbox is full.
+    pub(super) fn resend(&self) -> bool {
+        self.mailbox.try_send(RoomMessage::Resend).is_ok()
     }
 
     pub(crate) fn media_room(&self) -> media::RoomId {

@@ -33,6 +33,8 @@ pub(crate) enum RoomMessage {
     /// Something to publish that changes nothing.
     Tell(Kind, Option<Box<MemberView>>, Option<Box<CallView>>),
     Media(MediaFact),
+    /// The media plane dropped a change: the plan in force must be sent again.
+    Resend,
     SoundLoaded(SoundKey, Option<Sound>),
     NoticeLoaded(Arc<[MemberId]>, Option<Sound>),
 }

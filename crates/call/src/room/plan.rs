@@ -4,7 +4,7 @@ use conference::{Hearing, Listener, MemberId, Source};
 use media::{BusId, LegId, Plan, PlanListener, PlanSource, PlayerId, SourceRef};
 
 /// The plan for this hearing. `leg_of` finds a member's leg, `relays` says whether its digits are relayed as sound.
-/// A member without a leg neither sounds nor hears. Recorders and taps are served by the media plane's own listeners.
+/// A member without a leg neither sounds nor hears; so do recorders and taps, which have no leg yet.
 pub fn plan_for(
     hearing: &Hearing,
     revision: u64,

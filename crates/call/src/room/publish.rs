@@ -13,7 +13,7 @@ use crate::engine::Inner;
 use crate::records::{Happened, LedgerNote, RoomRows};
 use crate::session::{CallMailbox, CallMessage};
 
-use super::handle::Joined;
+use super::handle::{Joined, RoomHandle};
 
 /// How long a shard may take before a change is answered as pending.
 const CONFIRMATION: Duration = Duration::from_secs(1);
@@ -51,17 +51,17 @@ pub(super) enum After {
 
 pub(super) async fn publish(
     inner: Arc<Inner>,
-    account: String,
-    room: String,
+    me: RoomHandle,
     mut publications: mpsc::Receiver<Publication>,
     gone: watch::Sender<bool>,
 ) {
+    let (account, room) = (me.account().to_owned(), me.uuid().to_owned());
     let mut latest = Applied { confirmed: true, shard: 0, tick: 0, at: inner.clock.utc() };
     while let Some(publication) = publications.recv().await {
         let Publication { change, records, rows, hearing, by, command_id, after, last } = publication;
         let applied = match change {
             None => Applied { at: inner.clock.utc(), ..latest },
-            Some(change) => confirm(&inner, &room, change, latest).await,
+            Some(change) => confirm(&inner, &me, change, latest, last).await,
         };
         latest = applied;
         let at = applied.at;
@@ -78,7 +78,7 @@ pub(super) async fn publish(
             tracing::error!(account, room, %error, "what happened in the room could not be recorded; check the database");
         }
         for step in after {
-            step.run(applied, &inner);
+            step.run(applied);
         }
         if last {
             break;
@@ -88,12 +88,16 @@ pub(super) async fn publish(
     gone.send_replace(true);
 }
 
-async fn confirm(inner: &Inner, room: &str, change: Change, latest: Applied) -> Applied {
+async fn confirm(inner: &Inner, me: &RoomHandle, change: Change, latest: Applied, last: bool) -> Applied {
+    let room = me.uuid();
     let pending = |at| Applied { confirmed: false, at, ..latest };
     match tokio::time::timeout(CONFIRMATION, change).await {
         Ok(Ok(applied)) => Applied { confirmed: true, shard: applied.shard, tick: applied.tick, at: applied.at_micros },
         Ok(Err(error)) => {
-            tracing::warn!(room, %error, "the media plane did not apply a change");
+            tracing::warn!(room, %error, "the media plane did not apply a change; the plan in force is sent again");
+            if !last && !me.resend() {
+                tracing::error!(room, "the room is too busy to send its plan again");
+            }
             pending(inner.clock.utc())
         }
         Err(_) => {
@@ -114,18 +118,14 @@ impl After {
         }
     }
 
-    fn run(self, applied: Applied, inner: &Inner) {
+    fn run(self, applied: Applied) {
         // Whoever no longer waits for an answer has gone away; that is his right.
         match self {
             Self::Applied(reply) => drop(reply.send(Ok(applied))),
             Self::Joined(reply, member, number) => drop(reply.send(Ok(Joined { member, number, applied }))),
             Self::Left(reply) => drop(reply.send(())),
             Self::Expected(reply) => drop(reply.send(Ok(()))),
-            Self::Notify(mailbox, message) => {
-                if !mailbox.offer(*message) {
-                    inner.counters.mailbox_overflows.add(1);
-                }
-            }
+            Self::Notify(mailbox, message) => mailbox.owe(*message),
         }
     }
 }

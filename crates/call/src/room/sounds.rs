@@ -12,6 +12,9 @@ use crate::command::DialMusic;
 use crate::dialect::Kind;
 use crate::verb::{Fetch, Notice};
 
+/// Notices that sound at once; the media plane has places for 16 players.
+const MOST_NOTICES: usize = 8;
+
 pub(super) struct WantedPlay {
     pub member: MemberId,
     pub leg: LegId,
@@ -52,8 +55,8 @@ impl Actor {
         plays
     }
 
-    /// Loads all music that may be wanted, ahead of time: hold music starts with the hold.
-    pub(super) fn load_music(&mut self) {
+    /// All music that may be wanted.
+    fn music(&self) -> Vec<SoundKey> {
         let urls = self.settings.wait_music.iter().chain(self.settings.hold_music.values());
         let mut keys: Vec<SoundKey> = urls.cloned().map(SoundKey::Url).collect();
         keys.extend(self.dialling.values().filter_map(|music| match music {
@@ -61,7 +64,18 @@ impl Actor {
             DialMusic::Silent => None,
             DialMusic::Url(fetch) => Some(SoundKey::Url(fetch.clone())),
         }));
-        for key in keys {
+        keys
+    }
+
+    /// Lets go of music that was heard during a dial that is over.
+    pub(super) fn forget_sounds(&mut self) {
+        let wanted = self.music();
+        self.sounds.retain(|key, _| wanted.contains(key));
+    }
+
+    /// Loads all music that may be wanted, ahead of time: hold music starts with the hold.
+    pub(super) fn load_music(&mut self) {
+        for key in self.music() {
             if self.sounds.contains_key(&key) || self.loading.contains(&key) {
                 continue;
             }
@@ -158,7 +172,8 @@ pub(super) fn add_notice(
     sound: Sound,
     extras: &mut Extras,
 ) -> Result<(), RoomError> {
-    if hearers.is_empty() {
+    // When many come or go at once, the first notices say enough.
+    if hearers.is_empty() || room.player_count() >= MOST_NOTICES {
         return Ok(());
     }
     let audience = Audience::Only(hearers.iter().map(|id| Clause::Member(*id)).collect());

@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use sip::{LegEvent, Outgoing, Party, sdp};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{CallMailbox, CallMessage, Control, Session, media_leg};
 use crate::cause::{HangupCause, HangupSource};
-use crate::command::{AccountRef, AddedCall, CallCommand, Destination, Dial};
+use crate::command::{AccountRef, AddedCall, CallCommand, CallSnapshot, CommandError, Destination, Dial};
 use crate::dialect::{CallState, CallView, Direction, Kind, MemberView, Purpose};
 use crate::engine::Inner;
 use crate::interpreter::Interpreter;
@@ -79,6 +79,8 @@ struct Runner<'a> {
     mailbox: CallMailbox,
     messages: mpsc::Receiver<CallMessage>,
     sequence: u64,
+    /// A program hung up and waits until it is done.
+    hanging_up: Option<HangupReply>,
 }
 
 /// The leg that answered.
@@ -111,7 +113,7 @@ impl<'a> Runner<'a> {
             state_callback: member.dial.state_callback.clone(),
             hangup_callback: None,
         };
-        let mut runner = Self { inner, race, view, mailbox, messages, sequence: 0 };
+        let mut runner = Self { inner, race, view, mailbox, messages, sequence: 0, hanging_up: None };
         if !inner.calls.add(&call.call_uuid, &member.account.id, runner.mailbox.clone(), inner.config.max_calls) {
             inner.counters.calls_refused.add(1);
             runner.failed(HangupCause::NetworkFailure).await;
@@ -133,7 +135,7 @@ impl<'a> Runner<'a> {
         tokio::select! {
             () = tokio::time::sleep(to.delay) => {}
             () = race.lost.cancelled() => return Err(HangupCause::LostRace),
-            cause = hung_up(&mut self.messages) => return Err(cause),
+            cause = hung_up(&mut self.messages, &self.view, &mut self.hanging_up) => return Err(cause),
         }
         let targets = self.inner.routing.targets(route);
         if targets.is_empty() {
@@ -153,7 +155,7 @@ impl<'a> Runner<'a> {
                 Some(event) = legs.join_next() => event,
                 () = &mut over => return Err(HangupCause::RingTimeout),
                 () = race.lost.cancelled() => return Err(HangupCause::LostRace),
-                cause = hung_up(&mut self.messages) => return Err(cause),
+                cause = hung_up(&mut self.messages, &self.view, &mut self.hanging_up) => return Err(cause),
                 else => return Err(worst),
             };
             let Ok((mut ringing, event)) = event else { continue };
@@ -185,8 +187,14 @@ impl<'a> Runner<'a> {
         let mut legs = JoinSet::new();
         let domain = self.inner.routing.home_domain(&self.race.member.account.id).await;
         let dial = &self.race.member.dial;
-        for target in targets {
-            let peer = target.peer().unwrap_or(IpAddr::from([127, 0, 0, 1]));
+        for mut target in targets {
+            let peer = match target.aim(&self.inner.sip).await {
+                Ok(peer) => peer,
+                Err(error) => {
+                    tracing::warn!(call = self.view.uuid, %error, "a destination was not found");
+                    continue;
+                }
+            };
             let Ok(ports) = self.inner.media.reserve_ports() else { return Err(HangupCause::NetworkFailure) };
             let local = media_leg::capabilities(self.inner, &ports, peer);
             let offer = sdp::offer(&local);
@@ -238,6 +246,7 @@ impl<'a> Runner<'a> {
             moving: None,
             destination: Some(self.race.room.clone()),
             over_at: Some(Instant::now() + limit),
+            digits: (0, 0),
             ended: false,
             _place: answered.place,
         };
@@ -280,6 +289,9 @@ impl<'a> Runner<'a> {
         self.view.cause = Some(cause);
         self.happened(Kind::CallEnded).await;
         self.race.absent(&self.view).await;
+        if let Some(reply) = self.hanging_up.take() {
+            drop(reply.send(Ok(())));
+        }
     }
 
     async fn happened(&mut self, kind: Kind) {
@@ -304,26 +316,10 @@ impl<'a> Runner<'a> {
 impl Race {
     /// Tells that a dialled member never came.
     async fn absent(&self, call: &CallView) {
-        let entry = &self.member.join.entry;
         let view = MemberView {
-            number: 0,
-            id: conference::MemberId(0),
-            role: entry.role,
-            tag: entry.tag.clone(),
-            call_uuid: call.uuid.clone(),
-            address: call.to.clone(),
-            from: call.from.clone(),
-            to: call.to.clone(),
-            direction: Direction::Outbound,
-            coaching: entry.coaching,
-            muted: entry.muted,
-            held: entry.held,
-            joined_at: None,
             left_at: call.ended_at,
             leave_cause: Some(conference::LeaveCause::Hangup),
-            start_on_enter: entry.start_on_enter,
-            end_on_exit: entry.end_on_exit,
-            callbacks: self.member.join.member_settings.callbacks.clone(),
+            ..MemberView::expected(&self.member.join, &call.uuid, &call.from, &call.to)
         };
         self.room.tell(Kind::Left, Some(view), Some(call.clone())).await;
     }
@@ -343,22 +339,31 @@ async fn listen(mut ringing: Ringing) -> (Ringing, Option<LegEvent>) {
     (ringing, event)
 }
 
+type HangupReply = oneshot::Sender<Result<(), CommandError>>;
+
 /// Resolves when a program ends the call; everything else waits for the answer.
-async fn hung_up(messages: &mut mpsc::Receiver<CallMessage>) -> HangupCause {
+async fn hung_up(
+    messages: &mut mpsc::Receiver<CallMessage>,
+    view: &CallView,
+    waiting: &mut Option<HangupReply>,
+) -> HangupCause {
     loop {
         match messages.recv().await {
             Some(CallMessage::End(cause)) => return cause,
             Some(CallMessage::Command(CallCommand::Hangup(_), reply)) => {
-                drop(reply.send(Ok(())));
+                *waiting = Some(reply);
                 return HangupCause::Requested;
+            }
+            Some(CallMessage::Snapshot(reply)) => {
+                drop(reply.send(CallSnapshot { call: view.clone(), room_uuid: None }));
             }
             Some(CallMessage::Command(_, reply)) => {
                 let text = "the call has not been answered yet; wait for its answer".to_owned();
-                drop(reply.send(Err(crate::command::CommandError::Conflict(text))));
+                drop(reply.send(Err(CommandError::Conflict(text))));
             }
             Some(CallMessage::Move { reply, .. }) => {
                 let text = "the call has not been answered yet; wait for its answer".to_owned();
-                drop(reply.send(Err(crate::command::CommandError::Conflict(text))));
+                drop(reply.send(Err(CommandError::Conflict(text))));
             }
             Some(_) => {}
             None => return HangupCause::Normal(HangupSource::Server),

@@ -45,8 +45,15 @@ async fn admit(inner: &Arc<Inner>, incoming: Incoming, app: store::Application) 
         }
     };
     let acting = match app.sub_account {
-        Some(sub_account) => inner.store.account(sub_account).await.ok().flatten().map(|account| account.auth_id),
         None => None,
+        Some(sub_account) => match inner.store.account(sub_account).await {
+            Ok(Some(account)) if account.enabled => Some(account.auth_id),
+            Ok(_) => return Err((Box::new(incoming), 403, "Forbidden")),
+            Err(error) => {
+                tracing::error!(%error, "a sub-account could not be read");
+                return Err((Box::new(incoming), 503, "Service Unavailable"));
+            }
+        },
     };
     if inner.is_draining() {
         return Err((Box::new(incoming), 503, "Service Unavailable"));
@@ -72,7 +79,7 @@ async fn admit(inner: &Arc<Inner>, incoming: Incoming, app: store::Application) 
         auth_id: acting.unwrap_or_else(|| owner.auth_id.clone()),
         main_auth_id: owner.auth_id,
         direction: Direction::Inbound,
-        from: caller(&incoming),
+        from: caller(inner, &incoming, &owner.sip_realm),
         to: callee(&incoming),
         caller_name: incoming.from.display.clone(),
         state: CallState::Ringing,
@@ -115,11 +122,12 @@ async fn admit(inner: &Arc<Inner>, incoming: Incoming, app: store::Application) 
         moving: None,
         destination: None,
         over_at: None,
+        digits: (0, 0),
         ended: false,
         _place: None,
     };
     session.store_row().await;
-    session.fetch(Fetch { url: app.answer_url, method: method(app.answer_method) }, Purpose::Answer);
+    session.fetch(0, Fetch { url: app.answer_url, method: method(app.answer_method) }, Purpose::Answer);
     Ok(session)
 }
 
@@ -141,9 +149,15 @@ fn is_extra(name: &str) -> bool {
     name.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("X-PH-"))
 }
 
-fn caller(call: &Incoming) -> String {
+fn caller(inner: &Inner, call: &Incoming, realm: &Option<String>) -> String {
     match &call.identity {
-        Identity::Endpoint { username, .. } => format!("sip:{username}@{}", call.from.host),
+        // The domain is what the phone says; only one of ours is believed.
+        Identity::Endpoint { username, .. } => {
+            let ours = |host: &&String| realm.as_ref() == Some(host) || inner.config.shared_domains.contains(host);
+            let home = || inner.config.shared_domains.first().or(realm.as_ref());
+            let domain = Some(&call.from.host).filter(ours).or_else(home).map_or("localhost", String::as_str);
+            format!("sip:{username}@{domain}")
+        }
         Identity::Trunk { .. } => digits_of(&call.from.user).unwrap_or_else(|| call.from.user.clone()),
     }
 }

@@ -41,6 +41,8 @@ pub(crate) enum LegFact {
 
 /// The answer to a request for instructions.
 pub(crate) struct Fetched {
+    /// The interpreter's number of the request.
+    pub number: u64,
     pub purpose: Purpose,
     pub at: FaultAt,
     pub result: Result<Vec<Verb>, HookError>,
@@ -61,9 +63,24 @@ impl CallMailbox {
         (Self { sender }, messages)
     }
 
-    /// Puts a message in without waiting; false if the mailbox is full.
+    /// Puts a command in without waiting; false if the mailbox is full.
     pub(crate) fn offer(&self, message: CallMessage) -> bool {
         !matches!(self.sender.try_send(message), Err(mpsc::error::TrySendError::Full(_)))
+    }
+
+    /// Puts in what may be lost, while there is room to spare; false if there is none.
+    pub(crate) fn spare(&self, message: CallMessage) -> bool {
+        self.sender.capacity() > MAILBOX / 4 && self.offer(message)
+    }
+
+    /// Puts in what must arrive: it waits for a place by itself if need be. Whoever owes a message owes it once, so that
+    /// no more wait than there are members and prompts.
+    pub(crate) fn owe(&self, message: CallMessage) {
+        if let Err(mpsc::error::TrySendError::Full(message)) = self.sender.try_send(message) {
+            let sender = self.sender.clone();
+            // A call that ends meanwhile is owed nothing any more.
+            tokio::spawn(async move { sender.send(message).await.ok() });
+        }
     }
 
     /// Puts a message in; false if the call is over.

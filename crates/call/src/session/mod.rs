@@ -70,10 +70,15 @@ pub(crate) struct Session {
     /// The room of the next join, where it is known by more than its name.
     destination: Option<RoomHandle>,
     over_at: Option<Instant>,
+    /// The second, and how many digits came in it.
+    digits: (u64, u32),
     ended: bool,
     /// The place it takes on a trunk.
     _place: Option<crate::routing::TrunkPlace>,
 }
+
+/// Digits taken per second; nobody presses more keys, and each one is recorded.
+const MOST_DIGITS: u32 = 20;
 
 impl Session {
     /// Runs the call to its end.
@@ -174,11 +179,7 @@ impl Session {
     }
 
     fn snapshot(&self) -> CallSnapshot {
-        CallSnapshot {
-            call: self.view.clone(),
-            room_uuid: self.seat.as_ref().map(|(room, _)| room.uuid().to_owned()),
-            role: None,
-        }
+        CallSnapshot { call: self.view.clone(), room_uuid: self.seat.as_ref().map(|(room, _)| room.uuid().to_owned()) }
     }
 
     async fn media_fact(&mut self, fact: LegFact) {
@@ -204,6 +205,12 @@ impl Session {
     }
 
     fn digit(&mut self, digit: char) {
+        let second = self.inner.clock.monotonic().as_secs();
+        self.digits = if self.digits.0 == second { (second, self.digits.1 + 1) } else { (second, 1) };
+        if self.digits.1 > MOST_DIGITS {
+            self.inner.counters.digits_dropped.add(1);
+            return;
+        }
         self.interpreter.digit(digit, self.inner.clock.monotonic());
         if let (Some((room, _)), Some(leg)) = (&self.seat, self.leg_id())
             && !room.media_fact(MediaFact::Digit(leg, digit))
@@ -293,7 +300,6 @@ impl Session {
     }
 
     async fn warn(&mut self, text: String) {
-        tracing::warn!(account = self.account, call = self.view.uuid, "{text}");
         self.happened(Kind::Warning(text)).await;
     }
 }

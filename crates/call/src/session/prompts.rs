@@ -57,8 +57,9 @@ impl Session {
             Prompt::Silence(_) | Prompt::Beep => Repeat::Times(1),
         };
         let (number, sounds, mailbox) = (playing.number, self.inner.sounds.clone(), self.mailbox.clone());
+        let account = self.account.clone();
         tokio::spawn(async move {
-            let sound = sounds.prompt(&prompt).await;
+            let sound = sounds.prompt(&account, &prompt).await;
             mailbox.send(CallMessage::Loaded(number, Box::new(sound))).await;
         });
     }

@@ -32,7 +32,7 @@ impl Session {
                         self.join(*join).await;
                     }
                 }
-                Step::Fetch(fetch, purpose) => self.fetch(fetch, purpose),
+                Step::Fetch(number, fetch, purpose) => self.fetch(number, fetch, purpose),
                 Step::Tell(fetch, purpose) => self.tell(fetch, purpose),
                 Step::Hangup(cause, refusal) => self.finish(cause, refusal).await,
             }
@@ -40,7 +40,7 @@ impl Session {
     }
 
     /// Asks for instructions; the answer comes as a message, so that the call can end meanwhile.
-    pub(super) fn fetch(&self, fetch: Fetch, purpose: Purpose) {
+    pub(super) fn fetch(&self, number: u64, fetch: Fetch, purpose: Purpose) {
         let at = match purpose {
             Purpose::Answer | Purpose::Fallback => FaultAt::Answer,
             Purpose::Redirect => FaultAt::Redirect,
@@ -51,7 +51,7 @@ impl Session {
         let (account, dialect) = (self.account.clone(), self.control.dialect);
         tokio::spawn(async move {
             let result = hooks.instructions(&account, dialect, &view, &fetch, &purpose).await;
-            mailbox.send(CallMessage::Fetched(Box::new(Fetched { purpose, at, result }))).await;
+            mailbox.send(CallMessage::Fetched(Box::new(Fetched { number, purpose, at, result }))).await;
         });
     }
 
@@ -66,7 +66,10 @@ impl Session {
     }
 
     pub(super) async fn fetched(&mut self, fetched: Fetched) {
-        let Fetched { purpose, at, result } = fetched;
+        let Fetched { number, purpose, at, result } = fetched;
+        if !self.interpreter.awaits(number) {
+            return;
+        }
         match result {
             Ok(verbs) => self.interpreter.document(verbs, self.inner.clock.monotonic()),
             Err(error) => {
@@ -74,7 +77,7 @@ impl Session {
                 let follows = if fallback.is_some() { "the fallback URL is asked" } else { "the call ends" };
                 self.warn(format!("no instructions for the call: {error}; {follows}")).await;
                 match fallback {
-                    Some(fallback) => self.fetch(fallback, Purpose::Fallback),
+                    Some(fallback) => self.fetch(number, fallback, Purpose::Fallback),
                     None => {
                         let kind = kind_of(&error);
                         self.finish(HangupCause::Instructions(InstructionsFault { at, kind }), None).await;
@@ -96,6 +99,7 @@ impl Session {
     }
 
     async fn enter(&mut self, join: Join) -> Result<crate::room::Joined, CommandError> {
+        self.step_out(conference::LeaveCause::Transferred).await;
         let leg = self.leg_id().ok_or_else(|| CommandError::Conflict("the call has no media".into()))?;
         let mut known = self.destination.take();
         for _ in 0..JOIN_ATTEMPTS {
@@ -134,8 +138,7 @@ impl Session {
 fn kind_of(error: &HookError) -> FaultKind {
     match error {
         HookError::Http(HttpError::BadUrl { .. } | HttpError::Forbidden { .. }) => FaultKind::Url,
-        HookError::Http(_) => FaultKind::Http,
-        HookError::Document(_) => FaultKind::Document,
-        HookError::Account(_) | HookError::Dialect(_) => FaultKind::Http,
+        HookError::Http(HttpError::TooLong { .. }) | HookError::Document(_) => FaultKind::Document,
+        HookError::Http(_) | HookError::Account(_) | HookError::Dialect(_) | HookError::Store(_) => FaultKind::Http,
     }
 }

@@ -320,7 +320,8 @@ impl Directory {
     pub(super) fn change_room(&mut self, id: RoomId, change: RoomChange, reply: Reply<Applied>) -> Result<(), MediaError> {
         self.open_for(id)?;
         compile::check(id, &change.plan, self.max_members, self.max_buses)?;
-        for leg in change.join.iter().chain(&change.leave) {
+        // A leg that leaves or stops playing may be gone already; one that enters may not.
+        for leg in &change.join {
             self.legs.get(leg).filter(|e| !e.removing).ok_or(MediaError::NoLeg(*leg))?;
         }
         if let Some(room) = self.rooms.get_mut(&id) {
@@ -478,11 +479,6 @@ impl Directory {
         if members.len() + entering > self.max_members + leaving {
             return Err(MediaError::Limit { what: "members in a room", limit: self.max_members });
         }
-        for (leg, _) in &change.plays {
-            if !members.contains(leg) && !join.contains(leg) {
-                return Err(MediaError::NotInRoom { room: id, leg: *leg });
-            }
-        }
         self.check_players(id, change)?;
         let settled = |e: &LegEntry| e.is_settled() || (e.claimed == Some(id) && e.moving.is_none());
         if join.iter().any(|l| self.legs.get(l).is_some_and(|e| !settled(e))) {
@@ -538,8 +534,10 @@ impl Directory {
     /// Compiles a change whose legs are all here and sends it.
     fn submit(&mut self, id: RoomId, shard: u16, queued: Queued, join: &[LegId]) {
         let RoomChange { plan, leave, plays, players, .. } = queued.change;
+        let members = self.members(id);
         let mut plays: Vec<(Key, Option<Track>)> = plays
             .into_iter()
+            .filter(|(leg, _)| members.contains(leg) || join.contains(leg))
             .filter_map(|(leg, play)| {
                 let key = self.legs.get(&leg)?.key;
                 Some((key, if let PlayChange::Start(play) = play { Some(Track::new(play)) } else { None }))

@@ -234,8 +234,9 @@ impl MediaPlane {
     /// Changes a room. The request is on its way when this returns; changes of a room are applied in the order of the calls,
     /// and the answer comes when the shard has applied it, so a caller need not wait before the next.
     ///
-    /// Errors of the answer: [`MediaError::Busy`], [`MediaError::BadPlan`], [`MediaError::Limit`], [`MediaError::NoLeg`],
-    /// [`MediaError::NotInRoom`], [`MediaError::NoRoom`] and [`MediaError::StalePlan`] changed nothing.
+    /// A leg that should leave, or play, and is not in the room is passed over. Errors of the answer: [`MediaError::Busy`],
+    /// [`MediaError::BadPlan`], [`MediaError::Limit`], [`MediaError::NoLeg`] (of a leg that enters), [`MediaError::NoRoom`] and
+    /// [`MediaError::StalePlan`] changed nothing.
     pub fn change_room(&self, room: RoomId, change: RoomChange) -> Pending<Applied> {
         let (reply, pending) = Pending::new();
         let sent = self.shared.lock().change_room(room, change, reply);

@@ -210,7 +210,6 @@ impl Control for House {
         (account.id == "main" && uuid == CALL).then(|| CallSnapshot {
             call: call(CALL, false),
             room_uuid: None,
-            role: None,
         })
     }
 

@@ -12,9 +12,28 @@ use crate::sdp::Session;
 
 /// Headers the stack writes itself; nobody else may.
 const RESERVED: [&str; 22] = [
-    "via", "from", "to", "call-id", "cseq", "contact", "content-length", "content-type", "content-encoding",
-    "max-forwards", "route", "record-route", "authorization", "proxy-authorization", "www-authenticate",
-    "proxy-authenticate", "require", "supported", "session-expires", "allow", "server", "user-agent",
+    "via",
+    "from",
+    "to",
+    "call-id",
+    "cseq",
+    "contact",
+    "content-length",
+    "content-type",
+    "content-encoding",
+    "max-forwards",
+    "route",
+    "record-route",
+    "authorization",
+    "proxy-authorization",
+    "www-authenticate",
+    "proxy-authenticate",
+    "require",
+    "supported",
+    "session-expires",
+    "allow",
+    "server",
+    "user-agent",
 ];
 
 /// Refuses headers that could end a line, forge a message or shadow the stack's own.

@@ -141,9 +141,10 @@ impl Dialog {
         let mut uri = self.target.clone();
         let mut routes = self.routes.clone();
         // A strict router (no lr) takes the Request-URI's place (RFC 3261 §12.2.1.1).
-        let strict = routes.first().and_then(|r| crate::header::NameAddr::parse(r)).filter(|first| {
-            first.sip().is_some_and(|u| u.param("lr").is_none())
-        });
+        let strict = routes
+            .first()
+            .and_then(|r| crate::header::NameAddr::parse(r))
+            .filter(|first| first.sip().is_some_and(|u| u.param("lr").is_none()));
         if let Some(first) = strict {
             routes.remove(0);
             routes.push(format!("<{uri}>"));
@@ -210,41 +211,44 @@ impl Core {
         let leg = Leg { control, events, last: last.clone(), over: false };
         self.tags.insert(birth.local_tag.clone(), id);
         self.counters.dialogs_created.add();
-        self.dialogs.insert(id, Dialog {
+        self.dialogs.insert(
             id,
-            phase: if birth.uac { Phase::Calling } else { Phase::Offered },
-            uac: birth.uac,
-            call_id,
-            local_tag: birth.local_tag,
-            remote_tag: birth.remote_tag,
-            local: birth.local,
-            remote: birth.remote,
-            target: birth.target,
-            routes: birth.routes,
-            flow: birth.flow,
-            contact: birth.contact,
-            local_seq: u32::from(rand::random::<u16>()),
-            remote_seq: None,
-            events: Some(sender),
-            last,
-            pending: None,
-            pending_invite: false,
-            unacked: None,
-            reinvite: None,
-            invite: None,
-            provisional: false,
-            cancelled: false,
-            ack: None,
-            auth: None,
-            challenge: None,
-            rung: Vec::new(),
-            early: None,
-            sdp: None,
-            timer: None,
-            peer_timer: false,
-            bye: None,
-            give_up_at: None,
-        });
+            Dialog {
+                id,
+                phase: if birth.uac { Phase::Calling } else { Phase::Offered },
+                uac: birth.uac,
+                call_id,
+                local_tag: birth.local_tag,
+                remote_tag: birth.remote_tag,
+                local: birth.local,
+                remote: birth.remote,
+                target: birth.target,
+                routes: birth.routes,
+                flow: birth.flow,
+                contact: birth.contact,
+                local_seq: u32::from(rand::random::<u16>()),
+                remote_seq: None,
+                events: Some(sender),
+                last,
+                pending: None,
+                pending_invite: false,
+                unacked: None,
+                reinvite: None,
+                invite: None,
+                provisional: false,
+                cancelled: false,
+                ack: None,
+                auth: None,
+                challenge: None,
+                rung: Vec::new(),
+                early: None,
+                sdp: None,
+                timer: None,
+                peer_timer: false,
+                bye: None,
+                give_up_at: None,
+            },
+        );
         (id, leg)
     }
 

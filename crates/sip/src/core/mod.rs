@@ -25,8 +25,8 @@ use crate::leg::{Command, Incoming};
 use crate::message::Message;
 use crate::transport::{Flow, Input, Wire};
 
-use dialog::Dialog;
 pub(crate) use actions::check_headers;
+use dialog::Dialog;
 pub(crate) use place::Placement;
 use transactions::{ClientTx, ServerTx};
 

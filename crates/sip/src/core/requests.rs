@@ -227,7 +227,8 @@ impl Core {
             self.respond(tx, 481, None, &[], None, now);
             return;
         };
-        let (invite, tag, dialog, open) = (server.id, server.tag.clone(), server.dialog, server.state == ServerState::Open);
+        let (invite, tag, dialog, open) =
+            (server.id, server.tag.clone(), server.dialog, server.state == ServerState::Open);
         if let Some(cancel) = self.servers.get_mut(&tx) {
             cancel.tag = tag;
         }

@@ -186,10 +186,7 @@ impl Core {
     /// The same request again, with credentials, in a new transaction.
     fn again(&mut self, tx: &Sent, now: Instant) -> Option<u64> {
         let mut request = Request::clone(&tx.request);
-        request
-            .headers
-            .0
-            .retain(|(name, _)| !matches!(name.as_str(), "Via" | "Authorization" | "Proxy-Authorization"));
+        request.headers.0.retain(|(name, _)| !matches!(name.as_str(), "Via" | "Authorization" | "Proxy-Authorization"));
         let dialog = self.dialogs.get_mut(&tx.dialog)?;
         dialog.local_seq += 1;
         for (name, value) in &mut request.headers.0 {
@@ -255,8 +252,10 @@ impl Core {
         }
         let Some(reinvite) = mine else { return };
         let Some(done) = reinvite.done else { return };
-        let answer = Session::parse(&response.body)
-            .map_err(|fault| SipError::Refused { code: 488, reason: format!("the answer's SDP cannot be used: {fault}") });
+        let answer = Session::parse(&response.body).map_err(|fault| SipError::Refused {
+            code: 488,
+            reason: format!("the answer's SDP cannot be used: {fault}"),
+        });
         if answer.is_ok()
             && let Some(dialog) = self.dialogs.get_mut(&id)
         {

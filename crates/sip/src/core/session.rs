@@ -87,7 +87,8 @@ mod tests {
     #[test]
     fn refreshers_and_deadlines_follow_the_header() {
         let now = Instant::now();
-        let headers = |v: &str| Headers(vec![("Session-Expires".into(), v.into()), ("Supported".into(), "timer".into())]);
+        let headers =
+            |v: &str| Headers(vec![("Session-Expires".into(), v.into()), ("Supported".into(), "timer".into())]);
         let asked = Asked::read(&headers("1800;refresher=uac")).unwrap();
         let timer = asked.as_uas(now);
         assert!(!timer.we_refresh);

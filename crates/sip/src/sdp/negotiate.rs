@@ -103,13 +103,7 @@ fn payload(codec: AudioCodec, number: u8) -> Payload {
 }
 
 fn event_payload(number: u8) -> Payload {
-    Payload {
-        number,
-        name: "telephone-event".to_owned(),
-        rate: 8_000,
-        channels: 1,
-        fmtp: Some("0-15".to_owned()),
-    }
+    Payload { number, name: "telephone-event".to_owned(), rate: 8_000, channels: 1, fmtp: Some("0-15".to_owned()) }
 }
 
 fn ours(can: &Capabilities, payloads: Vec<Payload>, direction: Direction) -> Media {
@@ -334,7 +328,10 @@ mod tests {
         let long = format!("v=0\r\n{}", "a=x\r\n".repeat(600));
         assert_eq!(Session::parse(long.as_bytes()), Err(Fault::TooManyLines));
         assert_eq!(Session::parse(b""), Err(Fault::Version));
-        assert_eq!(Session::parse(b"v=0\r\no=- 1 1 IN IP4 1.2.3.4\r\nm=audio 4 RTP/AVP 0\r\n"), Err(Fault::NoConnection));
+        assert_eq!(
+            Session::parse(b"v=0\r\no=- 1 1 IN IP4 1.2.3.4\r\nm=audio 4 RTP/AVP 0\r\n"),
+            Err(Fault::NoConnection)
+        );
     }
 
     fn media() -> impl Strategy<Value = Media> {

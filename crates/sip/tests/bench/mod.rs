@@ -271,7 +271,16 @@ impl Ua {
 
     #[allow(clippy::too_many_arguments)]
     /// Answers the challenge in `got`. `algorithm` picks among several.
-    pub fn credentials(&self, got: &Got, user: &str, password: &str, method: &str, uri: &str, nc: u32, sha: bool) -> String {
+    pub fn credentials(
+        &self,
+        got: &Got,
+        user: &str,
+        password: &str,
+        method: &str,
+        uri: &str,
+        nc: u32,
+        sha: bool,
+    ) -> String {
         let (name, header) = match got.code() {
             401 => ("WWW-Authenticate", "Authorization"),
             _ => ("Proxy-Authenticate", "Proxy-Authorization"),
