@@ -19,7 +19,11 @@ async fn a_customer_who_waits_hears_his_music_and_nothing_of_those_who_wait_with
     let wait = format!(r#"startMpcOnEnter="false" stayAlone="true" waitMusicUrl="{}" waitMusicMethod="GET""#, office.program.url("/music.wav"));
     let customer = office.joins("customer", "support", "Customer", &wait, Mouth::Silence).await;
     let first = customer.call.ear().wait_heard(music, -30.0, Instant::now(), SOON).await;
-    assert!(first.is_some(), "no wait music while he waits by himself");
+    if first.is_none() {
+        let ear = customer.call.ear();
+        let last = ear.packets().last().cloned();
+        panic!("no wait music while he waits by himself; {:?} {last:?}\n{}", ear.counters(), office.native.get("/events").await);
+    }
     let supervisor = office.joins("supervisor", "support", "Supervisor", "coachMode=\"true\" startMpcOnEnter=\"false\"", voice(s)).await;
     let agent = office.joins("agent", "support", "Agent", "startMpcOnEnter=\"false\"", voice(a)).await;
     let begin = Instant::now();

@@ -87,45 +87,56 @@ async fn sipp_as_a_caller_is_heard_and_hears() {
     assert!(sipp.ended(SOON).await.success(), "{}", sipp.transcript());
 }
 
+/// baresip with one account and a sine for a voice.
+fn baresip(folder: &Scratch, account: &str, sip_port: u16, rtp_port: u16, tone: u32) -> Tool {
+    let config = format!(
+        "sip_listen 127.0.0.1:{sip_port}\nmodule_path /usr/lib/baresip/modules\nmodule g711.so\nmodule ausine.so\nmodule aubridge.so\n\
+         module_app account.so\nmodule_app menu.so\naudio_source ausine,{tone}\naudio_player aubridge,nowhere\n\
+         audio_alert aubridge,nowhere\naudio_srate 8000\nrtp_ports {rtp_port}-{}\n",
+        rtp_port + 9
+    );
+    std::fs::write(folder.path().join("config"), config).unwrap();
+    std::fs::write(folder.path().join("accounts"), format!("{account}\n")).unwrap();
+    let mut command = Command::new("baresip");
+    command.arg("-f").arg(folder.path());
+    Tool::start("baresip", &mut command)
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn baresip_registers_answers_and_exchanges_sound_as_seen_on_the_wire() {
+async fn baresip_registers() {
+    let office = Office::open().await;
+    office.server.endpoint(&office.account, "baresip", None).await;
+    let folder = Scratch::new("baresip");
+    let server = office.server.at().sip_udp;
+    let account = format!("<sip:baresip@{DOMAIN}>;auth_user=baresip;auth_pass={PASSWORD};outbound=\"sip:{server}\";regint=600");
+    let baresip = baresip(&folder, &account, free_port(), free_port() & !1, 1000);
+    let said = baresip.line("the outcome of REGISTER", SOON, |line| line.contains("baresip@") && (line.contains("OK") || line.contains("Register:"))).await;
+    assert!(said.contains("200 OK"), "{said}");
+    assert_eq!(office.server.metric("aside_sip_bindings_bound").await, Some(1.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn baresip_answers_and_exchanges_sound_as_seen_on_the_wire() {
     let [c, b, _] = tones::<3>();
     // baresip knows no loopback interface and speaks RTP from another address of this machine.
     let office = Office::with(ServerOptions::default().set("media", "bind", "\"0.0.0.0\"")).await;
     let customer = office.joins("customer", "room", "Customer", "stayAlone=\"true\"", voice(c)).await;
-    office.server.endpoint(&office.account, "baresip", None).await;
     let (folder, sip_port, rtp_port) = (Scratch::new("baresip"), free_port(), free_port() & !1);
-    let server = office.server.at().sip_udp;
-    let account = format!(
-        "<sip:baresip@{DOMAIN}>;auth_user=baresip;auth_pass={PASSWORD};outbound=\"sip:{server}\";regint=600;answermode=auto;audio_codecs=PCMU\n"
-    );
-    let config = format!(
-        "sip_listen 127.0.0.1:{sip_port}\nmodule_path /usr/lib/baresip/modules\nmodule g711.so\nmodule ausine.so\nmodule aubridge.so\n\
-         module_app account.so\nmodule_app menu.so\naudio_source ausine,{b}\naudio_player aubridge,nowhere\naudio_alert aubridge,nowhere\n\
-         audio_srate 8000\nrtp_ports {rtp_port}-{}\n",
-        rtp_port + 9
-    );
-    std::fs::write(folder.path().join("config"), config).unwrap();
-    std::fs::write(folder.path().join("accounts"), account).unwrap();
+    let account = "<sip:14155550177@127.0.0.1>;regint=0;answermode=auto;audio_codecs=PCMU";
     let mut capture = Capture::start(&format!("udp portrange {rtp_port}-{}", rtp_port + 9)).await;
-    let mut command = Command::new("baresip");
-    command.arg("-f").arg(folder.path());
-    let mut baresip = Tool::start("baresip", &mut command);
-    let end = std::time::Instant::now() + SOON * 2;
-    while office.server.metric("aside_sip_bindings_bound").await != Some(2.0) {
-        assert!(std::time::Instant::now() < end, "baresip does not register\n{}", baresip.transcript());
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    let mut baresip = baresip(&folder, account, sip_port, rtp_port, b);
+    baresip.line("its start", SOON, |line| line.contains("baresip is ready")).await;
+    let port = sip_port.to_string();
+    let trunk = ["trunk", "create", "desk", "--account", &office.account.auth_id, "--host", "127.0.0.1", "--port", &port, "--allow-prefix", "1",
+        "--allow-caller-id", "1"];
+    office.server.aside(&trunk).await;
     let mark = office.program.mark();
-    let body = json!({ "role": "agent", "from": "14155550100", "to": format!("sip:baresip@{DOMAIN}"), "enter_sound": "none",
-        "exit_sound": "none", "dial_music": "none", "status_callback_url": office.program.url("/events"), "status_callback_method": "POST" });
+    let body = json!({ "role": "agent", "from": "14155550100", "to": "14155550177", "enter_sound": "none", "exit_sound": "none",
+        "dial_music": "none", "status_callback_url": office.program.url("/events"), "status_callback_method": "POST" });
     office.rest.post(&format!("/MultiPartyCall/uuid_{}/Participant/", customer.room), body).await;
     let joined = office.program.event("ParticipantJoin", mark, |_| true).await;
-    assert!(
-        customer.call.ear().wait_heard(b, -45.0, std::time::Instant::now(), SOON).await.is_some(),
-        "the customer does not hear baresip\n{}",
-        baresip.transcript()
-    );
+    let heard = customer.call.ear().wait_heard(b, -45.0, std::time::Instant::now(), SOON).await;
+    assert!(heard.is_some(), "the customer does not hear baresip\n{}", baresip.transcript());
     match &mut capture {
         None => eprintln!("the wire may not be captured by this user: what baresip receives was not measured"),
         Some(capture) => {

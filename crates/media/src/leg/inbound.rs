@@ -154,7 +154,7 @@ impl Leg {
         if !is_audio {
             return 0;
         }
-        self.jitter.insert(Packet {
+        let inserted = self.jitter.insert(Packet {
             sequence: packet.sequence,
             timestamp: packet.timestamp,
             payload: packet.payload,
@@ -162,6 +162,10 @@ impl Leg {
             marker: packet.marker,
             mark,
         });
+        // A packet that adds nothing must not count as the tick's: the one that does may wait behind it.
+        if !matches!(inserted, audio::Inserted::Queued | audio::Inserted::Overflow) {
+            return 0;
+        }
         packet.payload.len() / self.codec.bytes_per_sample()
     }
 

@@ -438,6 +438,8 @@ impl Directory {
     fn change_now(&mut self, id: RoomId, mut queued: Box<Queued>) -> Progress {
         let Some(room) = self.rooms.get(&id) else { return Progress::Done };
         let (shard, failed) = (room.shard, room.failed);
+        // One that is being removed enters no more, but is let go of all the same.
+        let claimed = queued.change.join.clone();
         let join = self.alive(&queued.change.join);
         if !queued.started {
             match self.start(id, shard, &queued.change, &join) {
@@ -458,8 +460,8 @@ impl Directory {
         } else {
             self.submit(id, shard, *queued, &join);
         }
-        for leg in join {
-            if let Some(entry) = self.legs.get_mut(&leg) {
+        for leg in claimed {
+            if let Some(entry) = self.legs.get_mut(&leg).filter(|entry| entry.claimed == Some(id)) {
                 entry.claimed = None;
             }
             self.go_on(leg);

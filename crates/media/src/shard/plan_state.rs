@@ -105,15 +105,21 @@ pub(crate) struct Compiled {
     pub listeners: Listeners,
     pub players: Vec<RoomPlayer>,
     words: usize,
-    /// Rows by listening seat: sources it may hear only from packets newer than its own bound, or than the source's.
+    /// Rows by listening seat: sources it hears only since it came itself, or only since they were opened to it.
     new_listener: Vec<u64>,
     new_source: Vec<u64>,
+    /// By listening seat and source, for the pairs above: what arrived before stays unheard. One for each pair, so that
+    /// admitting a listener draws no line anew for those admitted before.
+    bounds: Vec<u64>,
     /// Seats unchanged from the plan before; seats that somebody newly hears; and sources to be bound.
     same: Vec<u64>,
     widened: Vec<u64>,
     bind_sources: Vec<u64>,
     any_new: bool,
 }
+
+/// The bound of a pair that is about to be drawn.
+const UNBOUND: u64 = u64::MAX;
 
 pub(crate) fn words_for(seats: usize) -> usize {
     seats.div_ceil(64)
@@ -159,6 +165,7 @@ impl Compiled {
             words,
             new_listener: vec![0; seats.len() * words],
             new_source: vec![0; seats.len() * words],
+            bounds: vec![0; seats.len() * seats.len()],
             same: vec![0; words],
             widened: vec![0; words],
             bind_sources: vec![0; words],
@@ -205,6 +212,16 @@ impl Compiled {
                 if let (Some(l), Some(s)) = (self.new_listener.get_mut(row), self.new_source.get_mut(row)) {
                     (*l, *s) = (by_listener, by_source);
                 }
+                for bit in bits(&[by_listener | by_source]) {
+                    let source = word * 64 + bit;
+                    let bound = match newly >> bit & 1 {
+                        1 => UNBOUND,
+                        _ => get(&old.bounds, listener * old.seats.len() + source),
+                    };
+                    if let Some(pair) = self.bounds.get_mut(listener * self.seats.len() + source) {
+                        *pair = bound;
+                    }
+                }
                 if let Some(w) = self.widened.get_mut(word) {
                     *w |= newly;
                 }
@@ -223,6 +240,11 @@ impl Compiled {
 
     /// Draws the line: what arrived before `bound` stays unheard by those who hear it only now.
     pub(crate) fn bind(&mut self, bound: u64) {
+        for pair in &mut self.bounds {
+            if *pair == UNBOUND {
+                *pair = bound;
+            }
+        }
         for at in 0..self.seats.len() {
             let stayed = get(&self.same, at / 64) >> (at % 64) & 1 == 1;
             let as_source = get(&self.bind_sources, at / 64) >> (at % 64) & 1 == 1;
@@ -251,7 +273,6 @@ impl Compiled {
         oldest: impl Fn(usize) -> u64 + 'a,
     ) -> impl Iterator<Item = usize> + 'a {
         let row = listener * self.words;
-        let bound_listener = self.seats.get(listener).map_or(0, |s| s.bound_listener);
         (0..self.words).flat_map(move |word| {
             let both = (get(&self.new_listener, row + word) | get(&self.new_source, row + word)) & get(sounding, word);
             let mut rest = both;
@@ -263,13 +284,10 @@ impl Compiled {
                 rest &= rest - 1;
                 Some(word * 64 + bit)
             })
-        }).filter(move |&source| {
-            let (word, bit) = (source / 64, source % 64);
-            let by_listener = get(&self.new_listener, row + word) >> bit & 1 == 1;
-            let by_source = get(&self.new_source, row + word) >> bit & 1 == 1;
-            let bound_source = self.seats.get(source).map_or(u64::MAX, |s| s.bound_source);
-            let age = oldest(source);
-            (by_listener && age < bound_listener) || (by_source && age < bound_source)
+        })
+        .filter(move |&source| {
+            let bound = self.bounds.get(listener * self.seats.len() + source).copied().unwrap_or(UNBOUND);
+            oldest(source) < bound
         })
     }
 
