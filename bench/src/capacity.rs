@@ -72,7 +72,11 @@ pub fn measure(lab: &mut Lab) -> Result<Capacity> {
     while high - low > STEP {
         let middle = (low + high) / 2 / STEP * STEP;
         let held = decide(lab, middle, TRIAL, &mut trials)?;
-        if held { low = middle } else { high = middle }
+        if held {
+            low = middle
+        } else {
+            high = middle
+        }
         if middle == low && high - low <= STEP {
             break;
         }

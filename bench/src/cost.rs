@@ -100,7 +100,9 @@ pub fn measure(lab: &mut Lab, rooms: usize, window: Duration) -> Result<Cost> {
     lab.generator.close(REFLECTED)?;
     let good = rounds.iter().filter(|round| round.void.is_none()).count();
     let why = rounds.iter().rev().find_map(|round| round.void.clone());
-    let void = why.filter(|_| good < ROUNDS).map(|why| format!("only {good} of {} rounds count; the last void one: {why}", rounds.len()));
+    let void = why
+        .filter(|_| good < ROUNDS)
+        .map(|why| format!("only {good} of {} rounds count; the last void one: {why}", rounds.len()));
     Ok(Cost { rooms, window_s: window.as_secs_f64(), rounds, void })
 }
 
@@ -136,7 +138,8 @@ fn round(
     };
     let noise = noise.worst(coached.noise).worst(plain.noise);
     let void = noise.voids().or_else(|| {
-        (floor_cost > DEAREST_FLOOR).then(|| format!("the reflector cost {floor_cost:.3} ms per member-second (limit {DEAREST_FLOOR})"))
+        (floor_cost > DEAREST_FLOOR)
+            .then(|| format!("the reflector cost {floor_cost:.3} ms per member-second (limit {DEAREST_FLOOR})"))
     });
     let whole = (SETTLING + window).as_secs_f64();
     Ok(Round {

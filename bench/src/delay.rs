@@ -73,7 +73,14 @@ pub fn measure(lab: &mut Lab, counted: Duration) -> Result<Added> {
         }
         // Rooms stand on the wheel one after the other, talkers by another step: together they meet at all phases.
         let phase = (room as u64 * 27 + 1) % PHASES;
-        lines.push(Line { phones, phase, said: 0, clicked: None, delays: Histogram::default(), packets: Histogram::default() });
+        lines.push(Line {
+            phones,
+            phase,
+            said: 0,
+            clicked: None,
+            delays: Histogram::default(),
+            packets: Histogram::default(),
+        });
     }
     let (rooms, ports) = Rooms::open(lab.server_cpu, &all, Hearing::Plain, JitterConfig::default())?;
     for (phone, port) in lines.iter().flat_map(|line| &line.phones).zip(&ports) {

@@ -43,7 +43,8 @@ impl Lab {
     /// There are no two such CPUs.
     pub fn open(server_cpu: usize, load_cpu: usize, deadline: Option<Instant>) -> Result<Self> {
         os::raise_open_files();
-        os::pin(server_cpu).tried(&format!("using CPU {server_cpu} for the server; choose another with --server-cpu"))?;
+        os::pin(server_cpu)
+            .tried(&format!("using CPU {server_cpu} for the server; choose another with --server-cpu"))?;
         os::pin(load_cpu).tried(&format!("using CPU {load_cpu} for the load; choose another with --load-cpu"))?;
         Ok(Self { server_cpu, load_cpu, generator: Generator::start(load_cpu)?, deadline })
     }

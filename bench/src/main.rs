@@ -150,7 +150,11 @@ fn run(cli: &Cli) -> Result<()> {
 const RETRIES: usize = 5;
 
 /// Measures again while the result is void and time allows; answers the last.
-fn retried<T>(deadline: Option<Instant>, mut measure: impl FnMut() -> Result<T>, void: impl Fn(&T) -> Option<&String>) -> Result<Option<T>> {
+fn retried<T>(
+    deadline: Option<Instant>,
+    mut measure: impl FnMut() -> Result<T>,
+    void: impl Fn(&T) -> Option<&String>,
+) -> Result<Option<T>> {
     for attempt in 1.. {
         let begin = Instant::now();
         let value = measure()?;
@@ -174,13 +178,16 @@ fn measure(options: &Options, part: Option<Part>, started: Instant, report: &mut
     let early = quick.then(|| started + if part.is_some() { QUICK } else { EARLY });
     if wants(Part::Command) {
         let measure = || whole::measure(&mut lab, seconds(6, 30));
-        readings.whole = kept(failed, "command to audio by the native API", || retried(early, measure, whole::Whole::void));
+        readings.whole =
+            kept(failed, "command to audio by the native API", || retried(early, measure, whole::Whole::void));
     }
     if wants(Part::Command) && (!quick || readings.whole.is_none()) {
         let measure = || command::measure(&mut lab, 0, seconds(6, 30));
-        readings.command_idle = kept(failed, "command to audio, media alone, idle", || retried(early, measure, |r| r.void.as_ref()));
+        readings.command_idle =
+            kept(failed, "command to audio, media alone, idle", || retried(early, measure, |r| r.void.as_ref()));
         let measure = || command::measure(&mut lab, options.rooms / 2, seconds(6, 30));
-        readings.command_loaded = kept(failed, "command to audio, media alone, loaded", || retried(early, measure, |r| r.void.as_ref()));
+        readings.command_loaded =
+            kept(failed, "command to audio, media alone, loaded", || retried(early, measure, |r| r.void.as_ref()));
     }
     if wants(Part::Memory) {
         readings.memory = kept(failed, "memory per member, media alone", || memory::measure(&lab).map(Some));

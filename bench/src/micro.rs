@@ -95,7 +95,8 @@ pub fn measure() -> Vec<Micro> {
         }
     }));
     results.push(jitter("jitter buffer: a packet in and a frame out, regular", &conversation, |_| 0));
-    results.push(jitter("jitter buffer: the same with 15 ms of jitter", &conversation, |n| (n as u64 * 7_919) % 15_000));
+    results
+        .push(jitter("jitter buffer: the same with 15 ms of jitter", &conversation, |n| (n as u64 * 7_919) % 15_000));
     results.extend(sockets());
     results
 }

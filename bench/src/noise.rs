@@ -70,7 +70,10 @@ impl Noise {
     pub fn voids(&self) -> Option<String> {
         let mut reasons = Vec::new();
         if self.generator_lateness_ms_p99 > OWN_LATENESS_MS {
-            reasons.push(format!("the generator sent {:.2} ms late at p99 (limit {OWN_LATENESS_MS})", self.generator_lateness_ms_p99));
+            reasons.push(format!(
+                "the generator sent {:.2} ms late at p99 (limit {OWN_LATENESS_MS})",
+                self.generator_lateness_ms_p99
+            ));
         }
         if self.steal_percent > STEAL_PERCENT {
             reasons.push(format!("{:.1} % of the time was stolen (limit {STEAL_PERCENT})", self.steal_percent));

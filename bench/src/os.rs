@@ -44,7 +44,8 @@ pub fn thread_id() -> u32 {
 
 /// Sleeps until a time of the monotonic clock.
 pub fn sleep_until(at: u64) {
-    let time = libc::timespec { tv_sec: (at / 1_000_000_000) as libc::time_t, tv_nsec: (at % 1_000_000_000) as libc::c_long };
+    let time =
+        libc::timespec { tv_sec: (at / 1_000_000_000) as libc::time_t, tv_nsec: (at % 1_000_000_000) as libc::c_long };
     // SAFETY: reads one timespec, which `time` is; no remainder is asked for. A signal only wakes early.
     unsafe { libc::clock_nanosleep(libc::CLOCK_MONOTONIC, libc::TIMER_ABSTIME, &raw const time, std::ptr::null_mut()) };
 }
@@ -153,8 +154,13 @@ impl Inbox {
                 messages[n].msg_hdr.msg_control = control[n].0.as_mut_ptr().cast();
                 messages[n].msg_hdr.msg_controllen = control[n].0.len() as _;
             }
-            let count =
-                libc::recvmmsg(socket.as_raw_fd(), messages.as_mut_ptr(), BATCH as libc::c_uint, libc::MSG_DONTWAIT, std::ptr::null_mut());
+            let count = libc::recvmmsg(
+                socket.as_raw_fd(),
+                messages.as_mut_ptr(),
+                BATCH as libc::c_uint,
+                libc::MSG_DONTWAIT,
+                std::ptr::null_mut(),
+            );
             let count = usize::try_from(count).unwrap_or(0).min(BATCH);
             for n in 0..count {
                 arrived[n] = stamps(&messages[n].msg_hdr);

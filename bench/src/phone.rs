@@ -74,7 +74,9 @@ impl Phone {
             let count = inbox.receive(&self.socket);
             for n in 0..count {
                 let Some((bytes, arrived)) = inbox.get(n) else { continue };
-                let first_sound = bytes.get(HEADER..).and_then(|words| words.iter().position(|word| *word != SILENCE && *word != 0x7f));
+                let first_sound = bytes
+                    .get(HEADER..)
+                    .and_then(|words| words.iter().position(|word| *word != SILENCE && *word != 0x7f));
                 heard(Heard { at: arrived.at, first_sound });
             }
             if count < os::BATCH {

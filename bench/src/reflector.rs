@@ -57,7 +57,8 @@ impl Reflector {
             reflect(&self.sockets, &stopped);
             self.sockets
         };
-        let thread = std::thread::Builder::new().name("reflector".to_owned()).spawn(reflect).tried("starting the reflector")?;
+        let thread =
+            std::thread::Builder::new().name("reflector".to_owned()).spawn(reflect).tried("starting the reflector")?;
         Ok(Reflecting { thread, number, stop })
     }
 }

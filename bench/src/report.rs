@@ -121,8 +121,10 @@ impl Readings {
             figures.plain_cpu_ms_per_member_second = median(|round| round.plain);
             figures.reflector_cpu_ms_per_member_second = median(|round| round.reflector);
             figures.control_cpu_ms_per_member_second = median(|round| round.control);
-            figures.floor_ratio = median(|round| round.coached / round.reflector.max(1e-9)).map(|value| rounded(value, 3));
-            figures.coached_over_plain = median(|round| round.coached / round.plain.max(1e-9)).map(|value| rounded(value, 3));
+            figures.floor_ratio =
+                median(|round| round.coached / round.reflector.max(1e-9)).map(|value| rounded(value, 3));
+            figures.coached_over_plain =
+                median(|round| round.coached / round.plain.max(1e-9)).map(|value| rounded(value, 3));
             figures.rooms_per_core =
                 figures.cpu_ms_per_member_second.map(|cpu| (USABLE * 1_000.0 / (cpu * MEMBERS as f64)) as u64);
             figures.estimated = figures.rooms_per_core.is_some();
@@ -159,9 +161,12 @@ impl Readings {
             voids.extend(delay.void.iter().map(|why| format!("added delay: {why}")));
             noises.push(delay.noise);
         }
-        voids.extend(self.setups.iter().filter_map(|setups| setups.void.as_ref()).map(|why| format!("call setups: {why}")));
+        voids.extend(
+            self.setups.iter().filter_map(|setups| setups.void.as_ref()).map(|why| format!("call setups: {why}")),
+        );
         figures.setups_per_second = self.setups.as_ref().map(|setups| rounded(setups.per_second, 1));
-        figures.rss_bytes_per_member = whole.map(|whole| whole.memory).or(self.memory).map(|growth| growth.bytes_per_member.round());
+        figures.rss_bytes_per_member =
+            whole.map(|whole| whole.memory).or(self.memory).map(|growth| growth.bytes_per_member.round());
         figures.noise = noises.into_iter().fold(Noise::default(), Noise::worst);
         figures.void = !voids.is_empty();
         figures.void_reason = (!voids.is_empty()).then(|| voids.join("; "));
@@ -173,7 +178,10 @@ impl Readings {
 pub fn machine() -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let cpus = read("/proc/cpuinfo");
-    let model = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map_or("unknown", |(_, name)| name);
+    let model = cpus
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+        .map_or("unknown", |(_, name)| name);
     let count = cpus.lines().filter(|line| line.starts_with("processor")).count();
     let guest = if cpus.contains(" hypervisor") { ", virtual" } else { "" };
     format!("{model}, {count} CPUs{guest}, Linux {}", read("/proc/sys/kernel/osrelease").trim())
@@ -190,7 +198,11 @@ impl Report {
     pub fn table(&self) -> String {
         let f = &self.figures;
         let mut text = String::new();
-        let _ = writeln!(text, "{}\n{}; load average {} at the start; took {:.0} s\n", self.command, self.machine, self.load_average, self.took_s);
+        let _ = writeln!(
+            text,
+            "{}\n{}; load average {} at the start; took {:.0} s\n",
+            self.command, self.machine, self.load_average, self.took_s
+        );
         let mut row = |what: &str, value: Option<f64>, digits: usize, goal: &str| {
             let value = value.map_or("absent".to_owned(), |value| format!("{value:.digits$}"));
             let _ = writeln!(text, "  {what:<58} {value:>10}   {goal}");
@@ -210,7 +222,12 @@ impl Report {
         row("added delay, ms, p50", f.added_delay_ms_p50, 2, "");
         row("added delay, ms, p99", f.added_delay_ms_p99, 2, "≤ 22");
         row("call setups per second on one core", f.setups_per_second, 0, "≥ 1 000");
-        row("… CPU of the server for each, ms", self.readings.setups.as_ref().map(|setups| setups.cpu_ms_per_call), 3, "");
+        row(
+            "… CPU of the server for each, ms",
+            self.readings.setups.as_ref().map(|setups| setups.cpu_ms_per_call),
+            3,
+            "",
+        );
         row("resident bytes per member at 1 000 members", f.rss_bytes_per_member, 0, "≤ 65 536");
         row("noise: generator's own lateness p99, ms", Some(f.noise.generator_lateness_ms_p99), 2, "≤ 1, else void");
         row("noise: stolen time, %", Some(f.noise.steal_percent), 2, "≤ 2, else void");

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use media::{
-    Applied, BusId, Codec, JitterConfig, LegId, LegSetup, MediaConfig, MediaError, MediaPlane, Pending, Plan, PlanListener, PlanSource,
-    RoomChange, RoomId, ShardMetrics, SourceRef,
+    Applied, BusId, Codec, JitterConfig, LegId, LegSetup, MediaConfig, MediaError, MediaPlane, Pending, Plan,
+    PlanListener, PlanSource, RoomChange, RoomId, ShardMetrics, SourceRef,
 };
 
 use crate::failure::{Failure, Result, Tried};
@@ -107,7 +107,8 @@ impl Rooms {
             }
             let Ok(legs) = <[LegId; MEMBERS]>::try_from(legs) else { continue };
             let room = Room { id, legs };
-            let change = RoomChange { plan: plan(&room, 1, Hearing::Monitored), join: legs.to_vec(), ..RoomChange::default() };
+            let change =
+                RoomChange { plan: plan(&room, 1, Hearing::Monitored), join: legs.to_vec(), ..RoomChange::default() };
             pending.push(self.plane.change_room(id, change));
             if pending.len() >= UNDER_WAY {
                 wait_all(&mut pending)?;

@@ -56,7 +56,10 @@ pub fn measure(lab: &Lab, counted: Duration) -> Result<Setups> {
         || after.set((house.cpu_ms().unwrap_or(0.0), before.get().1.steal_since())),
     );
     if life.ended == 0 {
-        return Err(Failure::Server(format!("set up no call; the last refusal: {}", caller.refusal().unwrap_or("none"))));
+        return Err(Failure::Server(format!(
+            "set up no call; the last refusal: {}",
+            caller.refusal().unwrap_or("none")
+        )));
     }
     let (cpu, steal_percent) = (after.get().0 - before.get().0, after.get().1);
     Ok(Setups {
@@ -68,6 +71,7 @@ pub fn measure(lab: &Lab, counted: Duration) -> Result<Setups> {
         repeated: life.repeated,
         failed: life.failed,
         steal_percent,
-        void: (steal_percent > STEAL_PERCENT).then(|| format!("{steal_percent:.1} % of the time was stolen (limit {STEAL_PERCENT})")),
+        void: (steal_percent > STEAL_PERCENT)
+            .then(|| format!("{steal_percent:.1} % of the time was stolen (limit {STEAL_PERCENT})")),
     })
 }

@@ -40,7 +40,10 @@ impl Conversation {
                     phase = (phase + pitch * (1.0 + 0.08 * (t * 2.3).sin()) / 8_000.0).fract();
                     smooth += 0.35 * (noise.next() - smooth);
                     let voiced: f64 = (1..=9)
-                        .map(|h| (std::f64::consts::TAU * phase * f64::from(h)).sin() / (1.0 + (f64::from(h) - 4.0).powi(2) * 0.4))
+                        .map(|h| {
+                            (std::f64::consts::TAU * phase * f64::from(h)).sin()
+                                / (1.0 + (f64::from(h) - 4.0).powi(2) * 0.4)
+                        })
                         .sum();
                     *sample = (talking * (voiced * 5_000.0 + smooth * 900.0) + smooth * 14.0) as i16;
                 }
@@ -77,7 +80,10 @@ mod tests {
             assert!((-25.0..-3.0).contains(&loudest), "member {who}: {loudest} dBFS");
             assert!(loudest - quietest > 15.0, "member {who}: {quietest} to {loudest} dBFS");
             for other in (0..3).filter(|other| *other != who) {
-                assert!(turn.clone().all(|tick| (-85.0..-55.0).contains(&level(other, tick))), "{other} while {who} talks");
+                assert!(
+                    turn.clone().all(|tick| (-85.0..-55.0).contains(&level(other, tick))),
+                    "{other} while {who} talks"
+                );
             }
         }
     }

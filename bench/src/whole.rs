@@ -90,7 +90,8 @@ pub fn measure(lab: &mut Lab, counted: Duration) -> Result<Whole> {
     let loaded = react(lab, &house, &mut probes, &mut remotes, LOADED, counted, &mut refused)?;
     let after = resident(&process)?;
     let members = LOADED * MEMBERS;
-    let memory = Growth { members, bytes_per_member: after.saturating_sub(before) as f64 / members as f64, before, after };
+    let memory =
+        Growth { members, bytes_per_member: after.saturating_sub(before) as f64 / members as f64, before, after };
     lab.generator.close(SERVED)?;
     Ok(Whole { idle, loaded, memory, refused })
 }
@@ -124,7 +125,8 @@ impl Remote {
         loop {
             let answer = ask(&mut stream, &request("GET", &format!("/rooms/{name}/members"), &house.key, ""))?;
             let members = answer.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
-            let supervisor = members.iter().find(|member| member.get("role").and_then(Value::as_str) == Some("supervisor"));
+            let supervisor =
+                members.iter().find(|member| member.get("role").and_then(Value::as_str) == Some("supervisor"));
             let number = supervisor.and_then(|member| member.get("member")).and_then(Value::as_i64);
             if let (MEMBERS, Some(number)) = (members.len(), number) {
                 stream.set_nonblocking(true).tried("a connection of the native API")?;
@@ -171,7 +173,9 @@ fn ask(stream: &mut TcpStream, request: &[u8]) -> Result<Value> {
         bytes.extend_from_slice(buffer.get(..len).unwrap_or_default());
         let text = String::from_utf8_lossy(&bytes);
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+        let length = head
+            .lines()
+            .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse::<usize>().ok());
         if length.is_some_and(|length| body.len() >= length) {
             return Ok(serde_json::from_str(body).unwrap_or(Value::Null));
         }

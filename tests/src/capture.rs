@@ -39,7 +39,9 @@ impl Capture {
             let bytes = std::fs::read(&self.file).unwrap_or_default();
             match Pcap::parse(&bytes) {
                 Ok(pcap) if enough(&pcap) => return pcap,
-                _ if tokio::time::Instant::now() > end => panic!("not enough on the wire within {deadline:?}\n{}", self.tool.transcript()),
+                _ if tokio::time::Instant::now() > end => {
+                    panic!("not enough on the wire within {deadline:?}\n{}", self.tool.transcript())
+                }
                 // A file has no event to wait for; tcpdump writes it packet by packet.
                 _ => tokio::time::sleep(Duration::from_millis(100)).await,
             }

@@ -80,7 +80,9 @@ pub fn judge(
 pub async fn hears(what: &str, people: &[Heard<'_>], allowed: &[(&str, &str)]) {
     let begin = Instant::now();
     for (listener, speaker) in allowed {
-        let (Some(ear), Some(tone)) = (person(people, listener), person(people, speaker).and_then(|person| person.tone)) else {
+        let (Some(ear), Some(tone)) =
+            (person(people, listener), person(people, speaker).and_then(|person| person.tone))
+        else {
             panic!("{what}: {listener} or the voice of {speaker} is not among the people");
         };
         if ear.call.ear().wait_heard(tone, -30.0, begin, SOON).await.is_none() {
@@ -104,12 +106,23 @@ pub async fn hears(what: &str, people: &[Heard<'_>], allowed: &[(&str, &str)]) {
     }
 }
 
-async fn stretch(what: &str, people: &[Heard<'_>], allowed: &[(&str, &str)], from: Instant) -> Result<(), Vec<Mismatch>> {
+async fn stretch(
+    what: &str,
+    people: &[Heard<'_>],
+    allowed: &[(&str, &str)],
+    from: Instant,
+) -> Result<(), Vec<Mismatch>> {
     for person in people {
         let enough = |ear: &phone::Ear| ear.since(from).len() as u64 >= STRETCH;
-        assert!(person.call.ear().wait_until(SOON, enough).await, "{what}: {} receives nothing: {:?}", person.name, person.call.state());
+        assert!(
+            person.call.ear().wait_until(SOON, enough).await,
+            "{what}: {} receives nothing: {:?}",
+            person.name,
+            person.call.state()
+        );
     }
-    let packets: Vec<(&str, Vec<Packet>)> = people.iter().map(|person| (person.name, person.call.ear().since(from))).collect();
+    let packets: Vec<(&str, Vec<Packet>)> =
+        people.iter().map(|person| (person.name, person.call.ear().since(from))).collect();
     let ears: Vec<Ears<'_>> = packets.iter().map(|(name, packets)| Ears { name, packets }).collect();
     let speakers: Vec<Speaker<'_>> =
         people.iter().filter_map(|person| Some(Speaker { name: person.name, freq: person.tone? })).collect();

@@ -80,7 +80,14 @@ impl<T: Clone + Debug> Log<T> {
     ///
     /// # Panics
     /// If they are fewer at the deadline, or more.
-    pub async fn expect_times(&self, what: &str, times: usize, from: usize, deadline: Duration, wanted: impl Fn(&T) -> bool) {
+    pub async fn expect_times(
+        &self,
+        what: &str,
+        times: usize,
+        from: usize,
+        deadline: Duration,
+        wanted: impl Fn(&T) -> bool,
+    ) {
         let mut count = self.count.subscribe();
         let so_far = || self.items().iter().skip(from).filter(|item| wanted(item)).count();
         // The sender lives as long as this log; only the deadline can end the wait early.

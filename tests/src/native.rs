@@ -25,7 +25,8 @@ impl Native {
     /// # Panics
     /// If there is no answer.
     pub async fn request(&self, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
-        let mut request = self.client.request(method.clone(), format!("{}{path}", self.base)).timeout(SOON).bearer_auth(&self.key);
+        let mut request =
+            self.client.request(method.clone(), format!("{}{path}", self.base)).timeout(SOON).bearer_auth(&self.key);
         if let Some(body) = body {
             request = request.json(&body);
         }

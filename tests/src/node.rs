@@ -29,7 +29,11 @@ pub struct ByFrontDoor {
 impl ByFrontDoor {
     /// The front door of a server, for an account.
     pub async fn of(server: &Server, account: &Account) -> Self {
-        Self { front_door: format!("http://{}", server.at().front_door), ca: server.ca().await, account: account.clone() }
+        Self {
+            front_door: format!("http://{}", server.at().front_door),
+            ca: server.ca().await,
+            account: account.clone(),
+        }
     }
 }
 
@@ -37,7 +41,10 @@ impl Script {
     /// A script of `apps/` for node, pointed at the server by environment variables only.
     pub async fn node(name: &str, door: &ByFrontDoor, environment: &[(&str, &str)]) -> Self {
         let script = package_dir().join("apps").join(name);
-        assert!(package_dir().join("node_modules/plivo").is_dir(), "node_modules is missing; scripts/test runs `npm ci`");
+        assert!(
+            package_dir().join("node_modules/plivo").is_dir(),
+            "node_modules is missing; scripts/test runs `npm ci`"
+        );
         let mut command = Command::new("node");
         command.arg(script).env("https_proxy", &door.front_door).env("NODE_EXTRA_CA_CERTS", &door.ca);
         Self::start(name, command, &door.account, environment).await
@@ -55,10 +62,15 @@ impl Script {
 
     async fn start(name: &str, mut command: Command, account: &Account, environment: &[(&str, &str)]) -> Self {
         command.env("PLIVO_AUTH_ID", &account.auth_id).env("PLIVO_AUTH_TOKEN", &account.auth_token).env("PORT", "0");
-        command.envs(environment.iter().copied()).current_dir(package_dir()).env_remove("no_proxy").env_remove("NO_PROXY");
+        command
+            .envs(environment.iter().copied())
+            .current_dir(package_dir())
+            .env_remove("no_proxy")
+            .env_remove("NO_PROXY");
         let tool = Tool::start(name, &mut command);
         let ready = tool.line("the first line", SOON * 2, |line| line.starts_with('{')).await;
-        let port = serde_json::from_str::<Value>(&ready).ok().and_then(|ready| ready.get("port")?.as_u64()).unwrap_or(0);
+        let port =
+            serde_json::from_str::<Value>(&ready).ok().and_then(|ready| ready.get("port")?.as_u64()).unwrap_or(0);
         Self { tool, port: u16::try_from(port).unwrap_or(0), asked: 0 }
     }
 
@@ -88,7 +100,8 @@ impl Script {
     /// If it does not come.
     pub async fn report(&self, what: &str, mark: usize, wanted: impl Fn(&Value) -> bool) -> Value {
         let parsed = |line: &String| serde_json::from_str::<Value>(line).ok();
-        let line = self.tool.out.expect(what, mark, SOON, |line| parsed(line).is_some_and(|value| wanted(&value))).await;
+        let line =
+            self.tool.out.expect(what, mark, SOON, |line| parsed(line).is_some_and(|value| wanted(&value))).await;
         parsed(&line).unwrap_or_default()
     }
 
@@ -96,7 +109,8 @@ impl Script {
     pub async fn event(&self, name: &str, mark: usize, wanted: impl Fn(&Value) -> bool) -> Value {
         let is = |report: &Value| {
             let params = report.get("params").unwrap_or(&Value::Null);
-            params.get("EventName").or_else(|| params.get("Event")).and_then(Value::as_str) == Some(name) && wanted(params)
+            params.get("EventName").or_else(|| params.get("Event")).and_then(Value::as_str) == Some(name)
+                && wanted(params)
         };
         self.report(&format!("callback {name}"), mark, is).await.get("params").cloned().unwrap_or_default()
     }
@@ -108,7 +122,11 @@ impl Script {
         let id = self.asked;
         let mark = self.mark();
         self.tool.tell(&json!({ "id": id, "operation": operation, "arguments": arguments }).to_string()).await;
-        let report = self.report(&format!("answer to {operation}"), mark, |report| report.get("id").and_then(Value::as_u64) == Some(id)).await;
+        let report = self
+            .report(&format!("answer to {operation}"), mark, |report| {
+                report.get("id").and_then(Value::as_u64) == Some(id)
+            })
+            .await;
         match report.get("error") {
             Some(error) => Err(error.clone()),
             None => Ok(report.get("result").cloned().unwrap_or_default()),

@@ -78,7 +78,9 @@ impl Office {
     /// The document of `<MultiPartyCall>` for a member; its status events go to `/events`.
     pub fn room_document(&self, name: &str, room: &str, role: &str, attributes: &str) {
         let events = self.program.url("/events");
-        let inside = format!(r#"<MultiPartyCall role="{role}" statusCallbackUrl="{events}" {NO_SOUNDS} {attributes}>{room}</MultiPartyCall>"#);
+        let inside = format!(
+            r#"<MultiPartyCall role="{role}" statusCallbackUrl="{events}" {NO_SOUNDS} {attributes}>{room}</MultiPartyCall>"#
+        );
         self.program.document(&format!("/answer/{name}"), &inside);
     }
 
@@ -97,12 +99,14 @@ impl Office {
             Err(error) => panic!("{name} cannot call: {error}"),
         };
         let path = format!("/answer/{name}");
-        let asked = self.program.asked().expect(&format!("request to {path}"), mark, SOON, |asked| asked.path == path).await;
+        let asked =
+            self.program.asked().expect(&format!("request to {path}"), mark, SOON, |asked| asked.path == path).await;
         let call_uuid = asked.param("CallUUID").to_owned();
         if let Err(error) = call.wait_answered(SOON).await {
             panic!("{name}'s call was not answered: {error}");
         }
-        let joined = self.program.event("ParticipantJoin", mark, |event| event.param("ParticipantCallUUID") == call_uuid).await;
+        let joined =
+            self.program.event("ParticipantJoin", mark, |event| event.param("ParticipantCallUUID") == call_uuid).await;
         self.member(name, phone, call, &joined)
     }
 
@@ -135,7 +139,8 @@ impl Office {
             Ok(call) => call,
             Err(error) => panic!("{name} cannot answer: {error}"),
         };
-        let joined = self.program.event("ParticipantJoin", mark, |event| event.param("ParticipantCallUUID") == call_uuid).await;
+        let joined =
+            self.program.event("ParticipantJoin", mark, |event| event.param("ParticipantCallUUID") == call_uuid).await;
         self.member(name, phone, call, &joined)
     }
 

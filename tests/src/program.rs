@@ -129,12 +129,24 @@ impl Program {
 
     /// Waits for a callback with this event name for which `wanted` holds, at or after `mark`.
     pub async fn event(&self, name: &str, mark: usize, wanted: impl Fn(&Asked) -> bool) -> Asked {
-        self.shared.asked.expect(&format!("callback {name}"), mark, SOON, |asked| asked.event() == name && wanted(asked)).await
+        self.shared
+            .asked
+            .expect(&format!("callback {name}"), mark, SOON, |asked| asked.event() == name && wanted(asked))
+            .await
     }
 
     /// As [`event`](Self::event), with a deadline.
-    pub async fn event_within(&self, deadline: Duration, name: &str, mark: usize, wanted: impl Fn(&Asked) -> bool) -> Asked {
-        self.shared.asked.expect(&format!("callback {name}"), mark, deadline, |asked| asked.event() == name && wanted(asked)).await
+    pub async fn event_within(
+        &self,
+        deadline: Duration,
+        name: &str,
+        mark: usize,
+        wanted: impl Fn(&Asked) -> bool,
+    ) -> Asked {
+        self.shared
+            .asked
+            .expect(&format!("callback {name}"), mark, deadline, |asked| asked.event() == name && wanted(asked))
+            .await
     }
 }
 
@@ -146,7 +158,10 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     for part in [head.uri.query().unwrap_or_default().as_bytes(), &body] {
         params.extend(url::form_urlencoded::parse(part).into_owned());
     }
-    let headers = head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+    let headers = head
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
     let path = head.uri.path().to_owned();
     let reply = shared.replies.lock().unwrap_or_else(PoisonError::into_inner).get(&path).cloned();
     shared.asked.push(Asked { at, method: head.method.to_string(), path, params, headers: headers.collect() });

@@ -174,13 +174,16 @@ impl Server {
 
     async fn with_key(&self, made: &Value) -> Account {
         let auth_id = text(made, "auth_id");
-        let key = self.aside(&["key", "create", "tests", "--account", &auth_id, "--scopes", "read,monitor,coach,admin"]).await;
+        let key = self
+            .aside(&["key", "create", "tests", "--account", &auth_id, "--scopes", "read,monitor,coach,admin"])
+            .await;
         Account { auth_token: text(made, "auth_token"), realm: text(made, "realm"), key: text(&key, "key"), auth_id }
     }
 
     /// An application of the account; its id.
     pub async fn application(&self, account: &Account, name: &str, answer_url: &str, more: &[&str]) -> String {
-        let mut arguments = vec!["application", "create", name, "--account", &account.auth_id, "--answer-url", answer_url];
+        let mut arguments =
+            vec!["application", "create", name, "--account", &account.auth_id, "--answer-url", answer_url];
         arguments.extend(more);
         text(&self.aside(&arguments).await, "app_id")
     }
@@ -292,14 +295,19 @@ async fn launch(folder: &Path) -> (Tool, Addresses) {
     let announced = process.line("an announcement", SOON * 2, |line| line.trim_start().starts_with('{')).await;
     let announced = parse(&announced);
     let address = |name: &str| -> SocketAddr {
-        let value = announced.get(name).and_then(|value| value.as_array().map_or(Some(value), |several| several.first()));
+        let value =
+            announced.get(name).and_then(|value| value.as_array().map_or(Some(value), |several| several.first()));
         match value.and_then(Value::as_str).and_then(|text| text.parse().ok()) {
             Some(address) => address,
             None => panic!("the announcement names no {name}: {announced}"),
         }
     };
-    let at =
-        Addresses { api: address("api"), front_door: address("front_door"), sip_udp: address("sip_udp"), sip_tcp: address("sip_tcp") };
+    let at = Addresses {
+        api: address("api"),
+        front_door: address("front_door"),
+        sip_udp: address("sip_udp"),
+        sip_tcp: address("sip_tcp"),
+    };
     (process, at)
 }
 

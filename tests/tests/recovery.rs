@@ -29,17 +29,27 @@ async fn after_a_kill_every_room_and_call_gets_its_closing_callbacks() {
     office.server.restart().await;
     for room in &rooms {
         let end = office.program.event_within(LATER, "MPCEnd", mark, |event| event.param("MPCUUID") == room).await;
-        assert_eq!((end.param("MPCTerminationCauseCode"), end.param("MPCTerminationCause")), ("0", "Unknown"), "{end:?}");
+        assert_eq!(
+            (end.param("MPCTerminationCauseCode"), end.param("MPCTerminationCause")),
+            ("0", "Unknown"),
+            "{end:?}"
+        );
     }
     for member in &members {
         let exit = office
             .program
-            .event_within(LATER, "ParticipantExit", mark, |event| event.param("MemberID") == member.number && event.param("MPCUUID") == member.room)
+            .event_within(LATER, "ParticipantExit", mark, |event| {
+                event.param("MemberID") == member.number && event.param("MPCUUID") == member.room
+            })
             .await;
         assert_eq!(exit.param("ParticipantExitCause"), "Multiparty Call Ended", "{exit:?}");
         let path = format!("/hangup/{}", member.name);
         let hangup = office.program.event_within(LATER, "Hangup", mark, |asked| asked.path == path).await;
-        assert_eq!((hangup.param("CallUUID"), hangup.param("HangupCauseCode")), (member.call_uuid.as_str(), "5010"), "{hangup:?}");
+        assert_eq!(
+            (hangup.param("CallUUID"), hangup.param("HangupCauseCode")),
+            (member.call_uuid.as_str(), "5010"),
+            "{hangup:?}"
+        );
         let shown = office.rest.get(&format!("/Call/{}/", member.call_uuid)).await;
         assert_eq!(shown["hangup_cause_code"], 5010, "{shown}");
     }
@@ -49,7 +59,13 @@ async fn after_a_kill_every_room_and_call_gets_its_closing_callbacks() {
         .asked()
         .matching(|asked| matches!(asked.event(), "MPCEnd" | "ParticipantExit" | "Hangup"))
         .iter()
-        .map(|asked| (asked.event().to_owned(), asked.param("MPCUUID").to_owned(), format!("{}{}", asked.param("MemberID"), asked.param("CallUUID"))))
+        .map(|asked| {
+            (
+                asked.event().to_owned(),
+                asked.param("MPCUUID").to_owned(),
+                format!("{}{}", asked.param("MemberID"), asked.param("CallUUID")),
+            )
+        })
         .collect();
     assert_eq!(seen.iter().collect::<BTreeSet<_>>().len(), seen.len(), "told twice: {seen:?}");
     for room in &rooms {
@@ -99,7 +115,15 @@ async fn a_dead_status_url_delays_nobody_elses_callbacks() {
         let call = phone.incoming(SOON).await.expect("the phone does not ring").answer().await.unwrap();
         bodies.push((phone, call));
     }
-    let own_url = office.is_added("other", &customer.room, "agent", json!({ "status_callback_url": office.program.url("/own") }), Mouth::Silence).await;
+    let own_url = office
+        .is_added(
+            "other",
+            &customer.room,
+            "agent",
+            json!({ "status_callback_url": office.program.url("/own") }),
+            Mouth::Silence,
+        )
+        .await;
     let mark = office.program.mark();
     let asked = std::time::Instant::now();
     office.update(&own_url, json!({ "mute": true })).await;
@@ -162,12 +186,28 @@ async fn another_accounts_ids_are_unknown_on_every_route() {
         (Method::POST, format!("/MultiPartyCall/uuid_{room}/Participant/{member}/"), Some(json!({ "mute": true }))),
         (Method::POST, "/MultiPartyCall/name_support/Participant/all/".to_owned(), Some(json!({ "hold": true }))),
         (Method::DELETE, format!("/MultiPartyCall/uuid_{room}/Participant/{member}/"), None),
-        (Method::POST, format!("/MultiPartyCall/uuid_{room}/Participant/"), Some(json!({ "role": "agent", "call_uuid": call }))),
-        (Method::POST, "/MultiPartyCall/name_stolen/Participant/".to_owned(), Some(json!({ "role": "agent", "call_uuid": call }))),
-        (Method::POST, "/MultiPartyCall/name_stolen/Participant/".to_owned(), Some(json!({ "role": "agent", "from": "1", "to": format!("sip:agent@{DOMAIN}") }))),
+        (
+            Method::POST,
+            format!("/MultiPartyCall/uuid_{room}/Participant/"),
+            Some(json!({ "role": "agent", "call_uuid": call })),
+        ),
+        (
+            Method::POST,
+            "/MultiPartyCall/name_stolen/Participant/".to_owned(),
+            Some(json!({ "role": "agent", "call_uuid": call })),
+        ),
+        (
+            Method::POST,
+            "/MultiPartyCall/name_stolen/Participant/".to_owned(),
+            Some(json!({ "role": "agent", "from": "1", "to": format!("sip:agent@{DOMAIN}") })),
+        ),
         (Method::GET, format!("/Call/{call}/"), None),
         (Method::GET, format!("/Call/{call}/?status=live"), None),
-        (Method::POST, format!("/Call/{call}/"), Some(json!({ "legs": "aleg", "aleg_url": "http://callcenter.test/" }))),
+        (
+            Method::POST,
+            format!("/Call/{call}/"),
+            Some(json!({ "legs": "aleg", "aleg_url": "http://callcenter.test/" })),
+        ),
         (Method::DELETE, format!("/Call/{call}/"), None),
     ];
     for (method, path, body) in plivo {

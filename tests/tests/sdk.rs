@@ -13,7 +13,13 @@ struct Library {
 }
 
 impl Library {
-    async fn do_it(&mut self, node: &str, python: &str, node_arguments: Value, python_arguments: Value) -> Result<Value, Value> {
+    async fn do_it(
+        &mut self,
+        node: &str,
+        python: &str,
+        node_arguments: Value,
+        python_arguments: Value,
+    ) -> Result<Value, Value> {
         if self.python {
             self.shell.call(&format!("multi_party_calls.{python}"), python_arguments).await
         } else {
@@ -45,21 +51,41 @@ async fn every_operation(mut library: Library, office: Office) {
     let supervisor = office.joins("supervisor", "support", "Supervisor", "coachMode=\"true\"", Mouth::Silence).await;
     let uuid = customer.room.clone();
 
-    let listed = library.do_it("list", "list", json!([{ "status": "active" }]), json!({ "status": "active" })).await.unwrap();
+    let listed =
+        library.do_it("list", "list", json!([{ "status": "active" }]), json!({ "status": "active" })).await.unwrap();
     assert!(listed.to_string().contains(&uuid), "{listed}");
-    for (node, python) in [(json!([{ "uuid": uuid }]), json!({ "uuid": uuid })), (json!([{ "friendlyName": "support" }]), json!({ "friendly_name": "support" }))] {
+    for (node, python) in [
+        (json!([{ "uuid": uuid }]), json!({ "uuid": uuid })),
+        (json!([{ "friendlyName": "support" }]), json!({ "friendly_name": "support" })),
+    ] {
         let got = library.do_it("get", "get", node, python).await.unwrap();
-        assert_eq!((field(&got, "mpc_uuid").as_str(), field(&got, "status").as_str()), (Some(uuid.as_str()), Some("Active")), "{got}");
+        assert_eq!(
+            (field(&got, "mpc_uuid").as_str(), field(&got, "status").as_str()),
+            (Some(uuid.as_str()), Some("Active")),
+            "{got}"
+        );
     }
-    let listed = library.do_it("listParticipants", "list_participants", json!([{ "uuid": uuid }]), json!({ "uuid": uuid })).await.unwrap();
+    let listed = library
+        .do_it("listParticipants", "list_participants", json!([{ "uuid": uuid }]), json!({ "uuid": uuid }))
+        .await
+        .unwrap();
     for member in [&customer, &agent, &supervisor] {
         assert!(listed.to_string().contains(&member.call_uuid), "{listed}");
     }
     let got = library
-        .do_it("getParticipant", "get_participant", json!([supervisor.number, { "uuid": uuid }]), json!({ "participant_id": supervisor.number, "uuid": uuid }))
+        .do_it(
+            "getParticipant",
+            "get_participant",
+            json!([supervisor.number, { "uuid": uuid }]),
+            json!({ "participant_id": supervisor.number, "uuid": uuid }),
+        )
         .await
         .unwrap();
-    assert_eq!((field(&got, "role").as_str(), field(&got, "coach_mode").as_bool()), (Some("supervisor"), Some(true)), "{got}");
+    assert_eq!(
+        (field(&got, "role").as_str(), field(&got, "coach_mode").as_bool()),
+        (Some("supervisor"), Some(true)),
+        "{got}"
+    );
 
     let mark = office.program.mark();
     for (change, event) in [
@@ -89,19 +115,33 @@ async fn every_operation(mut library: Library, office: Office) {
     let joined = office.program.event("ParticipantJoin", mark, |_| true).await;
     assert!(added.to_string().contains(joined.param("ParticipantCallUUID")), "{added}");
     let member = joined.param("MemberID").to_owned();
-    library.do_it("kickParticipant", "kick_participant", json!([member, { "uuid": uuid }]), json!({ "participant_id": member, "uuid": uuid })).await.unwrap();
+    library
+        .do_it(
+            "kickParticipant",
+            "kick_participant",
+            json!([member, { "uuid": uuid }]),
+            json!({ "participant_id": member, "uuid": uuid }),
+        )
+        .await
+        .unwrap();
     call.wait_ended(SOON).await.unwrap();
     let exit = office.program.event("ParticipantExit", mark, |told| told.param("MemberID") == member).await;
     assert_eq!(exit.param("ParticipantExitCause"), "Kicked Out of Multiparty Call");
 
-    library.do_it("start", "start", json!([{ "uuid": uuid, "status": "active" }]), json!({ "uuid": uuid })).await.unwrap();
+    library
+        .do_it("start", "start", json!([{ "uuid": uuid, "status": "active" }]), json!({ "uuid": uuid }))
+        .await
+        .unwrap();
     library.do_it("stop", "stop", json!([{ "uuid": uuid }]), json!({ "uuid": uuid })).await.unwrap();
     for member in [customer, agent, supervisor] {
         member.call.wait_ended(SOON).await.unwrap();
     }
     let end = office.program.event("MPCEnd", 0, |_| true).await;
     assert_eq!(end.param("MPCTerminationCauseCode"), "3000");
-    let gone = library.do_it("get", "get", json!([{ "friendlyName": "support" }]), json!({ "friendly_name": "support" })).await.unwrap_err();
+    let gone = library
+        .do_it("get", "get", json!([{ "friendlyName": "support" }]), json!({ "friendly_name": "support" }))
+        .await
+        .unwrap_err();
     let not_found = gone["status"] == 404 || gone["name"].as_str().is_some_and(|name| name.contains("NotFound"));
     assert!(not_found, "{gone}");
 }

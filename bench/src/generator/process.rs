@@ -23,7 +23,8 @@ pub fn serve(cpu: usize) -> Result<()> {
     let mut out = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
         let line = line.tried("reading orders")?;
-        let answer = obey(&line, &mut groups, &conversation).unwrap_or_else(|failure| Answer::Failed { why: failure.to_string() });
+        let answer = obey(&line, &mut groups, &conversation)
+            .unwrap_or_else(|failure| Answer::Failed { why: failure.to_string() });
         let text = serde_json::to_string(&answer).map_err(|e| Failure::Generator(e.to_string()))?;
         writeln!(out, "{text}").and_then(|()| out.flush()).tried("answering")?;
     }
@@ -31,7 +32,8 @@ pub fn serve(cpu: usize) -> Result<()> {
 }
 
 fn obey(line: &str, groups: &mut HashMap<Group, Talkers>, conversation: &Conversation) -> Result<Answer> {
-    let order: Order = serde_json::from_str(line).map_err(|e| Failure::Generator(format!("an order makes no sense: {e}")))?;
+    let order: Order =
+        serde_json::from_str(line).map_err(|e| Failure::Generator(format!("an order makes no sense: {e}")))?;
     let unknown = || Failure::Generator("there is no such group".to_owned());
     Ok(match order {
         Order::Open { group, legs } => {

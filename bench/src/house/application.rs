@@ -18,7 +18,10 @@ pub fn start(ip: IpAddr) -> Result<SocketAddr> {
     let at = listener.local_addr().tried("the application's address")?;
     let accept = move || {
         for stream in listener.incoming().flatten() {
-            let _ = std::thread::Builder::new().name("application".to_owned()).stack_size(256 << 10).spawn(move || serve(stream));
+            let _ = std::thread::Builder::new()
+                .name("application".to_owned())
+                .stack_size(256 << 10)
+                .spawn(move || serve(stream));
         }
     };
     std::thread::Builder::new().name("applications".to_owned()).spawn(accept).tried("starting the application")?;
@@ -64,7 +67,8 @@ fn serve(stream: TcpStream) {
 
 fn document(parameters: &str) -> String {
     let from = parameters.split('&').find_map(|pair| pair.strip_prefix("From=")).unwrap_or_default();
-    let number: String = from.replace("%2B", "").replace("sip%3A", "").chars().take_while(char::is_ascii_digit).collect();
+    let number: String =
+        from.replace("%2B", "").replace("sip%3A", "").chars().take_while(char::is_ascii_digit).collect();
     match Purpose::of(&number) {
         Some(Purpose::Join { role, room }) => {
             let name = ["customer", "agent", "supervisor"].get(role).copied().unwrap_or("customer");

@@ -100,9 +100,13 @@ impl Caller {
                 self.invite(*placed);
             }
             if self.failed > 0 {
-                return Err(Failure::Server(format!("refused a call: {}", self.refusal.as_deref().unwrap_or("no answer"))));
+                return Err(Failure::Server(format!(
+                    "refused a call: {}",
+                    self.refusal.as_deref().unwrap_or("no answer")
+                )));
             }
-            let talking = |n: u64| self.calls.get(&n).filter(|call| call.step == Step::Talking).and_then(|call| call.media);
+            let talking =
+                |n: u64| self.calls.get(&n).filter(|call| call.step == Step::Talking).and_then(|call| call.media);
             if waiting.len() == 0 && (first..last).all(|n| talking(n).is_some()) {
                 return Ok((first..last).filter_map(talking).collect());
             }
@@ -114,7 +118,14 @@ impl Caller {
     }
 
     /// Places and ends calls without pause, so many at a time, and counts for `counted` after `warm`.
-    pub fn churn(&mut self, at_once: usize, warm: Duration, counted: Duration, mut begin: impl FnMut(), mut end: impl FnMut()) -> Life {
+    pub fn churn(
+        &mut self,
+        at_once: usize,
+        warm: Duration,
+        counted: Duration,
+        mut begin: impl FnMut(),
+        mut end: impl FnMut(),
+    ) -> Life {
         let placed = Placed { purpose: Purpose::Wait, media: 9, reports: 9 };
         let start = Instant::now();
         let (mut counting, mut ended) = (false, 0);
@@ -166,12 +177,15 @@ impl Caller {
     fn send(&self, number: u64, call: &Call, method: &str) {
         let own = self.own;
         let (cseq, body) = match method {
-            "INVITE" => (1, format!(
-                "v=0\r\no=- {number} 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {media} RTP/AVP 0 101\r\na=rtcp:{reports}\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na=sendrecv\r\n",
-                ip = own.ip(),
-                media = call.placed.media,
-                reports = call.placed.reports,
-            )),
+            "INVITE" => (
+                1,
+                format!(
+                    "v=0\r\no=- {number} 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {media} RTP/AVP 0 101\r\na=rtcp:{reports}\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na=sendrecv\r\n",
+                    ip = own.ip(),
+                    media = call.placed.media,
+                    reports = call.placed.reports,
+                ),
+            ),
             "ACK" => (1, String::new()),
             _ => (2, String::new()),
         };
@@ -203,7 +217,9 @@ impl Caller {
             return false;
         }
         let code: u16 = text.get(8..11).and_then(|code| code.parse().ok()).unwrap_or(0);
-        let Some(number) = header(&text, "Call-ID").and_then(|id| id.split('-').next()?.parse::<u64>().ok()) else { return false };
+        let Some(number) = header(&text, "Call-ID").and_then(|id| id.split('-').next()?.parse::<u64>().ok()) else {
+            return false;
+        };
         let invite = header(&text, "CSeq").is_some_and(|cseq| cseq.ends_with("INVITE"));
         let Some(mut call) = self.calls.remove(&number) else { return false };
         if code < 200 {
@@ -215,7 +231,8 @@ impl Caller {
                 if let Some(contact) = header(&text, "Contact").and_then(|c| c.split(['<', '>']).nth(1)) {
                     call.contact = contact.to_owned();
                 }
-                call.media = text.lines().find_map(|line| line.strip_prefix("m=audio ")?.split(' ').next()?.parse().ok());
+                call.media =
+                    text.lines().find_map(|line| line.strip_prefix("m=audio ")?.split(' ').next()?.parse().ok());
                 if let Some(setup) = setup {
                     setup.add((os::monotonic() - call.began).cast_signed());
                 }

@@ -165,8 +165,9 @@ fn command(program: &Path, folder: &Path, arguments: &[&str]) -> Result<Value> {
         .output()
         .tried("running the server's program")?;
     let said = String::from_utf8_lossy(&output.stdout);
-    serde_json::from_str(&said)
-        .map_err(|_| Failure::Server(format!("aside {}: {said}{}", arguments.join(" "), String::from_utf8_lossy(&output.stderr))))
+    serde_json::from_str(&said).map_err(|_| {
+        Failure::Server(format!("aside {}: {said}{}", arguments.join(" "), String::from_utf8_lossy(&output.stderr)))
+    })
 }
 
 fn announcement(process: &mut Child) -> Result<Value> {

@@ -140,7 +140,9 @@ async fn answer(stream: UnixStream, manager: &Manager) -> io::Result<()> {
             },
             Err(error) => Reply::Refused(ManageError {
                 kind: Refusal::Invalid,
-                message: format!("the command is not understood ({error}); use the same version of aside as the server"),
+                message: format!(
+                    "the command is not understood ({error}); use the same version of aside as the server"
+                ),
             }),
         }
     };
@@ -154,11 +156,16 @@ async fn answer(stream: UnixStream, manager: &Manager) -> io::Result<()> {
 ///
 /// # Errors
 /// [`ControlError::NoAnswer`].
-pub async fn ask(data_dir: &Path, command: &ManageCommand) -> Result<Option<Result<Answer, ManageError>>, ControlError> {
+pub async fn ask(
+    data_dir: &Path,
+    command: &ManageCommand,
+) -> Result<Option<Result<Answer, ManageError>>, ControlError> {
     let path = socket_path(data_dir);
     let stream = match UnixStream::connect(&path).await {
         Ok(stream) => stream,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => return Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            return Ok(None);
+        }
         Err(error) => return Err(ControlError::NoAnswer { path, problem: error.to_string() }),
     };
     let broken = |problem: String| ControlError::NoAnswer { path: path.clone(), problem };
@@ -217,7 +224,8 @@ mod tests {
                 assert!(text.contains("refused") && text.contains("invalid"), "{text}");
             }
         }
-        let list = serde_json::json!({ "account": null, "subject": { "account": { "list": { "limit": 5, "offset": 0 } } } });
+        let list =
+            serde_json::json!({ "account": null, "subject": { "account": { "list": { "limit": 5, "offset": 0 } } } });
         let command: ManageCommand = serde_json::from_value(list).unwrap();
         let answer = ask(&data_dir, &command).await.unwrap().unwrap().unwrap();
         assert_eq!(answer, Answer::Many { items: Vec::new(), total: 0 });

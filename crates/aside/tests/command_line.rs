@@ -55,7 +55,8 @@ struct Serving {
 
 impl Serving {
     fn start(shell: &Shell) -> Self {
-        let mut child = shell.command(&["serve", "--announce"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child =
+            shell.command(&["serve", "--announce"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = channel();
         std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
@@ -97,26 +98,56 @@ fn everything_is_managed_without_a_server() {
     let shell = Shell::new();
     assert!(shell.refused(&["application", "list"]).contains("aside account create"));
     let account = shell.good(&["account", "create", "acme"]);
-    assert!(account["auth_id"].as_str().unwrap().starts_with("MA") && account["auth_token"].as_str().unwrap().len() == 40);
+    assert!(
+        account["auth_id"].as_str().unwrap().starts_with("MA") && account["auth_token"].as_str().unwrap().len() == 40
+    );
     assert!(shell.good(&["account", "show", "acme"]).get("auth_token").is_none(), "a token is shown once");
-    shell.good(&["application", "create", "shop", "--answer-url", "https://shop.example/a", "--fallback-url", "https://b.example/"]);
+    shell.good(&[
+        "application",
+        "create",
+        "shop",
+        "--answer-url",
+        "https://shop.example/a",
+        "--fallback-url",
+        "https://b.example/",
+    ]);
     let endpoint = shell.good(&["endpoint", "create", "alice", "--app", "shop"]);
     assert_eq!(endpoint["password"].as_str().unwrap().len(), 40, "a password is made up where none is given");
     assert!(shell.refused(&["endpoint", "create", "alice", "--password", "secret1"]).contains("taken"));
-    shell.good(&["trunk", "create", "carrier", "--source", "192.0.2.0/24", "--source", "198.51.100.7", "--host", "sip.example", "--allow-prefix", "1"]);
+    shell.good(&[
+        "trunk",
+        "create",
+        "carrier",
+        "--source",
+        "192.0.2.0/24",
+        "--source",
+        "198.51.100.7",
+        "--host",
+        "sip.example",
+        "--allow-prefix",
+        "1",
+    ]);
     shell.good(&["number", "create", "+14155550123", "--app", "shop", "--trunk", "carrier"]);
     let updated = shell.good(&["application", "update", "shop", "--fallback-url", "", "--answer-method", "GET"]);
     assert_eq!((updated["fallback_url"].clone(), updated["answer_method"].as_str()), (Json::Null, Some("GET")));
-    let key = shell.good(&["key", "create", "desk", "--scopes", "read,coach", "--rooms", "support-*", "--expires", "30d"]);
+    let key =
+        shell.good(&["key", "create", "desk", "--scopes", "read,coach", "--rooms", "support-*", "--expires", "30d"]);
     assert!(key["key"].as_str().unwrap().starts_with("aside_"));
-    for (what, total) in [("account", 1), ("application", 1), ("endpoint", 1), ("number", 1), ("trunk", 1), ("key", 1)] {
+    for (what, total) in [("account", 1), ("application", 1), ("endpoint", 1), ("number", 1), ("trunk", 1), ("key", 1)]
+    {
         assert_eq!(shell.good(&[what, "list"])["total"], total, "{what}");
     }
     let people = shell.run(&["endpoint", "list"]);
     let text = String::from_utf8(people.stdout).unwrap();
     assert!(text.starts_with("ENDPOINT_ID") && text.contains("alice"), "{text}");
     assert!(shell.refused(&["application", "delete", "shop"]).contains("refers to it"));
-    for (what, id) in [("number", "14155550123"), ("endpoint", "alice"), ("application", "shop"), ("trunk", "carrier"), ("key", "desk")] {
+    for (what, id) in [
+        ("number", "14155550123"),
+        ("endpoint", "alice"),
+        ("application", "shop"),
+        ("trunk", "carrier"),
+        ("key", "desk"),
+    ] {
         shell.good(&[what, "delete", id]);
         assert!(shell.refused(&[what, "show", id]).contains("there is no"), "{what}");
     }
@@ -195,7 +226,10 @@ async fn a_server_shows_its_credentials_once_is_managed_while_it_runs_and_stops_
     assert!(shown.contains("not shown again") && shown.contains("aside_"), "{shown}");
     let admin = shown.split_whitespace().find(|word| word.starts_with("aside_")).unwrap().to_owned();
     let api: SocketAddr = announced["api"].as_str().unwrap().parse().unwrap();
-    assert!(api.port() != 0 && announced["sip_udp"][0].is_string() && announced["sip_tcp"][0].is_string(), "{announced}");
+    assert!(
+        api.port() != 0 && announced["sip_udp"][0].is_string() && announced["sip_tcp"][0].is_string(),
+        "{announced}"
+    );
 
     let said = shell.refused(&["serve"]);
     assert!(said.contains("another aside serves from") && said.contains("[server] data_dir"), "{said}");
@@ -203,7 +237,11 @@ async fn a_server_shows_its_credentials_once_is_managed_while_it_runs_and_stops_
     shell.good(&["application", "create", "shop", "--answer-url", "https://shop.example/a"]);
     let seen = ask(api, "GET", "/api/v1/applications", Some(&admin), "").await.json();
     assert_eq!(seen["items"][0]["name"], "shop");
-    assert!(shell.refused(&["application", "create", "shop", "--answer-url", "https://x.example/"]).contains("already in use"));
+    assert!(
+        shell
+            .refused(&["application", "create", "shop", "--answer-url", "https://x.example/"])
+            .contains("already in use")
+    );
 
     serving.signal("-TERM");
     assert!(serving.end().success());

@@ -110,7 +110,13 @@ impl Stage {
         };
         let mut pairs: Vec<String> = rows
             .iter()
-            .flat_map(|row| row["hears"].as_array().unwrap().iter().map(|heard| format!("{}<{}", role_of(&row["listener"]), role_of(heard))))
+            .flat_map(|row| {
+                row["hears"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|heard| format!("{}<{}", role_of(&row["listener"]), role_of(heard)))
+            })
             .collect();
         pairs.sort();
         pairs
@@ -175,7 +181,10 @@ async fn each_mode_is_in_force_when_its_answer_comes_and_stays_in_the_ledger() {
     assert_eq!(stage.hearing(None).await, with(&LISTENING, &[]));
 
     let now = micros_rfc3339(parse_rfc3339(ticks[0]).unwrap().micros() - 1);
-    let ledger = stage.ask("GET", &format!("/hearing/between?from={now}&to=2100-01-01T00:00:00Z"), &stage.key, Json::Null).await.json();
+    let ledger = stage
+        .ask("GET", &format!("/hearing/between?from={now}&to=2100-01-01T00:00:00Z"), &stage.key, Json::Null)
+        .await
+        .json();
     let entries = ledger["items"].as_array().unwrap();
     let by_key = entries.iter().filter(|entry| entry["who"]["kind"] == "key").count();
     assert!(by_key >= 7, "{ledger}");
@@ -207,8 +216,18 @@ async fn a_key_without_the_scope_or_for_other_people_changes_nothing_in_a_live_r
         assert_eq!(refused.status, 403, "{method} {path}: {}", refused.text);
     }
     assert_eq!(stage.hearing(None).await, before);
-    assert!(ask(stage.api, "GET", "/api/v1/rooms", Some(&elsewhere), "").await.json()["items"].as_array().unwrap().is_empty());
-    assert!(ask(stage.api, "GET", "/api/v1/calls", Some(&elsewhere), "").await.json()["items"].as_array().unwrap().is_empty());
+    assert!(
+        ask(stage.api, "GET", "/api/v1/rooms", Some(&elsewhere), "").await.json()["items"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
+    assert!(
+        ask(stage.api, "GET", "/api/v1/calls", Some(&elsewhere), "").await.json()["items"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
 
     // Once somebody of the team is in, the room is the key's, and so is that member: nobody else.
     let tagged = stage.ask("PATCH", &format!("/members/{agent}"), &stage.key, json!({ "tag": "team-a" })).await;
@@ -231,7 +250,9 @@ async fn a_key_without_the_scope_or_for_other_people_changes_nothing_in_a_live_r
 async fn a_stopping_server_waits_as_long_as_told_and_then_hangs_up() {
     let stage = stage().await;
     let begun = Instant::now();
-    tokio::time::timeout(Duration::from_secs(12), stage.server.stop(Duration::from_secs(1))).await.expect("stops in time");
+    tokio::time::timeout(Duration::from_secs(12), stage.server.stop(Duration::from_secs(1)))
+        .await
+        .expect("stops in time");
     assert!(begun.elapsed() >= Duration::from_secs(1), "live calls have their second");
     for call in &stage.calls {
         call.wait_ended(DEADLINE).await.expect("the phone was told");

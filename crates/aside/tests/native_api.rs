@@ -12,8 +12,8 @@ use aside::serve::Server;
 use common::{Directory, Exchange, ask};
 use serde_json::{Value as Json, json};
 use store::{
-    Account, AccountId, ActorKind, ApiKey, CallId, Dialect, LedgerEntry, LedgerKind, MemberRecord, NewEvent, RoomId, RoomRecord,
-    RoomStatus, Scope, Store, Timestamp,
+    Account, AccountId, ActorKind, ApiKey, CallId, Dialect, LedgerEntry, LedgerKind, MemberRecord, NewEvent, RoomId,
+    RoomRecord, RoomStatus, Scope, Store, Timestamp,
 };
 
 struct House {
@@ -112,10 +112,15 @@ async fn without_a_good_key_nothing_is_told() {
     let id = deleted.split('_').nth(1).unwrap();
     house.store.batch().delete_api_key(house.account, id).commit().await.unwrap();
     let wrong = format!("{}0", &house.admin[..house.admin.len() - 1]);
-    for key in [None, Some("aside_x_y"), Some(""), Some(expired.as_str()), Some(deleted.as_str()), Some(wrong.as_str())] {
+    for key in [None, Some("aside_x_y"), Some(""), Some(expired.as_str()), Some(deleted.as_str()), Some(wrong.as_str())]
+    {
         for path in ["/rooms", "/calls", "/keys", "/nothing"] {
             let answer = ask(house.api, "GET", &format!("{BASE}{path}"), key, "").await;
-            assert_eq!((answer.status, answer.content_type.as_str()), (401, "application/problem+json"), "{key:?} {path}");
+            assert_eq!(
+                (answer.status, answer.content_type.as_str()),
+                (401, "application/problem+json"),
+                "{key:?} {path}"
+            );
             assert!(answer.json()["detail"].as_str().is_some_and(|detail| detail.len() > 20));
         }
     }
@@ -130,7 +135,12 @@ async fn each_route_opens_to_its_scopes_and_to_no_other() {
         keys.push((scope, house.key(&[scope], |_| {}).await));
     }
     for route in routes() {
-        let path = route.path.replace("{member}", "7").replace("{room}", "none").replace("{call}", "none").replace("{id}", "none");
+        let path = route
+            .path
+            .replace("{member}", "7")
+            .replace("{room}", "none")
+            .replace("{call}", "none")
+            .replace("{id}", "none");
         for (scope, key) in &keys {
             let authorization = format!("Bearer {key}");
             let headers = [("Authorization", authorization.as_str())];
@@ -162,7 +172,8 @@ async fn a_mode_needs_the_scope_of_that_mode() {
 async fn what_belongs_to_another_account_does_not_exist() {
     let house = house().await;
     let other = Account::new("other", Some("other.test".to_owned()), now());
-    let (key, shown) = ApiKey::generate(other.id, "k", [Scope::Read, Scope::Admin, Scope::Coach].into_iter().collect(), now());
+    let (key, shown) =
+        ApiKey::generate(other.id, "k", [Scope::Read, Scope::Admin, Scope::Coach].into_iter().collect(), now());
     house.store.batch().put_account(other.clone()).put_api_key(key).commit().await.unwrap();
     let other_key = shown.reveal();
     let body = r#"{"name":"shop","answer_url":"https://shop.example/answer"}"#;
@@ -171,7 +182,12 @@ async fn what_belongs_to_another_account_does_not_exist() {
     let app = made.json()["app_id"].as_str().unwrap().to_owned();
     let room = house.room("support-1", None).await;
     house.event(Some(room), "room.opened").await;
-    for path in [format!("/applications/{app}"), "/applications/shop".to_owned(), format!("/rooms/{room}"), "/rooms/support-1".to_owned()] {
+    for path in [
+        format!("/applications/{app}"),
+        "/applications/shop".to_owned(),
+        format!("/rooms/{room}"),
+        "/rooms/support-1".to_owned(),
+    ] {
         assert_eq!(house.get(&path, &house.admin).await.status, 200, "{path}");
         assert_eq!(house.get(&path, other_key).await.status, 404, "{path}");
     }
@@ -200,21 +216,31 @@ async fn a_limited_key_sees_its_rooms_alone_and_refusals_are_recorded() {
             assert_eq!((refused.status, refused.content_type.as_str()), (403, "application/problem+json"));
         }
         let seen = house.get("/events?after=0", key).await.json();
-        let rooms: BTreeSet<&str> = seen["items"].as_array().unwrap().iter().filter_map(|event| event["room_uuid"].as_str()).collect();
+        let rooms: BTreeSet<&str> =
+            seen["items"].as_array().unwrap().iter().filter_map(|event| event["room_uuid"].as_str()).collect();
         assert_eq!(rooms, BTreeSet::from([ours.to_string().as_str()]), "{seen}");
         assert_eq!(seen["items"][0]["id"], first);
     }
-    assert_eq!(house.get("/rooms/support-1", &by_team).await.status, 403, "rooms have no teams, so a team's key sees none");
+    assert_eq!(
+        house.get("/rooms/support-1", &by_team).await.status,
+        403,
+        "rooms have no teams, so a team's key sees none"
+    );
     let limited_admin = house.key(&[Scope::Admin], |key| key.room_pattern = Some("*".to_owned())).await;
     assert_eq!(house.get("/keys", &limited_admin).await.status, 403);
 
     let events = house.get("/events?after=0&limit=1000", &house.admin).await.json();
     let refusals = events["items"].as_array().unwrap().iter().filter(|event| event["kind"] == "api.refused").count();
     assert_eq!(refusals, 6);
-    let ledger = house.get("/rooms/sales-1/hearing/between?from=2020-01-01T00:00:00Z&to=2040-01-01T00:00:00Z", &house.admin).await.json();
+    let ledger = house
+        .get("/rooms/sales-1/hearing/between?from=2020-01-01T00:00:00Z&to=2040-01-01T00:00:00Z", &house.admin)
+        .await
+        .json();
     let entries = ledger["items"].as_array().unwrap();
     assert_eq!(entries.len(), 4);
-    assert!(entries.iter().all(|entry| entry["who"]["kind"] == "key" && entry["refused"]["why"].is_string() && entry["hearing"].is_null()));
+    assert!(entries.iter().all(|entry| entry["who"]["kind"] == "key"
+        && entry["refused"]["why"].is_string()
+        && entry["hearing"].is_null()));
 }
 
 #[tokio::test]
@@ -240,7 +266,8 @@ async fn the_ledger_says_who_heard_whom_at_any_time() {
             ]}),
         }
     };
-    let batch = house.store.batch().append_ledger(entry(10, &[2], None)).append_ledger(entry(20, &[2, 3], Some("barge-1")));
+    let batch =
+        house.store.batch().append_ledger(entry(10, &[2], None)).append_ledger(entry(20, &[2, 3], Some("barge-1")));
     batch.commit().await.unwrap();
     let heard = |answer: Json| answer["rows"].as_array().unwrap().first().map(|row| row["hears"].clone());
     let at = |seconds: u64| aside::manage::object::rfc3339(begun.plus(Duration::from_secs(seconds)));
@@ -248,7 +275,10 @@ async fn the_ledger_says_who_heard_whom_at_any_time() {
         let answer = house.get(&format!("/rooms/{room}/hearing?at={}", at(seconds)), &house.admin).await;
         assert_eq!(heard(answer.json()), hears, "{seconds} s: {}", answer.text);
     }
-    let between = house.get(&format!("/rooms/support-1/hearing/between?from={}&to={}", at(15), at(30)), &house.admin).await.json();
+    let between = house
+        .get(&format!("/rooms/support-1/hearing/between?from={}&to={}", at(15), at(30)), &house.admin)
+        .await
+        .json();
     assert_eq!(heard(between["before"].clone()), Some(json!([2])));
     assert_eq!(between["items"].as_array().unwrap().len(), 1);
     assert_eq!(between["items"][0]["command_id"], "barge-1");
@@ -265,7 +295,8 @@ async fn a_waiting_reader_is_told_at_once_and_a_stream_goes_on_where_it_broke() 
     let authorization = format!("Bearer {}", house.admin);
     let headers = [("Authorization", authorization.as_str())];
     let waiting = Exchange::send(house.api, "GET", &format!("{BASE}/events?after={first}&wait=60"), &headers, "").await;
-    let mut stream = Exchange::send(house.api, "GET", &format!("{BASE}/events/stream?after={first}"), &headers, "").await;
+    let mut stream =
+        Exchange::send(house.api, "GET", &format!("{BASE}/events/stream?after={first}"), &headers, "").await;
     stream.until(": the cursor").await;
     let second = house.event(None, "call.answered").await;
     let page = common::parse(&waiting.end().await).json();
@@ -278,7 +309,8 @@ async fn a_waiting_reader_is_told_at_once_and_a_stream_goes_on_where_it_broke() 
     let again = [headers[0], ("Last-Event-ID", &first.to_string())];
     let mut stream = Exchange::send(house.api, "GET", &format!("{BASE}/events/stream"), &again, "").await;
     stream.until("event: call.ended").await;
-    let places: Vec<Option<usize>> = [second, third].iter().map(|id| stream.seen.find(&format!("id: {id}\n"))).collect();
+    let places: Vec<Option<usize>> =
+        [second, third].iter().map(|id| stream.seen.find(&format!("id: {id}\n"))).collect();
     assert!(places[0].is_some() && places[0] < places[1], "{}", stream.seen);
     let wrong = [headers[0], ("Last-Event-ID", "x")];
     let refused = Exchange::send(house.api, "GET", &format!("{BASE}/events/stream"), &wrong, "").await.end().await;
@@ -290,7 +322,11 @@ async fn a_body_that_is_too_long_or_has_unknown_fields_changes_nothing() {
     let house = house().await;
     let long = format!(r#"{{"name":"{}","answer_url":"https://a.example/"}}"#, "x".repeat(10_000));
     assert_eq!(ask(house.api, "POST", "/api/v1/applications", Some(&house.admin), &long).await.status, 413);
-    for body in [r#"{"name":"a"}"#, r#"{"name":"a","answer_url":"https://a.example/","colour":1}"#, r#"{"name":"a","answer_url":"nowhere"}"#] {
+    for body in [
+        r#"{"name":"a"}"#,
+        r#"{"name":"a","answer_url":"https://a.example/","colour":1}"#,
+        r#"{"name":"a","answer_url":"nowhere"}"#,
+    ] {
         let answer = ask(house.api, "POST", "/api/v1/applications", Some(&house.admin), body).await;
         assert_eq!(answer.status, 400, "{}", answer.text);
     }
@@ -305,7 +341,11 @@ async fn an_account_is_managed_over_http_as_on_the_command_line() {
         assert_eq!(answer.status, 201, "{path}: {}", answer.text);
         answer.json()
     };
-    let app = post("/applications", json!({ "name": "shop", "answer_url": "http://127.0.0.1:9/a", "default_endpoint_app": true })).await;
+    let app = post(
+        "/applications",
+        json!({ "name": "shop", "answer_url": "http://127.0.0.1:9/a", "default_endpoint_app": true }),
+    )
+    .await;
     let endpoint = post("/endpoints", json!({ "username": "alice", "password": "secret1", "app": "shop" })).await;
     assert_eq!(endpoint["app_id"], app["app_id"]);
     assert!(endpoint.get("password").is_none() && !endpoint["addresses"].as_array().unwrap().is_empty());
@@ -317,13 +357,19 @@ async fn an_account_is_managed_over_http_as_on_the_command_line() {
     post("/trunks", json!({ "name": "carrier", "sources": ["192.0.2.0/24"], "host": "sip.carrier.example", "allowed_prefixes": ["1"] })).await;
     let number = post("/numbers", json!({ "number": "+1 (415) 555-0123", "app": "shop", "trunk": "carrier" })).await;
     assert_eq!(number["number"], "14155550123");
-    let key = post("/keys", json!({ "name": "desk", "scopes": ["read", "monitor"], "rooms": "support-*", "expires": "30d" })).await;
+    let key =
+        post("/keys", json!({ "name": "desk", "scopes": ["read", "monitor"], "rooms": "support-*", "expires": "30d" }))
+            .await;
     assert_eq!(house.get("/rooms", key["key"].as_str().unwrap()).await.status, 200);
     assert!(!house.get("/keys", &house.admin).await.text.contains(key["key"].as_str().unwrap()), "a key is shown once");
     let conflict = ask(house.api, "DELETE", "/api/v1/applications/shop", Some(&house.admin), "").await;
     assert_eq!(conflict.status, 409, "{}", conflict.text);
     for path in ["/numbers/14155550123", "/trunks/carrier", "/endpoints/alice", "/applications/shop", "/keys/desk"] {
-        assert_eq!(ask(house.api, "DELETE", &format!("{BASE}{path}"), Some(&house.admin), "").await.status, 204, "{path}");
+        assert_eq!(
+            ask(house.api, "DELETE", &format!("{BASE}{path}"), Some(&house.admin), "").await.status,
+            204,
+            "{path}"
+        );
         assert_eq!(house.get(path, &house.admin).await.status, 404, "{path}");
     }
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::sim::{PhoneId, PhoneSetup, Simulator, Voice};
 use crate::{
-    BusId, Fact, LegId, MediaConfig, MediaError, Plan, PlanListener, PlanSource, RoomChange, RoomFault, RoomId, SourceRef,
+    BusId, Fact, LegId, MediaConfig, MediaError, Plan, PlanListener, PlanSource, RoomChange, RoomFault, RoomId,
+    SourceRef,
 };
 
 fn room(sim: &mut Simulator, first: u8) -> (RoomId, Vec<(PhoneId, LegId)>) {
@@ -58,7 +59,9 @@ fn a_panic_in_one_room_ends_it_alone_and_others_lose_no_packet() {
     sim.run(Duration::from_secs(1));
     let facts = sim.facts();
     let failed: Vec<_> = facts.iter().filter(|f| matches!(f, Fact::RoomFailed { .. })).collect();
-    assert!(matches!(failed[..], [Fact::RoomFailed { room, message }] if *room == failing.0 && message.contains("injected")));
+    assert!(
+        matches!(failed[..], [Fact::RoomFailed { room, message }] if *room == failing.0 && message.contains("injected"))
+    );
     for (id, members) in &rooms {
         for (phone, _) in members {
             let heard = sim.heard(*phone);

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use media::sim::Stepped;
 use media::{
-    BusId, Codec, Fact, LegSetup, LegUpdate, MediaConfig, Pending, Play, PlayChange, PlayId, PlayerChange, PlayerId,
-    PlanSource, Repeat, RoomChange, Sound, SourceRef,
+    BusId, Codec, Fact, LegSetup, LegUpdate, MediaConfig, Pending, PlanSource, Play, PlayChange, PlayId, PlayerChange,
+    PlayerId, Repeat, RoomChange, Sound, SourceRef,
 };
 
 struct Watching;
@@ -141,7 +141,8 @@ fn nothing_is_allocated_or_freed_inside_a_sub_slot() {
         // Everybody moves between the rooms and shards; rules, players and private players change with it.
         let room = rooms[(round % 2) as usize];
         let sources: Vec<_> = legs.iter().map(|leg| (*leg, u16::from(leg.as_u64() % 3 == 0))).collect();
-        let listeners: Vec<(_, &[u16])> = legs.iter().map(|leg| (*leg, &[0u16, 1][..1 + (round % 2) as usize])).collect();
+        let listeners: Vec<(_, &[u16])> =
+            legs.iter().map(|leg| (*leg, &[0u16, 1][..1 + (round % 2) as usize])).collect();
         let mut plan = common::plan(round + 1, 3, &sources, &listeners);
         for source in &mut plan.sources {
             source.relay_digits = round % 3 == 0;

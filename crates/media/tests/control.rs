@@ -5,8 +5,8 @@ mod common;
 use common::{Coached, Member, config, level_at, ms, plan};
 use media::sim::{PhoneSetup, Simulator, Voice};
 use media::{
-    BusId, Codec, Fact, LegUpdate, MediaConfig, MediaError, Play, PlayChange, PlayId, PlayerChange, PlayerId, Plan,
-    PlanSource, Repeat, RoomChange, Sound, SourceRef,
+    BusId, Codec, Fact, LegUpdate, MediaConfig, MediaError, Plan, PlanSource, Play, PlayChange, PlayId, PlayerChange,
+    PlayerId, Repeat, RoomChange, Sound, SourceRef,
 };
 
 fn tone(hz: f64, milliseconds: usize) -> Sound {
@@ -124,7 +124,8 @@ fn hold_and_a_new_codec_by_reinvite_keep_one_stream() {
     let after = room.sim.heard(room.customer.phone);
     assert!(after.len() - held.len() <= 1, "nothing is sent while held");
     room.sim.set_codec(room.customer.phone, Codec::Pcma, 8);
-    let resumed = LegUpdate { send: Some(true), receive: Some(true), codec: Some((Codec::Pcma, 8)), ..LegUpdate::default() };
+    let resumed =
+        LegUpdate { send: Some(true), receive: Some(true), codec: Some((Codec::Pcma, 8)), ..LegUpdate::default() };
     update(&mut room, resumed);
     room.sim.run_ms(1_000);
     let heard = room.sim.heard(room.customer.phone);
@@ -135,7 +136,10 @@ fn hold_and_a_new_codec_by_reinvite_keep_one_stream() {
     let elapsed = (first.at - last.at).as_millis() as u32 * 8;
     assert!(first.timestamp.wrapping_sub(last.timestamp).abs_diff(elapsed) <= 160, "timestamps went on");
     let since = room.sim.now() - ms(500);
-    assert!((level_at(&room.sim.samples(room.customer.phone, since), 640.0) + 12.0).abs() < 0.5, "heard in the new codec");
+    assert!(
+        (level_at(&room.sim.samples(room.customer.phone, since), 640.0) + 12.0).abs() < 0.5,
+        "heard in the new codec"
+    );
     // And the other way.
     room.sim.say(room.agent.phone, Voice::Silence);
     room.sim.say(room.customer.phone, Voice::Tone(1_300.0, -12.0));
@@ -167,7 +171,8 @@ fn players_tell_their_end_once_and_why() {
         sim.facts().into_iter().filter_map(ended).collect()
     };
     let leg = member.leg;
-    let pending = sim.plane().play(leg, Play { id: PlayId(1), sound: tone(500.0, 300), repeat: Repeat::Times(2), gain_db: 0.0 });
+    let pending =
+        sim.plane().play(leg, Play { id: PlayId(1), sound: tone(500.0, 300), repeat: Repeat::Times(2), gain_db: 0.0 });
     sim.wait(pending).expect("played");
     sim.run_ms(500);
     assert_eq!(ends(&mut sim), []);

@@ -44,8 +44,7 @@ fn history(codec: Codec, silenced: bool) -> (Vec<Departed>, Vec<Departed>, Vec<D
     let mut room = Coached::new(config(1), codec);
     room.chatter();
     room.sim.silence_words(room.supervisor.phone, silenced);
-    let rough =
-        Path { jitter: ms(40), loss: 0.05, duplicate: 0.02, skew_ppm: 150.0, ..Path::default() };
+    let rough = Path { jitter: ms(40), loss: 0.05, duplicate: 0.02, skew_ppm: 150.0, ..Path::default() };
     for member in [room.customer, room.agent, room.supervisor] {
         room.sim.set_path(member.phone, rough);
     }

@@ -86,7 +86,10 @@ fn after_a_stall_of_500_ms_ticks_are_skipped_and_delay_is_back_within_a_second()
     assert!(gap[1].at >= stalled + ms(500));
     let step = gap[1].timestamp.wrapping_sub(gap[0].timestamp);
     let real = (gap[1].at - gap[0].at).as_millis() as i64 * 8;
-    assert!(gap[1].marker && (i64::from(step) - real).abs() <= 160, "the timestamp jumps by what was missed: {step} {real}");
+    assert!(
+        gap[1].marker && (i64::from(step) - real).abs() <= 160,
+        "the timestamp jumps by what was missed: {step} {real}"
+    );
     assert_eq!(gap[1].sequence, gap[0].sequence.wrapping_add(1));
     let mut after = heard.windows(2).skip_while(|w| w[0].at < gap[1].at);
     let back = after.next().expect("it goes on");

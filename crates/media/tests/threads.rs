@@ -58,11 +58,7 @@ impl Phone {
 
 #[test]
 fn two_shards_carry_a_call_and_a_whisper_over_real_sockets() {
-    let config = MediaConfig {
-        bind: "127.0.0.1".parse().expect("ip"),
-        ports: 42_000..=42_999,
-        ..common::config(2)
-    };
+    let config = MediaConfig { bind: "127.0.0.1".parse().expect("ip"), ports: 42_000..=42_999, ..common::config(2) };
     let (plane, mut facts) = MediaPlane::start(config).expect("a plane");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut customer = phone(&plane, 0);
@@ -73,7 +69,8 @@ fn two_shards_carry_a_call_and_a_whisper_over_real_sockets() {
     let plan = plan(1, 2, &[(c, 0), (a, 0), (s, 1)], &[(c, &[0]), (a, &[0, 1]), (s, &[0])]);
     let change = RoomChange { plan, join: vec![c, a, s], ..RoomChange::default() };
     let asked = Instant::now();
-    let applied = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(5), plane.change_room(room, change)).await });
+    let applied =
+        runtime.block_on(async { tokio::time::timeout(Duration::from_secs(5), plane.change_room(room, change)).await });
     let applied = applied.expect("in time").expect("applied");
     assert_eq!(applied.shard, 1);
     assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());

@@ -69,7 +69,9 @@ pub async fn run(mut options: PhoneOptions, out: &mut (dyn Write + Send)) -> Res
         Say::Wav(path) => Mouth::wav(path, true)?,
         Say::Text(text, name) => {
             let (text, voice_name) = (text.clone(), name.clone());
-            let said = tokio::task::spawn_blocking(move || voice::speak(&text, &voice_name)).await.map_err(std::io::Error::other)?;
+            let said = tokio::task::spawn_blocking(move || voice::speak(&text, &voice_name))
+                .await
+                .map_err(std::io::Error::other)?;
             let mut samples = said.ok_or_else(|| CliError::NoSpeech(name.clone()))?;
             // A breath before it is repeated.
             samples.resize(samples.len() + 8_000, 0);
@@ -107,7 +109,12 @@ async fn until(end: Option<Instant>) {
     }
 }
 
-async fn talk(phone: &Phone, options: &PhoneOptions, end: Option<Instant>, out: &mut (dyn Write + Send)) -> Result<(), CliError> {
+async fn talk(
+    phone: &Phone,
+    options: &PhoneOptions,
+    end: Option<Instant>,
+    out: &mut (dyn Write + Send),
+) -> Result<(), CliError> {
     let finish = until(end);
     tokio::pin!(finish);
     let mut tick = tokio::time::interval(options.levels_every.max(Duration::from_millis(100)));

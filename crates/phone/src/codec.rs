@@ -76,7 +76,9 @@ impl Codec {
         match self {
             Self::Pcmu => payload.iter().map(|&b| unulaw(b)).collect(),
             Self::Pcma => payload.iter().map(|&b| unalaw(b)).collect(),
-            Self::L16 => payload.chunks_exact(2).map(|c| c.iter().fold(0u16, |v, &b| (v << 8) | u16::from(b)) as i16).collect(),
+            Self::L16 => {
+                payload.chunks_exact(2).map(|c| c.iter().fold(0u16, |v, &b| (v << 8) | u16::from(b)) as i16).collect()
+            }
         }
     }
 

@@ -219,7 +219,10 @@ pub struct Phone {
 
 impl std::fmt::Debug for Phone {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Phone").field("user", &self.ctx.config.username).field("address", &self.address()).finish_non_exhaustive()
+        f.debug_struct("Phone")
+            .field("user", &self.ctx.config.username)
+            .field("address", &self.address())
+            .finish_non_exhaustive()
     }
 }
 
@@ -396,7 +399,9 @@ async fn register(ctx: &Context, dialog: &Dialog, mut expiry: u32) -> Result<Reg
         let shortest = response.headers.get("Min-Expires").and_then(|v| v.parse::<u32>().ok());
         match (response.code, shortest) {
             (200..300, _) => {
-                let of_contact = |v: &str| v.rsplit_once("expires=").and_then(|(_, n)| n.split([';', ',', '>']).next()?.trim().parse().ok());
+                let of_contact = |v: &str| {
+                    v.rsplit_once("expires=").and_then(|(_, n)| n.split([';', ',', '>']).next()?.trim().parse().ok())
+                };
                 // The registrar lists every binding; ours says what was granted to us.
                 let address = ctx.config.faults.contact.unwrap_or(ctx.endpoint.sockets().local()).to_string();
                 let bindings = response.headers.all("Contact").flat_map(|v| v.split(','));

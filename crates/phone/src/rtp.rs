@@ -341,13 +341,23 @@ mod tests {
 
     #[test]
     fn rtcp_compound_round_trip() {
-        let b = ReportBlock { ssrc: 5, fraction_lost: 3, lost: -2, highest: 70_000, jitter: 9, last_sr: 1, delay_since_sr: 2 };
+        let b = ReportBlock {
+            ssrc: 5,
+            fraction_lost: 3,
+            lost: -2,
+            highest: 70_000,
+            jitter: 9,
+            last_sr: 1,
+            delay_since_sr: 2,
+        };
         for sender in [None, Some((1 << 40, 160, 2, 320))] {
             let r = Report { ssrc: 77, sender, block: Some(b), cname: "a@127.0.0.1", bye: true }.to_bytes();
             assert_eq!(r.len() % 4, 0);
             let parts = parse_rtcp(&r);
             match (&parts[0], sender) {
-                (Rtcp::SenderReport { ssrc: 77, packets: 2, octets: 320, rtp_timestamp: 160, blocks, .. }, Some(_)) => assert_eq!(blocks, &[b]),
+                (Rtcp::SenderReport { ssrc: 77, packets: 2, octets: 320, rtp_timestamp: 160, blocks, .. }, Some(_)) => {
+                    assert_eq!(blocks, &[b])
+                }
                 (Rtcp::ReceiverReport { ssrc: 77, blocks }, None) => assert_eq!(blocks, &[b]),
                 other => panic!("{other:?}"),
             }
@@ -364,7 +374,13 @@ mod tests {
                 packets.push(Packet {
                     at: Instant::now(),
                     from: ([127, 0, 0, 1], 1).into(),
-                    header: Header { marker: false, payload_type: 101, sequence: packets.len() as u16, timestamp: ts, ssrc: 1 },
+                    header: Header {
+                        marker: false,
+                        payload_type: 101,
+                        sequence: packets.len() as u16,
+                        timestamp: ts,
+                        ssrc: 1,
+                    },
                     content: Content::Event,
                     payload: Bytes::copy_from_slice(&event_payload(digit_to_event(digit).unwrap(), end, 10, duration)),
                 });

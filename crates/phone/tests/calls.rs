@@ -141,7 +141,10 @@ async fn a_reliable_provisional_response_is_pracked() {
     let out = alice.call(&bob.uri(), CallOptions { reliable: true, ..CallOptions::default() }).unwrap();
     let incoming = bob.incoming(SOON).await.unwrap();
     assert_eq!(incoming.headers().get("Supported"), Some("100rel"));
-    incoming.provisional(180, false, vec![("Require".into(), "100rel".into()), ("RSeq".into(), "77".into())]).await.unwrap();
+    incoming
+        .provisional(180, false, vec![("Require".into(), "100rel".into()), ("RSeq".into(), "77".into())])
+        .await
+        .unwrap();
     let is_prack = |e: &EventKind| matches!(e, EventKind::Request { method, headers, .. } if method == "PRACK" && headers.get("RAck") == Some("77 1 INVITE"));
     incoming.call().wait_event(SOON, is_prack).await.unwrap();
     incoming.answer().await.unwrap();
@@ -166,7 +169,8 @@ async fn ordinary_signalling_on_loopback_needs_no_repeat() {
 
 #[tokio::test]
 async fn no_codec_in_common_is_488() {
-    let (alice, bob) = pair(|c| c.codecs = if c.username == "bob" { vec![Codec::Pcma] } else { vec![Codec::Pcmu] }).await;
+    let (alice, bob) =
+        pair(|c| c.codecs = if c.username == "bob" { vec![Codec::Pcma] } else { vec![Codec::Pcmu] }).await;
     let out = alice.call(&bob.uri(), CallOptions::default()).unwrap();
     let refused = bob.incoming(SOON).await.unwrap().answer().await;
     assert!(matches!(refused, Err(CallError::Media(_))), "{refused:?}");
@@ -177,7 +181,8 @@ async fn no_codec_in_common_is_488() {
 async fn info_options_and_refer_are_answered_and_recorded() {
     let (_a, _b, out, into) = connected(|_| {}).await;
     out.send_digits_by_info("5").await.unwrap();
-    let info = into.wait_event(SOON, |e| matches!(e, EventKind::Request { method, .. } if method == "INFO")).await.unwrap();
+    let info =
+        into.wait_event(SOON, |e| matches!(e, EventKind::Request { method, .. } if method == "INFO")).await.unwrap();
     assert!(matches!(info.kind, EventKind::Request { body, .. } if body.starts_with(b"Signal=5")));
     assert_eq!(into.request("OPTIONS", Vec::new(), Vec::new()).await.unwrap().code, 200);
     let refer = into.request("REFER", vec![("Refer-To".into(), "<sip:x@y>".into())], Vec::new()).await.unwrap();
@@ -192,9 +197,13 @@ async fn registration_by_both_digests_refresh_and_end() {
         let phone = Phone::start(PhoneConfig::new(r.address, "alice", "secret")).await.unwrap();
         assert_eq!(phone.register(600).await.unwrap().expires, 1);
         // Refreshed twice at 80 % of the granted second, with a growing count of the same nonce.
-        let seen = tokio::time::timeout(SOON, r.seen.wait_for(|s| s.nonce_counts.len() >= 3)).await.unwrap().unwrap().clone();
+        let seen =
+            tokio::time::timeout(SOON, r.seen.wait_for(|s| s.nonce_counts.len() >= 3)).await.unwrap().unwrap().clone();
         assert_eq!((seen.challenges, seen.refused), (1, 0));
-        assert_eq!(seen.nonce_counts.iter().map(|(_, nc)| nc.as_str()).collect::<Vec<_>>(), ["00000001", "00000002", "00000003"]);
+        assert_eq!(
+            seen.nonce_counts.iter().map(|(_, nc)| nc.as_str()).collect::<Vec<_>>(),
+            ["00000001", "00000002", "00000003"]
+        );
         phone.unregister().await.unwrap();
         assert_eq!(r.seen.borrow().bindings["alice"].1, 0);
     }

@@ -40,8 +40,13 @@ async fn tones_arrive_both_ways_within_a_decibel_in_every_codec() {
         let speakers = [Speaker { name: "alice", freq: 1200 }, Speaker { name: "bob", freq: 2700 }];
         let m = matrix(&ears, &speakers, from, Instant::now(), Duration::from_millis(60)).unwrap();
         let at = |level| Expect::HeardAt { level, tolerance: 1.0 };
-        m.check(&[("alice", "bob", at(-20.0)), ("bob", "alice", at(-15.0)), ("alice", "alice", Expect::Silent), ("bob", "bob", Expect::Silent)])
-            .unwrap_or_else(|e| panic!("{codec:?}\n{m}\n{e:?}"));
+        m.check(&[
+            ("alice", "bob", at(-20.0)),
+            ("bob", "alice", at(-15.0)),
+            ("alice", "alice", Expect::Silent),
+            ("bob", "bob", Expect::Silent),
+        ])
+        .unwrap_or_else(|e| panic!("{codec:?}\n{m}\n{e:?}"));
         assert!(continuity(&at_alice).is_perfect() && continuity(&at_bob).is_perfect());
     }
 }
@@ -69,7 +74,9 @@ async fn hold_stops_the_other_side_and_resume_brings_it_back() {
     into.say(tone(2700, -20.0)).await.unwrap();
     assert!(out.ear().wait_heard(2700, LOUD, Instant::now(), SOON).await.is_some());
     out.hold().await.unwrap();
-    into.wait_event(SOON, |e| *e == EventKind::Renegotiated { theirs: Direction::SendOnly, ours: Direction::RecvOnly }).await.unwrap();
+    into.wait_event(SOON, |e| *e == EventKind::Renegotiated { theirs: Direction::SendOnly, ours: Direction::RecvOnly })
+        .await
+        .unwrap();
     assert!(!into.remote().unwrap().sending);
     let held = Instant::now();
     // While held, alice still sends and bob does not.
@@ -103,7 +110,11 @@ async fn a_reinvite_changes_codec_and_port() {
     out.say(tone(1200, -20.0)).await.unwrap();
     assert!(into.ear().wait_received(5, SOON).await);
     out.reinvite(Change { codecs: Some(vec![Codec::Pcma]), ..Change::default() }).await.unwrap();
-    assert!(into.ear().wait_until(SOON, |e| e.packets().last().is_some_and(|p| p.content == Content::Audio(Codec::Pcma))).await);
+    assert!(
+        into.ear()
+            .wait_until(SOON, |e| e.packets().last().is_some_and(|p| p.content == Content::Audio(Codec::Pcma)))
+            .await
+    );
     let old_port = out.line().unwrap().port();
     out.reinvite(Change { new_port: true, ..Change::default() }).await.unwrap();
     let moved = Instant::now();
@@ -116,7 +127,12 @@ async fn a_reinvite_changes_codec_and_port() {
 
 #[tokio::test]
 async fn early_media_is_heard_before_the_answer() {
-    let bob = Phone::start(PhoneConfig { mouth: tone(1200, -20.0), ..PhoneConfig::new(([127, 0, 0, 1], 9).into(), "bob", "x") }).await.unwrap();
+    let bob = Phone::start(PhoneConfig {
+        mouth: tone(1200, -20.0),
+        ..PhoneConfig::new(([127, 0, 0, 1], 9).into(), "bob", "x")
+    })
+    .await
+    .unwrap();
     let alice = Phone::start(PhoneConfig::new(bob.address(), "alice", "x")).await.unwrap();
     let begun = Instant::now();
     let out = alice.call(&bob.uri(), CallOptions::default()).unwrap();
@@ -163,7 +179,10 @@ async fn faults_are_made_and_measured() {
     out.misbehave(Misbehave::DropEvery(None)).unwrap();
     assert!(continuity(&settle(Misbehave::DuplicateEvery(Some(5))).await).duplicated >= 3);
     out.misbehave(Misbehave::DuplicateEvery(None)).unwrap();
-    assert_eq!(continuity(&settle(Misbehave::ChangeSsrc).await).ssrcs.len().max(1), continuity(&into.ear().packets()).ssrcs.len() - 1);
+    assert_eq!(
+        continuity(&settle(Misbehave::ChangeSsrc).await).ssrcs.len().max(1),
+        continuity(&into.ear().packets()).ssrcs.len() - 1
+    );
     let jumps = |p: &[Packet]| continuity(p).gaps.iter().any(|g| g.timestamp_step == 48_160);
     out.misbehave(Misbehave::JumpTimestamp(48_000)).unwrap();
     assert!(into.ear().wait_until(SOON, |e| jumps(&e.packets())).await);
@@ -252,11 +271,13 @@ async fn the_command_line_phone_answers_and_reports_levels() {
         let mut out = Vec::new();
         run(options, &mut out).await.map(|()| String::from_utf8(out).unwrap())
     });
-    let alice = Phone::start(PhoneConfig { mouth: tone(1200, -20.0), ..PhoneConfig::new(caller_at, "alice", "x") }).await.unwrap();
+    let alice = Phone::start(PhoneConfig { mouth: tone(1200, -20.0), ..PhoneConfig::new(caller_at, "alice", "x") })
+        .await
+        .unwrap();
     let call = alice.call(&format!("sip:bob@{caller_at}"), CallOptions::default()).unwrap();
     call.wait_answered(SOON).await.unwrap();
     assert!(call.ear().wait_heard(2700, LOUD, Instant::now(), SOON).await.is_some());
     assert_eq!(call.wait_ended(SOON).await.unwrap().cause, EndCause::RemoteHangup);
     let printed = running.await.unwrap().unwrap();
-    assert!(printed.contains("hears -20.") || printed.contains("hears -19.") , "{printed}");
+    assert!(printed.contains("hears -20.") || printed.contains("hears -19."), "{printed}");
 }

@@ -52,11 +52,7 @@ impl Account {
 
     /// A new sub-account of this one.
     pub fn new_sub(&self, name: impl Into<String>, created_at: Timestamp) -> Self {
-        Self {
-            parent: Some(self.main()),
-            auth_id: id::sub_auth_id(),
-            ..Self::new(name, None, created_at)
-        }
+        Self { parent: Some(self.main()), auth_id: id::sub_auth_id(), ..Self::new(name, None, created_at) }
     }
 
     /// The main account: itself, or its parent.
@@ -72,34 +68,21 @@ pub(crate) fn put(conn: &Connection, account: &Account) -> Result<()> {
     if !id::is_auth_id(&account.auth_id) || !account.auth_id.starts_with(prefix) {
         return Err(StoreError::Invalid {
             what: "auth_id",
-            why: format!(
-                "it must be {prefix} and 18 letters A to Z or digits, 20 characters in all"
-            ),
+            why: format!("it must be {prefix} and 18 letters A to Z or digits, 20 characters in all"),
         });
     }
     if account.auth_token.reveal().is_empty() {
-        return Err(StoreError::Invalid {
-            what: "auth_token",
-            why: "it must not be empty".to_owned(),
-        });
+        return Err(StoreError::Invalid { what: "auth_token", why: "it must not be empty".to_owned() });
     }
-    if account
-        .sip_realm
-        .as_ref()
-        .is_some_and(|realm| realm.is_empty() || *realm != realm.to_ascii_lowercase())
-    {
+    if account.sip_realm.as_ref().is_some_and(|realm| realm.is_empty() || *realm != realm.to_ascii_lowercase()) {
         return Err(StoreError::Invalid {
             what: "sip_realm",
             why: "it must be a domain name in lower case".to_owned(),
         });
     }
     if let Some(parent) = account.parent {
-        let grandparent: Option<Option<AccountId>> = scalar(
-            conn,
-            STORING,
-            "SELECT parent FROM accounts WHERE id = ?",
-            [parent.put()],
-        )?;
+        let grandparent: Option<Option<AccountId>> =
+            scalar(conn, STORING, "SELECT parent FROM accounts WHERE id = ?", [parent.put()])?;
         match grandparent {
             None => return Err(StoreError::MissingReference { what: STORING }),
             Some(Some(_)) => {
@@ -122,15 +105,9 @@ pub(crate) fn check_sub(
     sub: Option<AccountId>,
 ) -> Result<()> {
     let Some(sub) = sub else { return Ok(()) };
-    let found: Option<bool> = scalar(
-        conn,
-        what,
-        "SELECT 1 FROM accounts WHERE id = ? AND parent = ?",
-        [sub.put(), account.put()],
-    )?;
-    found
-        .map(|_| ())
-        .ok_or(StoreError::MissingReference { what })
+    let found: Option<bool> =
+        scalar(conn, what, "SELECT 1 FROM accounts WHERE id = ? AND parent = ?", [sub.put(), account.put()])?;
+    found.map(|_| ()).ok_or(StoreError::MissingReference { what })
 }
 
 impl Store {
@@ -139,10 +116,7 @@ impl Store {
     /// # Errors
     /// `Busy`, `Database`.
     pub async fn account(&self, id: AccountId) -> Result<Option<Account>> {
-        self.read("reading an account", move |conn| {
-            select_one(conn, "WHERE id = ?", [id.put()])
-        })
-        .await
+        self.read("reading an account", move |conn| select_one(conn, "WHERE id = ?", [id.put()])).await
     }
 
     /// An account or sub-account by its auth id. This is how a request finds its account, so it takes none.
@@ -151,10 +125,7 @@ impl Store {
     /// `Busy`, `Database`.
     pub async fn account_by_auth_id(&self, auth_id: &str) -> Result<Option<Account>> {
         let auth_id = auth_id.to_owned();
-        self.read("reading an account", move |conn| {
-            select_one(conn, "WHERE auth_id = ?", [auth_id.put()])
-        })
-        .await
+        self.read("reading an account", move |conn| select_one(conn, "WHERE auth_id = ?", [auth_id.put()])).await
     }
 
     /// The account of a SIP realm (compared in lower case).
@@ -163,10 +134,7 @@ impl Store {
     /// `Busy`, `Database`.
     pub async fn account_by_realm(&self, realm: &str) -> Result<Option<Account>> {
         let realm = realm.to_ascii_lowercase();
-        self.read("reading an account", move |conn| {
-            select_one(conn, "WHERE sip_realm = ?", [realm.put()])
-        })
-        .await
+        self.read("reading an account", move |conn| select_one(conn, "WHERE sip_realm = ?", [realm.put()])).await
     }
 
     /// The enabled account that `auth_id` and `auth_token` (HTTP Basic) name, compared in constant time. A sub-account counts
@@ -178,20 +146,13 @@ impl Store {
         // An unknown id costs the same comparison as a known one.
         let nobody = Secret::new("nobody has this token");
         let found = self.account_by_auth_id(auth_id).await?;
-        let right = found
-            .as_ref()
-            .map_or(&nobody, |account| &account.auth_token)
-            .matches(auth_token);
+        let right = found.as_ref().map_or(&nobody, |account| &account.auth_token).matches(auth_token);
         let Some(account) = found.filter(|account| right && account.enabled) else {
             return Ok(None);
         };
         match account.parent {
             None => Ok(Some(account)),
-            Some(parent) => Ok(self
-                .account(parent)
-                .await?
-                .filter(|main| main.enabled)
-                .map(|_| account)),
+            Some(parent) => Ok(self.account(parent).await?.filter(|main| main.enabled).map(|_| account)),
         }
     }
 
@@ -201,23 +162,12 @@ impl Store {
     /// `Busy`, `Database`.
     pub async fn accounts(&self, page: Page) -> Result<Listed<Account>> {
         self.read("reading accounts", move |conn| {
-            let total: i64 = scalar(
-                conn,
-                "reading accounts",
-                "SELECT count(*) FROM accounts WHERE parent IS NULL",
-                [],
-            )?
-            .unwrap_or(0);
+            let total: i64 =
+                scalar(conn, "reading accounts", "SELECT count(*) FROM accounts WHERE parent IS NULL", [])?
+                    .unwrap_or(0);
             let bounds = [page.limit.min(crate::PAGE_LIMIT).put(), page.offset.put()];
-            let items = select(
-                conn,
-                "WHERE parent IS NULL ORDER BY created_at, id LIMIT ? OFFSET ?",
-                bounds,
-            )?;
-            Ok(Listed {
-                items,
-                total: u64::try_from(total).unwrap_or(0),
-            })
+            let items = select(conn, "WHERE parent IS NULL ORDER BY created_at, id LIMIT ? OFFSET ?", bounds)?;
+            Ok(Listed { items, total: u64::try_from(total).unwrap_or(0) })
         })
         .await
     }
@@ -228,11 +178,7 @@ impl Store {
     /// `Busy`, `Database`.
     pub async fn sub_accounts(&self, account: AccountId) -> Result<Vec<Account>> {
         self.read("reading sub-accounts", move |conn| {
-            select(
-                conn,
-                "WHERE parent = ? ORDER BY created_at, id",
-                [account.put()],
-            )
+            select(conn, "WHERE parent = ? ORDER BY created_at, id", [account.put()])
         })
         .await
     }
@@ -250,8 +196,7 @@ impl Store {
                  ON CONFLICT (account, name) DO UPDATE SET next = next + ?2 RETURNING next",
                 [account.put(), count.put()],
             )?;
-            next.map(|next| next.saturating_sub(count))
-                .ok_or(StoreError::Defect { what: RESERVING })
+            next.map(|next| next.saturating_sub(count)).ok_or(StoreError::Defect { what: RESERVING })
         })
     }
 }

@@ -49,23 +49,14 @@ impl FromIterator<Scope> for Scopes {
 
 impl Column for Scopes {
     fn put(&self) -> Value {
-        Value::Text(
-            self.0
-                .iter()
-                .map(|scope| scope.as_str())
-                .collect::<Vec<_>>()
-                .join(","),
-        )
+        Value::Text(self.0.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(","))
     }
     fn take(value: ValueRef<'_>) -> FromSqlResult<Self> {
         value
             .as_str()?
             .split(',')
             .filter(|part| !part.is_empty())
-            .map(|part| {
-                part.parse()
-                    .map_err(|error: StoreError| FromSqlError::Other(Box::new(error)))
-            })
+            .map(|part| part.parse().map_err(|error: StoreError| FromSqlError::Other(Box::new(error))))
             .collect()
     }
 }
@@ -136,15 +127,12 @@ impl ApiKey {
 
     /// Whether the key may see a room of this name.
     pub fn permits_room(&self, name: &str) -> bool {
-        self.room_pattern
-            .as_deref()
-            .is_none_or(|pattern| glob(pattern, name))
+        self.room_pattern.as_deref().is_none_or(|pattern| glob(pattern, name))
     }
 
     /// Whether its use should be noted with `touch_api_key` (at most once a minute).
     pub fn needs_touch(&self, now: Timestamp) -> bool {
-        self.last_used_at
-            .is_none_or(|last| now.since(last) >= TOUCH_EVERY)
+        self.last_used_at.is_none_or(|last| now.since(last) >= TOUCH_EVERY)
     }
 }
 
@@ -179,7 +167,8 @@ pub(crate) fn put(conn: &Connection, key: &ApiKey) -> Result<()> {
     if key.hash.len() != 64 || key.id.is_empty() {
         return Err(StoreError::Invalid {
             what: "API key",
-            why: "it has no hash; make it with ApiKey::generate, and change a stored one as read from the store".to_owned(),
+            why: "it has no hash; make it with ApiKey::generate, and change a stored one as read from the store"
+                .to_owned(),
         });
     }
     upsert(conn, key)
@@ -187,24 +176,14 @@ pub(crate) fn put(conn: &Connection, key: &ApiKey) -> Result<()> {
 
 pub(crate) fn remove(conn: &Connection, account: AccountId, id: &str) -> Result<()> {
     let values = [account.put(), Value::Text(id.to_owned())];
-    delete(
-        conn,
-        "deleting an API key",
-        "DELETE FROM api_keys WHERE account = ? AND id = ?",
-        values,
-    )
+    delete(conn, "deleting an API key", "DELETE FROM api_keys WHERE account = ? AND id = ?", values)
 }
 
 pub(crate) fn touch(conn: &Connection, account: AccountId, id: &str, now: Timestamp) -> Result<()> {
     let text = "UPDATE api_keys SET last_used_at = max(coalesce(last_used_at, 0), ?) WHERE account = ? AND id = ?";
     // A key deleted meanwhile has nothing to note.
-    execute(
-        conn,
-        "noting the use of an API key",
-        text,
-        [now.put(), account.put(), Value::Text(id.to_owned())],
-    )
-    .map(|_| ())
+    execute(conn, "noting the use of an API key", text, [now.put(), account.put(), Value::Text(id.to_owned())])
+        .map(|_| ())
 }
 
 impl Store {
@@ -213,15 +192,8 @@ impl Store {
     ///
     /// # Errors
     /// `Busy`, `Database`.
-    pub async fn authenticate_api_key(
-        &self,
-        shown: &str,
-        now: Timestamp,
-    ) -> Result<Option<ApiKey>> {
-        let Some((id, secret)) = shown
-            .strip_prefix("aside_")
-            .and_then(|rest| rest.split_once('_'))
-        else {
+    pub async fn authenticate_api_key(&self, shown: &str, now: Timestamp) -> Result<Option<ApiKey>> {
+        let Some((id, secret)) = shown.strip_prefix("aside_").and_then(|rest| rest.split_once('_')) else {
             return Ok(None);
         };
         let (id, hash) = (id.to_owned(), sha256_hex(secret.as_bytes()));
@@ -240,10 +212,7 @@ impl Store {
     /// `Busy`, `Database`.
     pub async fn api_key(&self, account: AccountId, id: &str) -> Result<Option<ApiKey>> {
         let values = [account.put(), Value::Text(id.to_owned())];
-        self.read("reading an API key", move |conn| {
-            select_one(conn, "WHERE account = ? AND id = ?", values)
-        })
-        .await
+        self.read("reading an API key", move |conn| select_one(conn, "WHERE account = ? AND id = ?", values)).await
     }
 
     /// The account's keys, oldest first.
@@ -252,11 +221,7 @@ impl Store {
     /// `Busy`, `Database`.
     pub async fn api_keys(&self, account: AccountId) -> Result<Vec<ApiKey>> {
         self.read("reading API keys", move |conn| {
-            select(
-                conn,
-                "WHERE account = ? ORDER BY created_at, id",
-                [account.put()],
-            )
+            select(conn, "WHERE account = ? ORDER BY created_at, id", [account.put()])
         })
         .await
     }
@@ -279,14 +244,9 @@ mod tests {
         ] {
             assert!(glob(pattern, text), "{pattern} should match {text}");
         }
-        for (pattern, text) in [
-            ("", "a"),
-            ("sales-*", "presales-1"),
-            ("a?c", "ac"),
-            ("abc", "abcd"),
-            ("*b", "abc"),
-            ("a*b*c", "acb"),
-        ] {
+        for (pattern, text) in
+            [("", "a"), ("sales-*", "presales-1"), ("a?c", "ac"), ("abc", "abcd"), ("*b", "abc"), ("a*b*c", "acb")]
+        {
             assert!(!glob(pattern, text), "{pattern} should not match {text}");
         }
     }

@@ -114,10 +114,7 @@ const STORING: &str = "storing an application";
 pub(crate) fn put(conn: &Connection, application: &Application) -> Result<()> {
     let app_id = &application.app_id;
     if app_id.is_empty() || app_id.len() > 20 || !app_id.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(StoreError::Invalid {
-            what: "app_id",
-            why: "it must be 1 to 20 digits".to_owned(),
-        });
+        return Err(StoreError::Invalid { what: "app_id", why: "it must be 1 to 20 digits".to_owned() });
     }
     check_sub(conn, STORING, application.account, application.sub_account)?;
     for (set, text) in [
@@ -131,12 +128,7 @@ pub(crate) fn put(conn: &Connection, application: &Application) -> Result<()> {
         ),
     ] {
         if set {
-            execute(
-                conn,
-                STORING,
-                text,
-                [application.account.put(), app_id.put()],
-            )?;
+            execute(conn, STORING, text, [application.account.put(), app_id.put()])?;
         }
     }
     upsert(conn, application)
@@ -144,12 +136,7 @@ pub(crate) fn put(conn: &Connection, application: &Application) -> Result<()> {
 
 pub(crate) fn remove(conn: &Connection, account: AccountId, app_id: &str) -> Result<()> {
     let values = [account.put(), Value::Text(app_id.to_owned())];
-    delete(
-        conn,
-        "deleting an application",
-        "DELETE FROM applications WHERE account = ? AND app_id = ?",
-        values,
-    )
+    delete(conn, "deleting an application", "DELETE FROM applications WHERE account = ? AND app_id = ?", values)
 }
 
 pub(crate) fn detach(conn: &Connection, account: AccountId, app_id: &str) -> Result<()> {
@@ -157,12 +144,7 @@ pub(crate) fn detach(conn: &Connection, account: AccountId, app_id: &str) -> Res
         "UPDATE endpoints SET app_id = NULL WHERE account = ? AND app_id = ?",
         "UPDATE numbers SET app_id = NULL WHERE account = ? AND app_id = ?",
     ] {
-        execute(
-            conn,
-            "detaching an application",
-            text,
-            [account.put(), Value::Text(app_id.to_owned())],
-        )?;
+        execute(conn, "detaching an application", text, [account.put(), Value::Text(app_id.to_owned())])?;
     }
     Ok(())
 }
@@ -172,48 +154,29 @@ impl Store {
     ///
     /// # Errors
     /// `Busy`, `Database`.
-    pub async fn application(
-        &self,
-        account: AccountId,
-        app_id: &str,
-    ) -> Result<Option<Application>> {
+    pub async fn application(&self, account: AccountId, app_id: &str) -> Result<Option<Application>> {
         let values = [account.put(), Value::Text(app_id.to_owned())];
-        self.read("reading an application", move |conn| {
-            select_one(conn, "WHERE account = ? AND app_id = ?", values)
-        })
-        .await
+        self.read("reading an application", move |conn| select_one(conn, "WHERE account = ? AND app_id = ?", values))
+            .await
     }
 
     /// An application of the account by its UUID (jambonz's `application_sid`).
     ///
     /// # Errors
     /// `Busy`, `Database`.
-    pub async fn application_by_sid(
-        &self,
-        account: AccountId,
-        sid: Uuid,
-    ) -> Result<Option<Application>> {
+    pub async fn application_by_sid(&self, account: AccountId, sid: Uuid) -> Result<Option<Application>> {
         let values = [account.put(), sid.put()];
-        self.read("reading an application", move |conn| {
-            select_one(conn, "WHERE account = ? AND sid = ?", values)
-        })
-        .await
+        self.read("reading an application", move |conn| select_one(conn, "WHERE account = ? AND sid = ?", values)).await
     }
 
     /// An application of the account by its name.
     ///
     /// # Errors
     /// `Busy`, `Database`.
-    pub async fn application_by_name(
-        &self,
-        account: AccountId,
-        name: &str,
-    ) -> Result<Option<Application>> {
+    pub async fn application_by_name(&self, account: AccountId, name: &str) -> Result<Option<Application>> {
         let values = [account.put(), Value::Text(name.to_owned())];
-        self.read("reading an application", move |conn| {
-            select_one(conn, "WHERE account = ? AND name = ?", values)
-        })
-        .await
+        self.read("reading an application", move |conn| select_one(conn, "WHERE account = ? AND name = ?", values))
+            .await
     }
 
     /// The application that a SIP URI on the shared application domain names. Its caller has no account yet, so this takes
@@ -223,40 +186,26 @@ impl Store {
     /// `Busy`, `Database`.
     pub async fn resolve_application(&self, app_id: &str) -> Result<Option<Application>> {
         let values = [Value::Text(app_id.to_owned())];
-        self.read("reading an application", move |conn| {
-            select_one(conn, "WHERE app_id = ? AND enabled = 1", values)
-        })
-        .await
+        self.read("reading an application", move |conn| select_one(conn, "WHERE app_id = ? AND enabled = 1", values))
+            .await
     }
 
     /// The account's default application for numbers.
     ///
     /// # Errors
     /// `Busy`, `Database`.
-    pub async fn default_number_application(
-        &self,
-        account: AccountId,
-    ) -> Result<Option<Application>> {
+    pub async fn default_number_application(&self, account: AccountId) -> Result<Option<Application>> {
         let rest = "WHERE account = ? AND default_number_app = 1";
-        self.read("reading an application", move |conn| {
-            select_one(conn, rest, [account.put()])
-        })
-        .await
+        self.read("reading an application", move |conn| select_one(conn, rest, [account.put()])).await
     }
 
     /// The account's default application for endpoints.
     ///
     /// # Errors
     /// `Busy`, `Database`.
-    pub async fn default_endpoint_application(
-        &self,
-        account: AccountId,
-    ) -> Result<Option<Application>> {
+    pub async fn default_endpoint_application(&self, account: AccountId) -> Result<Option<Application>> {
         let rest = "WHERE account = ? AND default_endpoint_app = 1";
-        self.read("reading an application", move |conn| {
-            select_one(conn, rest, [account.put()])
-        })
-        .await
+        self.read("reading an application", move |conn| select_one(conn, rest, [account.put()])).await
     }
 
     /// The account's applications, newest first; of one sub-account, if given.

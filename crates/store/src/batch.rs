@@ -20,17 +20,14 @@ use crate::time::Timestamp;
 use crate::trunk::{Trunk, TrunkGrant};
 use crate::writer::WriteContext;
 use crate::{
-    account, api_key, application, binding, call, endpoint, event, ledger, number, outbox,
-    recording, room, setting, trunk,
+    account, api_key, application, binding, call, endpoint, event, ledger, number, outbox, recording, room, setting,
+    trunk,
 };
 
 /// One operation of a batch. "Put" inserts the row or replaces the one with the same key.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-#[expect(
-    missing_docs,
-    reason = "each variant is what the builder method of the same name does"
-)]
+#[expect(missing_docs, reason = "each variant is what the builder method of the same name does")]
 pub enum Op {
     PutAccount(Account),
     PutApiKey(ApiKey),
@@ -47,15 +44,8 @@ pub enum Op {
     DeleteNumber(AccountId, String),
     PutTrunk(Trunk),
     DeleteTrunk(AccountId, TrunkId),
-    GrantTrunk {
-        owner: AccountId,
-        grant: TrunkGrant,
-    },
-    WithdrawTrunk {
-        owner: AccountId,
-        account: AccountId,
-        trunk: TrunkId,
-    },
+    GrantTrunk { owner: AccountId, grant: TrunkGrant },
+    WithdrawTrunk { owner: AccountId, account: AccountId, trunk: TrunkId },
     PutCall(CallRecord),
     PutRoom(RoomRecord),
     PutMember(MemberRecord),
@@ -63,10 +53,7 @@ pub enum Op {
     DeleteRecording(AccountId, RecordingId),
     AppendLedger(LedgerEntry),
     AppendEvent(NewEvent),
-    Deliver {
-        event: Option<EventId>,
-        delivery: NewDelivery,
-    },
+    Deliver { event: Option<EventId>, delivery: NewDelivery },
     PutSetting(String, Secret),
     DeleteSetting(String),
 }
@@ -101,10 +88,7 @@ macro_rules! builders {
 
 impl Batch {
     pub(crate) fn new(store: Store) -> Self {
-        Self {
-            store,
-            ops: Vec::new(),
-        }
+        Self { store, ops: Vec::new() }
     }
 
     /// Adds an operation.
@@ -207,10 +191,7 @@ impl Batch {
     pub fn commit(self) -> Pending<Committed> {
         let limit = self.store.config().batch_limit;
         if self.ops.len() > limit {
-            return Pending::refused(StoreError::BatchTooLarge {
-                size: self.ops.len(),
-                limit,
-            });
+            return Pending::refused(StoreError::BatchTooLarge { size: self.ops.len(), limit });
         }
         let ops = self.ops;
         self.store.write("committing a batch", move |context| {
@@ -236,19 +217,13 @@ fn apply(context: &mut WriteContext<'_>, op: &Op, committed: &mut Committed) -> 
         Op::PutEndpoint(row, credentials) => endpoint::put(conn, row, credentials.as_deref()),
         Op::DeleteEndpoint(account, id) => endpoint::remove(conn, *account, id),
         Op::PutBinding(row) => binding::put(conn, row),
-        Op::DeleteBindings(account, endpoint, contact) => {
-            binding::remove(conn, *account, endpoint, contact.as_deref())
-        }
+        Op::DeleteBindings(account, endpoint, contact) => binding::remove(conn, *account, endpoint, contact.as_deref()),
         Op::PutNumber(row) => number::put(conn, row),
         Op::DeleteNumber(account, number) => number::remove(conn, *account, number),
         Op::PutTrunk(row) => trunk::put(conn, row),
         Op::DeleteTrunk(account, id) => trunk::remove(conn, *account, *id),
         Op::GrantTrunk { owner, grant } => trunk::put_grant(conn, *owner, grant),
-        Op::WithdrawTrunk {
-            owner,
-            account,
-            trunk,
-        } => trunk::remove_grant(conn, *owner, *account, *trunk),
+        Op::WithdrawTrunk { owner, account, trunk } => trunk::remove_grant(conn, *owner, *account, *trunk),
         Op::PutCall(row) => call::put(conn, row),
         Op::PutRoom(row) => room::put(conn, row),
         Op::PutMember(row) => room::put_member(conn, row),
@@ -265,16 +240,11 @@ fn apply(context: &mut WriteContext<'_>, op: &Op, committed: &mut Committed) -> 
             Ok(())
         }
         Op::Deliver { event, delivery } => {
-            let event = event
-                .or(committed.event_ids.last().copied())
-                .ok_or_else(|| StoreError::Invalid {
-                    what: "delivery",
-                    why: "it belongs to no event: append the event first, in the same batch"
-                        .to_owned(),
-                })?;
-            committed
-                .delivery_ids
-                .push(outbox::enqueue(context, event, delivery)?);
+            let event = event.or(committed.event_ids.last().copied()).ok_or_else(|| StoreError::Invalid {
+                what: "delivery",
+                why: "it belongs to no event: append the event first, in the same batch".to_owned(),
+            })?;
+            committed.delivery_ids.push(outbox::enqueue(context, event, delivery)?);
             Ok(())
         }
         Op::PutSetting(key, value) => setting::put(conn, key, value.reveal()),

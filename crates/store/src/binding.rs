@@ -42,12 +42,7 @@ pub(crate) fn put(conn: &Connection, binding: &Binding) -> Result<()> {
     upsert(conn, binding)
 }
 
-pub(crate) fn remove(
-    conn: &Connection,
-    account: AccountId,
-    endpoint_id: &str,
-    contact: Option<&str>,
-) -> Result<()> {
+pub(crate) fn remove(conn: &Connection, account: AccountId, endpoint_id: &str, contact: Option<&str>) -> Result<()> {
     const DELETING: &str = "deleting a binding";
     let (account, endpoint_id) = (account.put(), Value::Text(endpoint_id.to_owned()));
     match contact {
@@ -72,36 +67,18 @@ impl Store {
     ///
     /// # Errors
     /// `Busy`, `Database`.
-    pub async fn bindings(
-        &self,
-        account: AccountId,
-        endpoint_id: &str,
-        now: Timestamp,
-    ) -> Result<Vec<Binding>> {
-        let values = [
-            account.put(),
-            Value::Text(endpoint_id.to_owned()),
-            now.put(),
-        ];
+    pub async fn bindings(&self, account: AccountId, endpoint_id: &str, now: Timestamp) -> Result<Vec<Binding>> {
+        let values = [account.put(), Value::Text(endpoint_id.to_owned()), now.put()];
         let rest = "WHERE account = ? AND endpoint_id = ? AND expires_at > ? ORDER BY updated_at DESC, contact";
-        self.read("reading bindings", move |conn| select(conn, rest, values))
-            .await
+        self.read("reading bindings", move |conn| select(conn, rest, values)).await
     }
 
     /// All of the account's bindings that have not expired at `now`.
     ///
     /// # Errors
     /// `Busy`, `Database`.
-    pub async fn account_bindings(
-        &self,
-        account: AccountId,
-        now: Timestamp,
-    ) -> Result<Vec<Binding>> {
-        let rest =
-            "WHERE account = ? AND expires_at > ? ORDER BY endpoint_id, updated_at DESC, contact";
-        self.read("reading bindings", move |conn| {
-            select(conn, rest, [account.put(), now.put()])
-        })
-        .await
+    pub async fn account_bindings(&self, account: AccountId, now: Timestamp) -> Result<Vec<Binding>> {
+        let rest = "WHERE account = ? AND expires_at > ? ORDER BY endpoint_id, updated_at DESC, contact";
+        self.read("reading bindings", move |conn| select(conn, rest, [account.put(), now.put()])).await
     }
 }

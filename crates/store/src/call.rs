@@ -134,22 +134,14 @@ impl Store {
     /// `Busy`, `Database`.
     pub async fn call(&self, account: AccountId, id: CallId) -> Result<Option<CallRecord>> {
         let values = [account.put(), id.put()];
-        self.read("reading a call", move |conn| {
-            select_one(conn, "WHERE account = ? AND id = ?", values)
-        })
-        .await
+        self.read("reading a call", move |conn| select_one(conn, "WHERE account = ? AND id = ?", values)).await
     }
 
     /// The account's calls, newest first. For all live ones [`Store::live_calls`] is cheaper: it looks at no others.
     ///
     /// # Errors
     /// `Busy`, `Database`.
-    pub async fn calls(
-        &self,
-        account: AccountId,
-        wanted: CallFilter,
-        page: Page,
-    ) -> Result<Listed<CallRecord>> {
+    pub async fn calls(&self, account: AccountId, wanted: CallFilter, page: Page) -> Result<Listed<CallRecord>> {
         self.read("reading calls", move |conn| {
             filter(account, wanted.sub_account)
                 .equal("state", wanted.state.as_ref())
@@ -174,12 +166,8 @@ impl Store {
     /// `Busy`, `Database`.
     pub async fn live_calls(&self, account: AccountId) -> Result<Vec<CallRecord>> {
         // The planner would rather walk the account's whole history, which is sorted the same way.
-        let rest =
-            "INDEXED BY calls_live WHERE account = ? AND state = 'live' ORDER BY initiated_at, id";
-        self.read("reading live calls", move |conn| {
-            select(conn, rest, [account.put()])
-        })
-        .await
+        let rest = "INDEXED BY calls_live WHERE account = ? AND state = 'live' ORDER BY initiated_at, id";
+        self.read("reading live calls", move |conn| select(conn, rest, [account.put()])).await
     }
 
     /// Up to `limit` calls, of all accounts, that were live when the server last stopped and are still recorded as live.
@@ -188,11 +176,7 @@ impl Store {
     /// # Errors
     /// `Busy`, `Database`.
     pub async fn interrupted_calls(&self, limit: u32) -> Result<Vec<CallRecord>> {
-        let rest =
-            "WHERE state = 'live' AND interrupted = 1 ORDER BY account, initiated_at, id LIMIT ?";
-        self.read("reading interrupted calls", move |conn| {
-            select(conn, rest, [limit.put()])
-        })
-        .await
+        let rest = "WHERE state = 'live' AND interrupted = 1 ORDER BY account, initiated_at, id LIMIT ?";
+        self.read("reading interrupted calls", move |conn| select(conn, rest, [limit.put()])).await
     }
 }

@@ -31,9 +31,7 @@ pub(crate) trait Record: Sized {
 /// Reads the column at `index`.
 pub(crate) fn column<T: Column>(row: &Row<'_>, index: usize) -> rusqlite::Result<T> {
     let value = row.get_ref(index)?;
-    T::take(value).map_err(|error| {
-        rusqlite::Error::FromSqlConversionFailure(index, value.data_type(), Box::new(error))
-    })
+    T::take(value).map_err(|error| rusqlite::Error::FromSqlConversionFailure(index, value.data_type(), Box::new(error)))
 }
 
 /// Reads the next column and moves on.
@@ -60,9 +58,7 @@ pub(crate) fn select<T: Record>(
     let text = format!("{} {rest}", T::select_sql());
     conn.prepare_cached(&text)
         .and_then(|mut statement| {
-            statement
-                .query_map(params_from_iter(values), |row| T::from_row(row))?
-                .collect::<rusqlite::Result<Vec<T>>>()
+            statement.query_map(params_from_iter(values), |row| T::from_row(row))?.collect::<rusqlite::Result<Vec<T>>>()
         })
         .map_err(sql(T::READING))
 }
@@ -75,11 +71,7 @@ pub(crate) fn select_one<T: Record>(
 ) -> Result<Option<T>> {
     let text = format!("{} {rest}", T::select_sql());
     conn.prepare_cached(&text)
-        .and_then(|mut statement| {
-            statement
-                .query_row(params_from_iter(values), |row| T::from_row(row))
-                .optional()
-        })
+        .and_then(|mut statement| statement.query_row(params_from_iter(values), |row| T::from_row(row)).optional())
         .map_err(sql(T::READING))
 }
 
@@ -91,11 +83,7 @@ pub(crate) fn scalar<T: Column>(
     values: impl IntoIterator<Item = Value>,
 ) -> Result<Option<T>> {
     conn.prepare_cached(text)
-        .and_then(|mut statement| {
-            statement
-                .query_row(params_from_iter(values), |row| column(row, 0))
-                .optional()
-        })
+        .and_then(|mut statement| statement.query_row(params_from_iter(values), |row| column(row, 0)).optional())
         .map_err(sql(what))
 }
 
@@ -106,20 +94,12 @@ pub(crate) fn execute(
     text: &str,
     values: impl IntoIterator<Item = Value>,
 ) -> Result<usize> {
-    conn.prepare_cached(text)
-        .and_then(|mut statement| statement.execute(params_from_iter(values)))
-        .map_err(sql(what))
+    conn.prepare_cached(text).and_then(|mut statement| statement.execute(params_from_iter(values))).map_err(sql(what))
 }
 
 /// `insert … on conflict (key) do update` over the named columns.
 pub(crate) fn upsert_text(table: &str, columns: &[&str], key: &[&str]) -> String {
-    let list = |names: &[&str]| {
-        names
-            .iter()
-            .map(|name| format!("\"{name}\""))
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
+    let list = |names: &[&str]| names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
     let marks = vec!["?"; columns.len()].join(", ");
     let sets = columns
         .iter()
@@ -127,20 +107,12 @@ pub(crate) fn upsert_text(table: &str, columns: &[&str], key: &[&str]) -> String
         .map(|name| format!("\"{name}\" = excluded.\"{name}\""))
         .collect::<Vec<_>>()
         .join(", ");
-    format!(
-        "INSERT INTO {table} ({}) VALUES ({marks}) ON CONFLICT ({}) DO UPDATE SET {sets}",
-        list(columns),
-        list(key)
-    )
+    format!("INSERT INTO {table} ({}) VALUES ({marks}) ON CONFLICT ({}) DO UPDATE SET {sets}", list(columns), list(key))
 }
 
 /// `select columns from table`.
 pub(crate) fn select_text(table: &str, columns: &[&str]) -> String {
-    let list = columns
-        .iter()
-        .map(|name| format!("\"{name}\""))
-        .collect::<Vec<_>>()
-        .join(", ");
+    let list = columns.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
     format!("SELECT {list} FROM {table}")
 }
 

@@ -68,11 +68,7 @@ pub struct Credential {
 
 impl Credential {
     /// The credentials of `username` with `password` in each of `realms`.
-    pub fn derive<'a>(
-        username: &str,
-        password: &str,
-        realms: impl IntoIterator<Item = &'a str>,
-    ) -> Vec<Self> {
+    pub fn derive<'a>(username: &str, password: &str, realms: impl IntoIterator<Item = &'a str>) -> Vec<Self> {
         realms
             .into_iter()
             .map(|realm| {
@@ -90,38 +86,24 @@ impl Credential {
 const STORING: &str = "storing an endpoint";
 
 /// Stores the endpoint; `credentials` replace all it had, `None` keeps them.
-pub(crate) fn put(
-    conn: &Connection,
-    endpoint: &Endpoint,
-    credentials: Option<&[Credential]>,
-) -> Result<()> {
+pub(crate) fn put(conn: &Connection, endpoint: &Endpoint, credentials: Option<&[Credential]>) -> Result<()> {
     if endpoint.username.is_empty() || endpoint.username.len() > 128 {
-        return Err(StoreError::Invalid {
-            what: "username",
-            why: "it must have 1 to 128 characters".to_owned(),
-        });
+        return Err(StoreError::Invalid { what: "username", why: "it must have 1 to 128 characters".to_owned() });
     }
     check_sub(conn, STORING, endpoint.account, endpoint.sub_account)?;
     let key = [endpoint.account.put(), endpoint.endpoint_id.put()];
-    let before: Option<Endpoint> =
-        select_one(conn, "WHERE account = ? AND endpoint_id = ?", key.clone())?;
+    let before: Option<Endpoint> = select_one(conn, "WHERE account = ? AND endpoint_id = ?", key.clone())?;
     if credentials.is_none() && before.is_some_and(|before| before.username != endpoint.username) {
         return Err(StoreError::Invalid {
             what: "username",
-            why: "it is part of the stored credentials; give the password again to change it"
-                .to_owned(),
+            why: "it is part of the stored credentials; give the password again to change it".to_owned(),
         });
     }
     upsert(conn, endpoint)?;
     let Some(credentials) = credentials else {
         return Ok(());
     };
-    execute(
-        conn,
-        STORING,
-        "DELETE FROM endpoint_credentials WHERE account = ? AND endpoint_id = ?",
-        key.clone(),
-    )?;
+    execute(conn, STORING, "DELETE FROM endpoint_credentials WHERE account = ? AND endpoint_id = ?", key.clone())?;
     for credential in credentials {
         let [account, endpoint_id] = key.clone();
         let row = [
@@ -144,12 +126,7 @@ pub(crate) fn put(
 
 pub(crate) fn remove(conn: &Connection, account: AccountId, endpoint_id: &str) -> Result<()> {
     let values = [account.put(), Value::Text(endpoint_id.to_owned())];
-    delete(
-        conn,
-        "deleting an endpoint",
-        "DELETE FROM endpoints WHERE account = ? AND endpoint_id = ?",
-        values,
-    )
+    delete(conn, "deleting an endpoint", "DELETE FROM endpoints WHERE account = ? AND endpoint_id = ?", values)
 }
 
 impl Store {
@@ -157,44 +134,27 @@ impl Store {
     ///
     /// # Errors
     /// `Busy`, `Database`.
-    pub async fn endpoint(
-        &self,
-        account: AccountId,
-        endpoint_id: &str,
-    ) -> Result<Option<Endpoint>> {
+    pub async fn endpoint(&self, account: AccountId, endpoint_id: &str) -> Result<Option<Endpoint>> {
         let values = [account.put(), Value::Text(endpoint_id.to_owned())];
-        self.read("reading an endpoint", move |conn| {
-            select_one(conn, "WHERE account = ? AND endpoint_id = ?", values)
-        })
-        .await
+        self.read("reading an endpoint", move |conn| select_one(conn, "WHERE account = ? AND endpoint_id = ?", values))
+            .await
     }
 
     /// An endpoint of the account by its username.
     ///
     /// # Errors
     /// `Busy`, `Database`.
-    pub async fn endpoint_by_username(
-        &self,
-        account: AccountId,
-        username: &str,
-    ) -> Result<Option<Endpoint>> {
+    pub async fn endpoint_by_username(&self, account: AccountId, username: &str) -> Result<Option<Endpoint>> {
         let values = [account.put(), Value::Text(username.to_owned())];
-        self.read("reading an endpoint", move |conn| {
-            select_one(conn, "WHERE account = ? AND username = ?", values)
-        })
-        .await
+        self.read("reading an endpoint", move |conn| select_one(conn, "WHERE account = ? AND username = ?", values))
+            .await
     }
 
     /// The account's endpoints, newest first; of one sub-account, if given.
     ///
     /// # Errors
     /// `Busy`, `Database`.
-    pub async fn endpoints(
-        &self,
-        account: AccountId,
-        sub: Option<AccountId>,
-        page: Page,
-    ) -> Result<Listed<Endpoint>> {
+    pub async fn endpoints(&self, account: AccountId, sub: Option<AccountId>, page: Page) -> Result<Listed<Endpoint>> {
         self.read("reading endpoints", move |conn| {
             filter(account, sub).list(conn, "endpoints", "created_at DESC, endpoint_id", page)
         })
@@ -206,11 +166,7 @@ impl Store {
     ///
     /// # Errors
     /// `Busy`, `Database`.
-    pub async fn resolve_endpoint(
-        &self,
-        realm: &str,
-        username: &str,
-    ) -> Result<Option<(Endpoint, Credential)>> {
+    pub async fn resolve_endpoint(&self, realm: &str, username: &str) -> Result<Option<(Endpoint, Credential)>> {
         const READING: &str = "reading an endpoint's credential";
         let (realm, username) = (realm.to_ascii_lowercase(), username.to_owned());
         self.read(READING, move |conn| {

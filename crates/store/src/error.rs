@@ -12,9 +12,7 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum StoreError {
     /// The bounded queue to the writer or to the readers is full; nothing was done.
-    #[error(
-        "the store's {queue} queue is full ({capacity} waiting); nothing was written, try again shortly"
-    )]
+    #[error("the store's {queue} queue is full ({capacity} waiting); nothing was written, try again shortly")]
     Busy {
         /// `write` or `read`.
         queue: &'static str,
@@ -39,9 +37,7 @@ pub enum StoreError {
         detail: String,
     },
     /// The row names an account, application, room, trunk or endpoint that is not there.
-    #[error(
-        "{what}: it refers to something that does not exist in this account; create that first"
-    )]
+    #[error("{what}: it refers to something that does not exist in this account; create that first")]
     MissingReference {
         /// What was attempted.
         what: &'static str,
@@ -162,26 +158,15 @@ pub(crate) fn sql(what: &'static str) -> impl Fn(rusqlite::Error) -> StoreError 
             match failure.extended_code {
                 UNIQUE | PRIMARY_KEY => StoreError::Conflict {
                     what,
-                    detail: words
-                        .trim_start_matches("UNIQUE constraint failed: ")
-                        .to_owned(),
+                    detail: words.trim_start_matches("UNIQUE constraint failed: ").to_owned(),
                 },
                 FOREIGN_KEY => StoreError::MissingReference { what },
-                _ => StoreError::Database {
-                    what,
-                    detail: words,
-                },
+                _ => StoreError::Database { what, detail: words },
             }
         }
         rusqlite::Error::FromSqlConversionFailure(..)
         | rusqlite::Error::InvalidColumnType(..)
-        | rusqlite::Error::IntegralValueOutOfRange(..) => StoreError::Corrupt {
-            what,
-            detail: error.to_string(),
-        },
-        _ => StoreError::Database {
-            what,
-            detail: error.to_string(),
-        },
+        | rusqlite::Error::IntegralValueOutOfRange(..) => StoreError::Corrupt { what, detail: error.to_string() },
+        _ => StoreError::Database { what, detail: error.to_string() },
     }
 }

@@ -105,24 +105,15 @@ impl Store {
             .map(EventId)
             .unwrap_or_default();
             let end: EventId =
-                scalar(conn, READING, "SELECT coalesce(max(id), 0) FROM events", [])?
-                    .unwrap_or_default();
+                scalar(conn, READING, "SELECT coalesce(max(id), 0) FROM events", [])?.unwrap_or_default();
             let events: Vec<Event> = match room {
                 None => {
                     let values = [account.put(), cursor.put(), limit.put()];
-                    select(
-                        conn,
-                        "WHERE account = ? AND id > ? ORDER BY id LIMIT ?",
-                        values,
-                    )?
+                    select(conn, "WHERE account = ? AND id > ? ORDER BY id LIMIT ?", values)?
                 }
                 Some(room) => {
                     let values = [account.put(), cursor.put(), room.put(), limit.put()];
-                    select(
-                        conn,
-                        "WHERE account = ? AND id > ? AND room = ? ORDER BY id LIMIT ?",
-                        values,
-                    )?
+                    select(conn, "WHERE account = ? AND id > ? AND room = ? ORDER BY id LIMIT ?", values)?
                 }
             };
             let full = u32::try_from(events.len()).is_ok_and(|count| count >= limit);
@@ -130,11 +121,7 @@ impl Store {
                 Some(last) if full => last.id,
                 _ => end.max(cursor).max(pruned),
             };
-            Ok(EventPage {
-                events,
-                next,
-                gap: cursor < pruned,
-            })
+            Ok(EventPage { events, next, gap: cursor < pruned })
         })
         .await
     }

@@ -102,14 +102,7 @@ const DIGITS: &[u8] = b"0123456789";
 
 fn from_alphabet(alphabet: &[u8], length: usize) -> String {
     let mut rng = rand::rng();
-    (0..length)
-        .filter_map(|_| {
-            alphabet
-                .get(rng.random_range(0..alphabet.len()))
-                .copied()
-                .map(char::from)
-        })
-        .collect()
+    (0..length).filter_map(|_| alphabet.get(rng.random_range(0..alphabet.len())).copied().map(char::from)).collect()
 }
 
 fn digits(length: usize) -> String {
@@ -131,9 +124,7 @@ pub fn sub_auth_id() -> String {
 pub fn is_auth_id(text: &str) -> bool {
     text.len() == 20
         && (text.starts_with("MA") || text.starts_with("SA"))
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+        && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
 }
 
 /// An auth token: 40 letters and digits (238 bits).

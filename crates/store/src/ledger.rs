@@ -108,12 +108,7 @@ impl Store {
     ///
     /// # Errors
     /// `TooManyRows` if more than [`LEDGER_CHANGES_LIMIT`] changes follow the snapshot; `Busy`, `Database`.
-    pub async fn ledger_at(
-        &self,
-        account: AccountId,
-        room: RoomId,
-        time: Timestamp,
-    ) -> Result<LedgerView> {
+    pub async fn ledger_at(&self, account: AccountId, room: RoomId, time: Timestamp) -> Result<LedgerView> {
         const READING: &str = "reading the ledger";
         self.read(READING, move |conn| {
             let base: Option<LedgerEntry> = select_one(
@@ -157,18 +152,9 @@ impl Store {
         after: LedgerId,
         limit: u32,
     ) -> Result<Vec<LedgerEntry>> {
-        let rest =
-            "WHERE account = ? AND room = ? AND at >= ? AND at < ? AND id > ? ORDER BY id LIMIT ?";
+        let rest = "WHERE account = ? AND room = ? AND at >= ? AND at < ? AND id > ? ORDER BY id LIMIT ?";
         let limit = limit.min(crate::PAGE_LIMIT);
-        let values = [
-            account.put(),
-            room.put(),
-            from.put(),
-            to.put(),
-            after.put(),
-            limit.put(),
-        ];
-        self.read("reading the ledger", move |conn| select(conn, rest, values))
-            .await
+        let values = [account.put(), room.put(), from.put(), to.put(), after.put(), limit.put()];
+        self.read("reading the ledger", move |conn| select(conn, rest, values)).await
     }
 }

@@ -63,9 +63,7 @@ pub use event::{Event, EventPage, NewEvent};
 pub use id::{AccountId, CallId, DeliveryId, EventId, LedgerId, RecordingId, RoomId, TrunkId};
 pub use ledger::{ActorKind, LEDGER_CHANGES_LIMIT, LedgerEntry, LedgerKind, LedgerView};
 pub use number::{Number, normalise_number};
-pub use outbox::{
-    Body, Claim, Delivery, DeliveryFilter, DeliveryState, NewDelivery, Retry, Subject,
-};
+pub use outbox::{Body, Claim, Delivery, DeliveryFilter, DeliveryState, NewDelivery, Retry, Subject};
 pub use page::{Listed, PAGE_LIMIT, Page, TimeRange};
 pub use prune::{PruneBefore, Pruned};
 pub use recording::{RecordingFilter, RecordingRecord};

@@ -46,10 +46,7 @@ pub fn normalise_number(text: &str) -> Result<String> {
     if (3..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit()) {
         Ok(digits)
     } else {
-        Err(StoreError::Invalid {
-            what: "number",
-            why: "it must be 3 to 15 digits, as in +14155550123".to_owned(),
-        })
+        Err(StoreError::Invalid { what: "number", why: "it must be 3 to 15 digits, as in +14155550123".to_owned() })
     }
 }
 
@@ -57,10 +54,7 @@ const STORING: &str = "storing a number";
 
 pub(crate) fn put(conn: &Connection, number: &Number) -> Result<()> {
     if normalise_number(&number.number)? != number.number {
-        return Err(StoreError::Invalid {
-            what: "number",
-            why: "it must be digits only, without +".to_owned(),
-        });
+        return Err(StoreError::Invalid { what: "number", why: "it must be digits only, without +".to_owned() });
     }
     check_sub(conn, STORING, number.account, number.sub_account)?;
     if let Some(trunk) = number.trunk {
@@ -78,12 +72,7 @@ pub(crate) fn put(conn: &Connection, number: &Number) -> Result<()> {
 
 pub(crate) fn remove(conn: &Connection, account: AccountId, number: &str) -> Result<()> {
     let values = [account.put(), Value::Text(number.to_owned())];
-    delete(
-        conn,
-        "deleting a number",
-        "DELETE FROM numbers WHERE account = ? AND number = ?",
-        values,
-    )
+    delete(conn, "deleting a number", "DELETE FROM numbers WHERE account = ? AND number = ?", values)
 }
 
 impl Store {
@@ -93,10 +82,7 @@ impl Store {
     /// `Busy`, `Database`.
     pub async fn number(&self, account: AccountId, number: &str) -> Result<Option<Number>> {
         let values = [account.put(), Value::Text(number.to_owned())];
-        self.read("reading a number", move |conn| {
-            select_one(conn, "WHERE account = ? AND number = ?", values)
-        })
-        .await
+        self.read("reading a number", move |conn| select_one(conn, "WHERE account = ? AND number = ?", values)).await
     }
 
     /// The owner and application of a called number (digits). This is how a call from a trunk finds its account, so it takes
@@ -107,25 +93,14 @@ impl Store {
     pub async fn resolve_number(&self, number: &str) -> Result<Option<Number>> {
         let values = [Value::Text(number.to_owned())];
         let rest = "WHERE number = ? AND EXISTS (SELECT 1 FROM accounts WHERE accounts.id = account AND enabled = 1)";
-        self.read("reading a number", move |conn| {
-            select_one(conn, rest, values)
-        })
-        .await
+        self.read("reading a number", move |conn| select_one(conn, rest, values)).await
     }
 
     /// The account's numbers; of one sub-account, if given.
     ///
     /// # Errors
     /// `Busy`, `Database`.
-    pub async fn numbers(
-        &self,
-        account: AccountId,
-        sub: Option<AccountId>,
-        page: Page,
-    ) -> Result<Listed<Number>> {
-        self.read("reading numbers", move |conn| {
-            filter(account, sub).list(conn, "numbers", "number", page)
-        })
-        .await
+    pub async fn numbers(&self, account: AccountId, sub: Option<AccountId>, page: Page) -> Result<Listed<Number>> {
+        self.read("reading numbers", move |conn| filter(account, sub).list(conn, "numbers", "number", page)).await
     }
 }

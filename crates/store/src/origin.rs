@@ -17,19 +17,13 @@ pub(crate) fn origin(url: &str) -> Result<String> {
         _ => return Err(invalid()),
     };
     let authority = rest.split(['/', '\\', '?', '#']).next().unwrap_or_default();
-    let host = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let (name, port) = match host.rsplit_once(':') {
         // The colons of an IPv6 address are inside brackets.
         Some((name, port)) if !port.contains(']') => (name, port),
         _ => (host, ""),
     };
-    let port = if port.is_empty() {
-        default
-    } else {
-        port.parse::<u16>().map_err(|_| invalid())?
-    };
+    let port = if port.is_empty() { default } else { port.parse::<u16>().map_err(|_| invalid())? };
     if name.is_empty() {
         return Err(invalid());
     }
@@ -50,28 +44,16 @@ mod tests {
         ] {
             assert_eq!(origin(url).as_deref(), Ok("https://a.example:443"), "{url}");
         }
-        assert_eq!(
-            origin("http://[2001:DB8::1]:8080/").as_deref(),
-            Ok("http://[2001:db8::1]:8080")
-        );
+        assert_eq!(origin("http://[2001:DB8::1]:8080/").as_deref(), Ok("http://[2001:db8::1]:8080"));
         assert_eq!(origin("http://[::1]/").as_deref(), Ok("http://[::1]:80"));
-        assert_eq!(
-            origin("http://a.example\\@b.example/").as_deref(),
-            Ok("http://a.example:80")
-        );
+        assert_eq!(origin("http://a.example\\@b.example/").as_deref(), Ok("http://a.example:80"));
     }
 
     #[test]
     fn what_is_no_web_address_is_refused() {
-        for url in [
-            "",
-            "a.example",
-            "ftp://a.example",
-            "https://",
-            "https:///x",
-            "http://a.example:99999",
-            "http://a:b:c",
-        ] {
+        for url in
+            ["", "a.example", "ftp://a.example", "https://", "https:///x", "http://a.example:99999", "http://a:b:c"]
+        {
             assert!(origin(url).is_err(), "{url} should be refused");
         }
     }

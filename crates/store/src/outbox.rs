@@ -14,9 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::application::{Dialect, Method};
-use crate::column::{
-    Column, execute, put_json, record, scalar, select, select_one, take_json, text_enum,
-};
+use crate::column::{Column, execute, put_json, record, scalar, select, select_one, take_json, text_enum};
 use crate::error::{Result, StoreError};
 use crate::id::{AccountId, CallId, DeliveryId, EventId, RoomId};
 use crate::origin::origin;
@@ -175,11 +173,7 @@ fn lane(account: AccountId, subject: Subject, url: &str) -> Result<String> {
     })
 }
 
-pub(crate) fn enqueue(
-    context: &mut WriteContext<'_>,
-    event: EventId,
-    new: &NewDelivery,
-) -> Result<DeliveryId> {
+pub(crate) fn enqueue(context: &mut WriteContext<'_>, event: EventId, new: &NewDelivery) -> Result<DeliveryId> {
     let lane = lane(new.account, new.subject, &new.url)?;
     take_place(context, new.account)?;
     execute(
@@ -218,10 +212,7 @@ fn take_place(context: &WriteContext<'_>, account: AccountId) -> Result<()> {
         [account.put()],
     )?;
     if u64::try_from(pending.unwrap_or(0)).unwrap_or(0) > limit {
-        context
-            .counters
-            .outbox_refused
-            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        context.counters.outbox_refused.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         return Err(StoreError::OutboxFull { account, limit });
     }
     Ok(())
@@ -237,11 +228,8 @@ struct Terms {
 fn claim(context: &mut WriteContext<'_>, now: Timestamp, limit: u32) -> Result<Claim> {
     // A claim that ends as it begins would be handed out for ever.
     let shortest = Duration::from_millis(1);
-    let terms = Terms {
-        now,
-        claim: context.config.claim.max(shortest),
-        lane_limit: context.config.lane_limit.max(shortest),
-    };
+    let terms =
+        Terms { now, claim: context.config.claim.max(shortest), lane_limit: context.config.lane_limit.max(shortest) };
     let mut deliveries = Vec::new();
     loop {
         let wanted = limit.saturating_sub(u32::try_from(deliveries.len()).unwrap_or(u32::MAX));
@@ -259,18 +247,8 @@ fn claim(context: &mut WriteContext<'_>, now: Timestamp, limit: u32) -> Result<C
         for delivery in due {
             if delivery.give_up_at.is_some_and(|end| end <= now) {
                 // The claim ran out without an answer and so did its time: the next of the lane may be due in turn.
-                let error = delivery
-                    .last_error
-                    .as_deref()
-                    .unwrap_or("no result before its time was up");
-                settle(
-                    context,
-                    delivery.account,
-                    delivery.id,
-                    DeliveryState::Failed,
-                    now,
-                    Some(error),
-                )?;
+                let error = delivery.last_error.as_deref().unwrap_or("no result before its time was up");
+                settle(context, delivery.account, delivery.id, DeliveryState::Failed, now, Some(error))?;
             } else {
                 deliveries.push(begin_attempt(context.conn, delivery, &terms)?);
             }
@@ -283,10 +261,7 @@ fn claim(context: &mut WriteContext<'_>, now: Timestamp, limit: u32) -> Result<C
         [],
     )?
     .flatten();
-    Ok(Claim {
-        deliveries,
-        next_due,
-    })
+    Ok(Claim { deliveries, next_due })
 }
 
 fn begin_attempt(conn: &Connection, mut delivery: Delivery, terms: &Terms) -> Result<Delivery> {
@@ -301,13 +276,9 @@ fn begin_attempt(conn: &Connection, mut delivery: Delivery, terms: &Terms) -> Re
                 [delivery.lane.put(), delivery.id.put()],
             )?
             .flatten();
-            let own = delivery
-                .first_attempt_at
-                .get_or_insert(terms.now)
-                .plus(terms.lane_limit);
+            let own = delivery.first_attempt_at.get_or_insert(terms.now).plus(terms.lane_limit);
             // This may have passed already: then there is this one attempt and no other.
-            delivery.give_up_at =
-                Some(behind.map_or(own, |queued| own.min(queued.plus(terms.lane_limit))));
+            delivery.give_up_at = Some(behind.map_or(own, |queued| own.min(queued.plus(terms.lane_limit))));
             delivery.due_at = claim_end.min(own);
         }
     }
@@ -352,36 +323,21 @@ fn settle(
          WHERE id = (SELECT id FROM outbox WHERE lane = ? AND state = 'pending' ORDER BY position LIMIT 1) AND head = 0",
         [lane.put()],
     )?;
-    execute(
-        conn,
-        SETTLING,
-        "UPDATE outbox_load SET pending = pending - 1 WHERE account = ?",
-        [account.put()],
-    )?;
+    execute(conn, SETTLING, "UPDATE outbox_load SET pending = pending - 1 WHERE account = ?", [account.put()])?;
     if state == DeliveryState::Failed {
-        context
-            .counters
-            .deliveries_given_up
-            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        context.counters.deliveries_given_up.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     }
     context.outbox_touched = true;
     Ok(true)
 }
 
 fn clipped(error: &str) -> String {
-    error
-        .get(..error.floor_char_boundary(ERROR_LIMIT))
-        .unwrap_or_default()
-        .to_owned()
+    error.get(..error.floor_char_boundary(ERROR_LIMIT)).unwrap_or_default().to_owned()
 }
 
 fn stored(conn: &Connection, account: AccountId, id: DeliveryId) -> Result<Delivery> {
-    select_one(
-        conn,
-        "WHERE account = ? AND id = ?",
-        [account.put(), id.put()],
-    )?
-    .ok_or(StoreError::NotFound { what: SETTLING })
+    select_one(conn, "WHERE account = ? AND id = ?", [account.put(), id.put()])?
+        .ok_or(StoreError::NotFound { what: SETTLING })
 }
 
 impl Store {
@@ -397,7 +353,8 @@ impl Store {
             if settle(context, account, id, DeliveryState::Done, now, None)? {
                 return Ok(true);
             }
-            let text = "UPDATE outbox SET state = 'done', settled_at = ? WHERE account = ? AND id = ? AND state = 'failed'";
+            let text =
+                "UPDATE outbox SET state = 'done', settled_at = ? WHERE account = ? AND id = ? AND state = 'failed'";
             let changed = execute(context.conn, SETTLING, text, [now.put(), account.put(), id.put()])?;
             if changed == 0 {
                 stored(context.conn, account, id)?;
@@ -440,24 +397,11 @@ impl Store {
 
     /// The callback cannot be delivered (refused address, an answer that no retry will change): it is set aside, the lane moves
     /// on. Returns whether it was still pending.
-    pub fn mark_failed(
-        &self,
-        account: AccountId,
-        id: DeliveryId,
-        now: Timestamp,
-        error: &str,
-    ) -> Pending<bool> {
+    pub fn mark_failed(&self, account: AccountId, id: DeliveryId, now: Timestamp, error: &str) -> Pending<bool> {
         let error = clipped(error);
         self.write(SETTLING, move |context| {
             stored(context.conn, account, id)?;
-            settle(
-                context,
-                account,
-                id,
-                DeliveryState::Failed,
-                now,
-                Some(&error),
-            )
+            settle(context, account, id, DeliveryState::Failed, now, Some(&error))
         })
     }
 
@@ -494,22 +438,14 @@ impl Store {
     /// `Busy`, `Database`.
     pub async fn delivery(&self, account: AccountId, id: DeliveryId) -> Result<Option<Delivery>> {
         let values = [account.put(), id.put()];
-        self.read("reading a callback", move |conn| {
-            select_one(conn, "WHERE account = ? AND id = ?", values)
-        })
-        .await
+        self.read("reading a callback", move |conn| select_one(conn, "WHERE account = ? AND id = ?", values)).await
     }
 
     /// The account's callbacks, newest first.
     ///
     /// # Errors
     /// `Busy`, `Database`.
-    pub async fn deliveries(
-        &self,
-        account: AccountId,
-        wanted: DeliveryFilter,
-        page: Page,
-    ) -> Result<Listed<Delivery>> {
+    pub async fn deliveries(&self, account: AccountId, wanted: DeliveryFilter, page: Page) -> Result<Listed<Delivery>> {
         self.read("reading callbacks", move |conn| {
             Filter::account(account)
                 .equal("state", wanted.state.as_ref())
@@ -526,12 +462,8 @@ impl Store {
     pub async fn pending_deliveries(&self, account: AccountId) -> Result<u64> {
         const COUNTING: &str = "counting callbacks";
         self.read(COUNTING, move |conn| {
-            let pending: Option<i64> = scalar(
-                conn,
-                COUNTING,
-                "SELECT pending FROM outbox_load WHERE account = ?",
-                [account.put()],
-            )?;
+            let pending: Option<i64> =
+                scalar(conn, COUNTING, "SELECT pending FROM outbox_load WHERE account = ?", [account.put()])?;
             Ok(u64::try_from(pending.unwrap_or(0)).unwrap_or(0))
         })
         .await

@@ -63,10 +63,7 @@ pub(crate) struct Filter {
 
 impl Filter {
     pub fn account(account: crate::AccountId) -> Self {
-        Self {
-            text: "WHERE account = ?".to_owned(),
-            values: vec![account.put()],
-        }
+        Self { text: "WHERE account = ?".to_owned(), values: vec![account.put()] }
     }
 
     pub fn equal<T: Column>(mut self, column: &str, value: Option<&T>) -> Self {
@@ -78,15 +75,9 @@ impl Filter {
     }
 
     pub fn within(mut self, column: &str, range: &TimeRange) -> Self {
-        for (operator, bound) in [
-            (">", range.gt),
-            (">=", range.gte),
-            ("<", range.lt),
-            ("<=", range.lte),
-        ] {
+        for (operator, bound) in [(">", range.gt), (">=", range.gte), ("<", range.lt), ("<=", range.lte)] {
             if let Some(bound) = bound {
-                self.text
-                    .push_str(&format!(" AND \"{column}\" {operator} ?"));
+                self.text.push_str(&format!(" AND \"{column}\" {operator} ?"));
                 self.values.push(bound.put());
             }
         }
@@ -100,21 +91,12 @@ impl Filter {
     }
 
     /// The page in `order`, with the total.
-    pub fn list<T: Record>(
-        self,
-        conn: &Connection,
-        table: &str,
-        order: &str,
-        page: Page,
-    ) -> Result<Listed<T>> {
+    pub fn list<T: Record>(self, conn: &Connection, table: &str, order: &str, page: Page) -> Result<Listed<T>> {
         let count = format!("SELECT count(*) FROM {table} {}", self.text);
         let total: i64 = scalar(conn, T::READING, &count, self.values.clone())?.unwrap_or(0);
         let rest = format!("{} ORDER BY {order} LIMIT ? OFFSET ?", self.text);
         let bounds = [page.limit.min(PAGE_LIMIT).put(), page.offset.put()];
         let items = select(conn, &rest, self.values.into_iter().chain(bounds))?;
-        Ok(Listed {
-            items,
-            total: u64::try_from(total).unwrap_or(0),
-        })
+        Ok(Listed { items, total: u64::try_from(total).unwrap_or(0) })
     }
 }

@@ -67,9 +67,9 @@ const STEP: u32 = 500;
 const PRUNING: &str = "removing old rows";
 
 /// Events and ledger grow in the order of their ids, so old rows are at the beginning: a step looks at no more than that.
-const OLD_EVENTS: &str = "DELETE FROM events WHERE id IN (SELECT id FROM events ORDER BY id LIMIT ?2) AND created_at < ?1";
-const OLD_LEDGER: &str =
-    "DELETE FROM ledger WHERE id IN (SELECT id FROM ledger ORDER BY id LIMIT ?2) AND at < ?1";
+const OLD_EVENTS: &str =
+    "DELETE FROM events WHERE id IN (SELECT id FROM events ORDER BY id LIMIT ?2) AND created_at < ?1";
+const OLD_LEDGER: &str = "DELETE FROM ledger WHERE id IN (SELECT id FROM ledger ORDER BY id LIMIT ?2) AND at < ?1";
 const OLD_DONE: &str = "DELETE FROM outbox WHERE id IN
     (SELECT id FROM outbox WHERE state = 'done' AND settled_at < ?1 LIMIT ?2)";
 const OLD_FAILED: &str = "DELETE FROM outbox WHERE id IN
@@ -94,26 +94,15 @@ impl Store {
             ledger: self.prune_kind(before.ledger, OLD_LEDGER, false).await?,
             calls: self.prune_kind(before.calls, OLD_CALLS, false).await?,
             rooms: self.prune_kind(before.rooms, OLD_ROOMS, false).await?,
-            bindings: self
-                .prune_kind(before.bindings, OLD_BINDINGS, false)
-                .await?,
+            bindings: self.prune_kind(before.bindings, OLD_BINDINGS, false).await?,
         })
     }
 
-    async fn prune_kind(
-        &self,
-        before: Option<Timestamp>,
-        text: &'static str,
-        events: bool,
-    ) -> Result<u64> {
+    async fn prune_kind(&self, before: Option<Timestamp>, text: &'static str, events: bool) -> Result<u64> {
         let Some(before) = before else { return Ok(0) };
         let mut removed = 0;
         loop {
-            let step = self
-                .write(PRUNING, move |context| {
-                    prune_step(context, before, text, events)
-                })
-                .await?;
+            let step = self.write(PRUNING, move |context| prune_step(context, before, text, events)).await?;
             removed += step;
             if step == 0 {
                 return Ok(removed);
@@ -122,12 +111,7 @@ impl Store {
     }
 }
 
-fn prune_step(
-    context: &mut WriteContext<'_>,
-    before: Timestamp,
-    text: &str,
-    events: bool,
-) -> Result<u64> {
+fn prune_step(context: &mut WriteContext<'_>, before: Timestamp, text: &str, events: bool) -> Result<u64> {
     let bounds: [Value; 2] = [before.put(), STEP.put()];
     if events {
         let last: Option<Option<i64>> = scalar(

@@ -31,14 +31,11 @@ impl Readers {
         let count = count.max(1);
         let mut idle = Vec::with_capacity(count);
         for _ in 0..count {
-            let conn = Connection::open_with_flags(
-                path,
-                OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-            )
-            .map_err(sql("opening the database for reading"))?;
+            let conn =
+                Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+                    .map_err(sql("opening the database for reading"))?;
             conn.set_prepared_statement_cache_capacity(128);
-            conn.pragma_update(None, "query_only", true)
-                .map_err(sql("opening the database for reading"))?;
+            conn.pragma_update(None, "query_only", true).map_err(sql("opening the database for reading"))?;
             idle.push(conn);
         }
         Ok(Self {
@@ -59,18 +56,10 @@ impl Readers {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.limit {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             self.counters.read_refused.fetch_add(1, Ordering::Relaxed);
-            return Err(StoreError::Busy {
-                queue: "read",
-                capacity: self.limit,
-            });
+            return Err(StoreError::Busy { queue: "read", capacity: self.limit });
         }
         let waiting = Waiting(&self.waiting);
-        let permit = self
-            .permits
-            .clone()
-            .acquire_owned()
-            .await
-            .map_err(|_| StoreError::Closed)?;
+        let permit = self.permits.clone().acquire_owned().await.map_err(|_| StoreError::Closed)?;
         drop(waiting);
         let readers = self.clone();
         tokio::task::spawn_blocking(move || {
@@ -94,16 +83,10 @@ impl Readers {
     }
 
     fn take(&self) -> Option<Connection> {
-        self.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop()
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
     fn put(&self, conn: Connection) {
-        self.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(conn);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
     }
 }

@@ -78,16 +78,9 @@ impl Store {
     ///
     /// # Errors
     /// `Busy`, `Database`.
-    pub async fn recording(
-        &self,
-        account: AccountId,
-        id: RecordingId,
-    ) -> Result<Option<RecordingRecord>> {
+    pub async fn recording(&self, account: AccountId, id: RecordingId) -> Result<Option<RecordingRecord>> {
         let values = [account.put(), id.put()];
-        self.read("reading a recording", move |conn| {
-            select_one(conn, "WHERE account = ? AND id = ?", values)
-        })
-        .await
+        self.read("reading a recording", move |conn| select_one(conn, "WHERE account = ? AND id = ?", values)).await
     }
 
     /// The account's recordings, newest first.
@@ -116,11 +109,7 @@ impl Store {
     /// # Errors
     /// `Busy`, `Database`.
     pub async fn interrupted_recordings(&self, limit: u32) -> Result<Vec<RecordingRecord>> {
-        let rest =
-            "WHERE state = 'live' AND interrupted = 1 ORDER BY account, started_at, id LIMIT ?";
-        self.read("reading interrupted recordings", move |conn| {
-            select(conn, rest, [limit.put()])
-        })
-        .await
+        let rest = "WHERE state = 'live' AND interrupted = 1 ORDER BY account, started_at, id LIMIT ?";
+        self.read("reading interrupted recordings", move |conn| select(conn, rest, [limit.put()])).await
     }
 }

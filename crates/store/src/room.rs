@@ -141,10 +141,7 @@ impl Store {
     /// `Busy`, `Database`.
     pub async fn room(&self, account: AccountId, id: RoomId) -> Result<Option<RoomRecord>> {
         let values = [account.put(), id.put()];
-        self.read("reading a room", move |conn| {
-            select_one(conn, "WHERE account = ? AND id = ?", values)
-        })
-        .await
+        self.read("reading a room", move |conn| select_one(conn, "WHERE account = ? AND id = ?", values)).await
     }
 
     /// The room of this name that has not ended.
@@ -154,20 +151,14 @@ impl Store {
     pub async fn live_room(&self, account: AccountId, name: &str) -> Result<Option<RoomRecord>> {
         let values = [account.put(), name.to_owned().put()];
         let rest = "WHERE account = ? AND name = ? AND status <> 'ended'";
-        self.read("reading a room", move |conn| select_one(conn, rest, values))
-            .await
+        self.read("reading a room", move |conn| select_one(conn, rest, values)).await
     }
 
     /// The account's rooms, newest first.
     ///
     /// # Errors
     /// `Busy`, `Database`.
-    pub async fn rooms(
-        &self,
-        account: AccountId,
-        wanted: RoomFilter,
-        page: Page,
-    ) -> Result<Listed<RoomRecord>> {
+    pub async fn rooms(&self, account: AccountId, wanted: RoomFilter, page: Page) -> Result<Listed<RoomRecord>> {
         self.read("reading rooms", move |conn| {
             filter(account, wanted.sub_account)
                 .equal("name", wanted.name.as_ref())
@@ -186,10 +177,7 @@ impl Store {
     /// `Busy`, `Database`.
     pub async fn live_rooms(&self, account: AccountId) -> Result<Vec<RoomRecord>> {
         let rest = "INDEXED BY rooms_live_by_name WHERE account = ? AND status <> 'ended' ORDER BY created_at, id";
-        self.read("reading live rooms", move |conn| {
-            select(conn, rest, [account.put()])
-        })
-        .await
+        self.read("reading live rooms", move |conn| select(conn, rest, [account.put()])).await
     }
 
     /// Up to `limit` rooms, of all accounts, that had not ended when the server last stopped and still have not in the records.
@@ -197,12 +185,8 @@ impl Store {
     /// # Errors
     /// `Busy`, `Database`.
     pub async fn interrupted_rooms(&self, limit: u32) -> Result<Vec<RoomRecord>> {
-        let rest =
-            "WHERE status <> 'ended' AND interrupted = 1 ORDER BY account, created_at, id LIMIT ?";
-        self.read("reading interrupted rooms", move |conn| {
-            select(conn, rest, [limit.put()])
-        })
-        .await
+        let rest = "WHERE status <> 'ended' AND interrupted = 1 ORDER BY account, created_at, id LIMIT ?";
+        self.read("reading interrupted rooms", move |conn| select(conn, rest, [limit.put()])).await
     }
 
     /// Members of a room, by number.
@@ -217,14 +201,8 @@ impl Store {
         page: Page,
     ) -> Result<Listed<MemberRecord>> {
         self.read("reading members", move |conn| {
-            let filter = Filter::account(account)
-                .equal("room", Some(&room))
-                .equal("call", wanted.call.as_ref());
-            let filter = if wanted.present {
-                filter.and("exit_time IS NULL")
-            } else {
-                filter
-            };
+            let filter = Filter::account(account).equal("room", Some(&room)).equal("call", wanted.call.as_ref());
+            let filter = if wanted.present { filter.and("exit_time IS NULL") } else { filter };
             filter.list(conn, "members", "number", page)
         })
         .await
@@ -234,33 +212,20 @@ impl Store {
     ///
     /// # Errors
     /// `Busy`, `Database`.
-    pub async fn member(
-        &self,
-        account: AccountId,
-        room: RoomId,
-        member_id: i64,
-    ) -> Result<Option<MemberRecord>> {
+    pub async fn member(&self, account: AccountId, room: RoomId, member_id: i64) -> Result<Option<MemberRecord>> {
         let values = [account.put(), room.put(), member_id.put()];
         let rest = "WHERE account = ? AND room = ? AND member_id = ?";
-        self.read("reading a member", move |conn| {
-            select_one(conn, rest, values)
-        })
-        .await
+        self.read("reading a member", move |conn| select_one(conn, rest, values)).await
     }
 
     /// All stays of a call in rooms, latest first.
     ///
     /// # Errors
     /// `Busy`, `Database`.
-    pub async fn members_of_call(
-        &self,
-        account: AccountId,
-        call: CallId,
-    ) -> Result<Vec<MemberRecord>> {
+    pub async fn members_of_call(&self, account: AccountId, call: CallId) -> Result<Vec<MemberRecord>> {
         let values = [account.put(), call.put()];
         let rest = "WHERE account = ? AND call = ? ORDER BY join_time DESC, member_id DESC";
-        self.read("reading members", move |conn| select(conn, rest, values))
-            .await
+        self.read("reading members", move |conn| select(conn, rest, values)).await
     }
 
     /// Up to `limit` members, of all accounts, that were in a room when the server last stopped and still are in the records.
@@ -268,11 +233,7 @@ impl Store {
     /// # Errors
     /// `Busy`, `Database`.
     pub async fn interrupted_members(&self, limit: u32) -> Result<Vec<MemberRecord>> {
-        let rest =
-            "WHERE exit_time IS NULL AND interrupted = 1 ORDER BY account, room, number LIMIT ?";
-        self.read("reading interrupted members", move |conn| {
-            select(conn, rest, [limit.put()])
-        })
-        .await
+        let rest = "WHERE exit_time IS NULL AND interrupted = 1 ORDER BY account, room, number LIMIT ?";
+        self.read("reading interrupted members", move |conn| select(conn, rest, [limit.put()])).await
     }
 }

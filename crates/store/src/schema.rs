@@ -23,39 +23,26 @@ pub(crate) struct Migration {
 }
 
 /// All migrations, oldest first. An entry never changes once released; new ones are appended.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "foundation",
-    text: include_str!("../migrations/0001_foundation.sql"),
-}];
+pub(crate) const MIGRATIONS: &[Migration] =
+    &[Migration { version: 1, name: "foundation", text: include_str!("../migrations/0001_foundation.sql") }];
 
 /// Checks that the file is ours, or empty, and marks it.
 pub(crate) fn claim_file(conn: &Connection, path: &Path) -> Result<()> {
-    let mark: i64 = conn
-        .query_row("PRAGMA application_id", [], |row| row.get(0))
-        .map_err(|error| match &error {
-            rusqlite::Error::SqliteFailure(failure, _)
-                if failure.code == rusqlite::ErrorCode::NotADatabase =>
-            {
-                StoreError::NotOurs {
-                    path: path.to_owned(),
-                }
-            }
-            _ => sql(OPENING)(error),
-        })?;
+    let mark: i64 = conn.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(|error| match &error {
+        rusqlite::Error::SqliteFailure(failure, _) if failure.code == rusqlite::ErrorCode::NotADatabase => {
+            StoreError::NotOurs { path: path.to_owned() }
+        }
+        _ => sql(OPENING)(error),
+    })?;
     if mark == APPLICATION_ID {
         return Ok(());
     }
-    let objects: i64 = conn
-        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-        .map_err(sql(OPENING))?;
+    let objects: i64 =
+        conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(sql(OPENING))?;
     if mark != 0 || objects != 0 {
-        return Err(StoreError::NotOurs {
-            path: path.to_owned(),
-        });
+        return Err(StoreError::NotOurs { path: path.to_owned() });
     }
-    conn.pragma_update(None, "application_id", APPLICATION_ID)
-        .map_err(sql(OPENING))
+    conn.pragma_update(None, "application_id", APPLICATION_ID).map_err(sql(OPENING))
 }
 
 /// Applies what is missing of `migrations`, each in its own transaction, after checking what was applied before.
@@ -69,11 +56,7 @@ pub(crate) fn migrate(conn: &mut Connection, migrations: &[Migration]) -> Result
     let applied: Vec<(i64, String, String)> = conn
         .prepare("SELECT version, name, checksum FROM schema_migrations ORDER BY version")
         .and_then(|mut statement| {
-            statement
-                .query_map([], |row| {
-                    Ok((column(row, 0)?, column(row, 1)?, column(row, 2)?))
-                })?
-                .collect()
+            statement.query_map([], |row| Ok((column(row, 0)?, column(row, 1)?, column(row, 2)?)))?.collect()
         })
         .map_err(sql(OPENING))?;
     let known = migrations.last().map_or(0, |migration| migration.version);
@@ -83,22 +66,14 @@ pub(crate) fn migrate(conn: &mut Connection, migrations: &[Migration]) -> Result
     }
     for migration in migrations {
         let checksum = sha256_hex(migration.text.as_bytes());
-        if let Some((version, name, before)) = applied
-            .iter()
-            .find(|(version, ..)| *version == migration.version)
-        {
+        if let Some((version, name, before)) = applied.iter().find(|(version, ..)| *version == migration.version) {
             if *before != checksum {
-                return Err(StoreError::MigrationChanged {
-                    version: *version,
-                    name: name.clone(),
-                });
+                return Err(StoreError::MigrationChanged { version: *version, name: name.clone() });
             }
             continue;
         }
         let transaction = conn.transaction().map_err(sql(OPENING))?;
-        transaction
-            .execute_batch(migration.text)
-            .map_err(sql(OPENING))?;
+        transaction.execute_batch(migration.text).map_err(sql(OPENING))?;
         let row = [
             Value::Integer(migration.version),
             Value::Text(migration.name.to_owned()),
@@ -109,11 +84,7 @@ pub(crate) fn migrate(conn: &mut Connection, migrations: &[Migration]) -> Result
             .execute("INSERT INTO schema_migrations (version, name, checksum, applied_at) VALUES (?, ?, ?, ?)", row)
             .map_err(sql(OPENING))?;
         transaction.commit().map_err(sql(OPENING))?;
-        tracing::info!(
-            version = migration.version,
-            name = migration.name,
-            "database schema brought up to date"
-        );
+        tracing::info!(version = migration.version, name = migration.name, "database schema brought up to date");
     }
     Ok(())
 }
@@ -122,16 +93,8 @@ pub(crate) fn migrate(conn: &mut Connection, migrations: &[Migration]) -> Result
 mod tests {
     use super::*;
 
-    const FIRST: Migration = Migration {
-        version: 1,
-        name: "first",
-        text: "CREATE TABLE a (x INTEGER) STRICT",
-    };
-    const SECOND: Migration = Migration {
-        version: 2,
-        name: "second",
-        text: "CREATE TABLE b (x INTEGER) STRICT",
-    };
+    const FIRST: Migration = Migration { version: 1, name: "first", text: "CREATE TABLE a (x INTEGER) STRICT" };
+    const SECOND: Migration = Migration { version: 2, name: "second", text: "CREATE TABLE b (x INTEGER) STRICT" };
     const BROKEN: Migration = Migration {
         version: 2,
         name: "broken",
@@ -139,9 +102,11 @@ mod tests {
     };
 
     fn tables(conn: &Connection) -> Vec<String> {
-        conn.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'schema_migrations' ORDER BY name")
-            .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect())
-            .expect("schema is readable")
+        conn.prepare(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'schema_migrations' ORDER BY name",
+        )
+        .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect())
+        .expect("schema is readable")
     }
 
     #[test]
@@ -151,26 +116,17 @@ mod tests {
         migrate(&mut conn, &[FIRST]).expect("again");
         migrate(&mut conn, &[FIRST, SECOND]).expect("second");
         assert_eq!(tables(&conn), ["a", "b"]);
-        assert_eq!(
-            migrate(&mut conn, &[FIRST]),
-            Err(StoreError::SchemaTooNew { found: 2, known: 1 })
-        );
+        assert_eq!(migrate(&mut conn, &[FIRST]), Err(StoreError::SchemaTooNew { found: 2, known: 1 }));
     }
 
     #[test]
     fn a_migration_with_other_contents_is_refused() {
         let mut conn = Connection::open_in_memory().expect("memory");
         migrate(&mut conn, &[FIRST]).expect("first");
-        let changed = Migration {
-            text: "CREATE TABLE a (y INTEGER) STRICT",
-            ..FIRST
-        };
+        let changed = Migration { text: "CREATE TABLE a (y INTEGER) STRICT", ..FIRST };
         assert_eq!(
             migrate(&mut conn, &[changed]),
-            Err(StoreError::MigrationChanged {
-                version: 1,
-                name: "first".to_owned()
-            })
+            Err(StoreError::MigrationChanged { version: 1, name: "first".to_owned() })
         );
     }
 

@@ -52,10 +52,7 @@ impl<'de> Deserialize<'de> for Secret {
 /// Whether two byte strings are equal, in a time that depends on neither's contents. Both are hashed first, so that lengths do not show.
 pub fn equal(left: &[u8], right: &[u8]) -> bool {
     let (left, right) = (Sha256::digest(left), Sha256::digest(right));
-    let difference = left
-        .iter()
-        .zip(right.iter())
-        .fold(0u8, |sum, (a, b)| black_box(sum | (a ^ b)));
+    let difference = left.iter().zip(right.iter()).fold(0u8, |sum, (a, b)| black_box(sum | (a ^ b)));
     black_box(difference) == 0
 }
 

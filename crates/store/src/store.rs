@@ -69,9 +69,7 @@ enum PendingState<T> {
 
 impl<T> Pending<T> {
     pub(crate) fn refused(error: StoreError) -> Self {
-        Self {
-            state: PendingState::Refused(Some(error)),
-        }
+        Self { state: PendingState::Refused(Some(error)) }
     }
 }
 
@@ -80,12 +78,10 @@ impl<T> Future for Pending<T> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.get_mut().state {
-            PendingState::Refused(error) => {
-                Poll::Ready(Err(error.take().unwrap_or(StoreError::Closed)))
+            PendingState::Refused(error) => Poll::Ready(Err(error.take().unwrap_or(StoreError::Closed))),
+            PendingState::Waiting(reply) => {
+                Pin::new(reply).poll(context).map(|answer| answer.unwrap_or(Err(StoreError::Closed)))
             }
-            PendingState::Waiting(reply) => Pin::new(reply)
-                .poll(context)
-                .map(|answer| answer.unwrap_or(Err(StoreError::Closed))),
         }
     }
 }
@@ -115,57 +111,28 @@ impl Store {
         Self::open_in(&path, config, Some(directory))
     }
 
-    fn open_in(
-        path: &Path,
-        config: StoreConfig,
-        temporary: Option<TemporaryDirectory>,
-    ) -> Result<Self> {
+    fn open_in(path: &Path, config: StoreConfig, temporary: Option<TemporaryDirectory>) -> Result<Self> {
         let lock = lock(path)?;
-        open_private(path).map_err(|error| StoreError::Io {
-            path: path.to_owned(),
-            detail: error.to_string(),
-        })?;
-        let mut conn = Connection::open(path).map_err(|error| StoreError::Io {
-            path: path.to_owned(),
-            detail: error.to_string(),
-        })?;
+        open_private(path).map_err(|error| StoreError::Io { path: path.to_owned(), detail: error.to_string() })?;
+        let mut conn = Connection::open(path)
+            .map_err(|error| StoreError::Io { path: path.to_owned(), detail: error.to_string() })?;
         conn.set_prepared_statement_cache_capacity(256);
         schema::claim_file(&conn, path)?;
-        let mode: String = conn
-            .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
-            .map_err(sql(OPENING))?;
+        let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(sql(OPENING))?;
         if mode != "wal" {
-            let detail =
-                format!("the file system allows no write-ahead log (got {mode}); use a local disk");
-            return Err(StoreError::Io {
-                path: path.to_owned(),
-                detail,
-            });
+            let detail = format!("the file system allows no write-ahead log (got {mode}); use a local disk");
+            return Err(StoreError::Io { path: path.to_owned(), detail });
         }
-        conn.pragma_update(None, "synchronous", config.synchronous.pragma())
-            .map_err(sql(OPENING))?;
-        conn.pragma_update(None, "foreign_keys", true)
-            .map_err(sql(OPENING))?;
-        conn.query_row("PRAGMA journal_size_limit = 67108864", [], |_| Ok(()))
-            .map_err(sql(OPENING))?;
+        conn.pragma_update(None, "synchronous", config.synchronous.pragma()).map_err(sql(OPENING))?;
+        conn.pragma_update(None, "foreign_keys", true).map_err(sql(OPENING))?;
+        conn.query_row("PRAGMA journal_size_limit = 67108864", [], |_| Ok(())).map_err(sql(OPENING))?;
         schema::migrate(&mut conn, schema::MIGRATIONS)?;
         let (boot, boot_id, previous) = begin_boot(&mut conn)?;
-        let last_event = scalar(
-            &conn,
-            OPENING,
-            "SELECT coalesce(max(id), 0) FROM events",
-            [],
-        )?
-        .unwrap_or_default();
+        let last_event = scalar(&conn, OPENING, "SELECT coalesce(max(id), 0) FROM events", [])?.unwrap_or_default();
 
         let config = Arc::new(config);
         let counters = Arc::new(Counters::default());
-        let readers = Arc::new(Readers::open(
-            path,
-            config.readers,
-            config.read_queue,
-            counters.clone(),
-        )?);
+        let readers = Arc::new(Readers::open(path, config.readers, config.read_queue, counters.clone())?);
         let (orders, received) = mpsc::channel(config.write_queue.max(1));
         let (events_sender, events) = watch::channel(last_event);
         let (outbox_sender, outbox) = watch::channel(0);
@@ -179,29 +146,13 @@ impl Store {
             lock,
             boot,
         };
-        std::thread::Builder::new()
-            .name("store-writer".to_owned())
-            .spawn(move || writer.run())
-            .map_err(|error| StoreError::Io {
-                path: path.to_owned(),
-                detail: format!("starting the writer: {error}"),
-            })?;
+        std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run()).map_err(|error| {
+            StoreError::Io { path: path.to_owned(), detail: format!("starting the writer: {error}") }
+        })?;
         let path = path.to_owned();
-        let inner = Inner {
-            orders,
-            readers,
-            config,
-            counters,
-            events,
-            outbox,
-            boot_id,
-            previous,
-            path,
-            _temporary: temporary,
-        };
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        let inner =
+            Inner { orders, readers, config, counters, events, outbox, boot_id, previous, path, _temporary: temporary };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// An empty batch: operations that are committed together or not at all.
@@ -241,10 +192,7 @@ impl Store {
 
     /// Batches waiting for the writer now.
     pub fn write_queue_length(&self) -> usize {
-        self.inner
-            .orders
-            .max_capacity()
-            .saturating_sub(self.inner.orders.capacity())
+        self.inner.orders.max_capacity().saturating_sub(self.inner.orders.capacity())
     }
 
     /// The configuration it was opened with.
@@ -258,11 +206,7 @@ impl Store {
     /// `Closed` if it was closed before, `Database` if the mark could not be written.
     pub async fn shutdown(&self) -> Result<()> {
         let (reply, answer) = oneshot::channel();
-        self.inner
-            .orders
-            .send(Order::Shutdown(reply))
-            .await
-            .map_err(|_| StoreError::Closed)?;
+        self.inner.orders.send(Order::Shutdown(reply)).await.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
@@ -273,25 +217,12 @@ impl Store {
         F: FnOnce(&mut WriteContext<'_>) -> Result<T> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job = Work {
-            what,
-            work: Some(work),
-            result: None,
-            reply,
-        };
+        let job = Work { what, work: Some(work), result: None, reply };
         match self.inner.orders.try_send(Order::Job(Box::new(job))) {
-            Ok(()) => Pending {
-                state: PendingState::Waiting(answer),
-            },
+            Ok(()) => Pending { state: PendingState::Waiting(answer) },
             Err(TrySendError::Full(_)) => {
-                self.inner
-                    .counters
-                    .write_refused
-                    .fetch_add(1, Ordering::Relaxed);
-                Pending::refused(StoreError::Busy {
-                    queue: "write",
-                    capacity: self.inner.orders.max_capacity(),
-                })
+                self.inner.counters.write_refused.fetch_add(1, Ordering::Relaxed);
+                Pending::refused(StoreError::Busy { queue: "write", capacity: self.inner.orders.max_capacity() })
             }
             Err(TrySendError::Closed(_)) => Pending::refused(StoreError::Closed),
         }
@@ -309,9 +240,7 @@ impl Store {
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store")
-            .field("path", &self.inner.path)
-            .finish_non_exhaustive()
+        f.debug_struct("Store").field("path", &self.inner.path).finish_non_exhaustive()
     }
 }
 
@@ -320,16 +249,11 @@ fn lock(path: &Path) -> Result<File> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let lock_path = PathBuf::from(name);
-    let io = |error: std::io::Error| StoreError::Io {
-        path: lock_path.clone(),
-        detail: error.to_string(),
-    };
+    let io = |error: std::io::Error| StoreError::Io { path: lock_path.clone(), detail: error.to_string() };
     let file = open_private(&lock_path).map_err(io)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::AlreadyOpen {
-            path: path.to_owned(),
-        }),
+        Err(TryLockError::WouldBlock) => Err(StoreError::AlreadyOpen { path: path.to_owned() }),
         Err(TryLockError::Error(error)) => Err(io(error)),
     }
 }
@@ -349,25 +273,17 @@ fn begin_boot(conn: &mut Connection) -> Result<(i64, Uuid, Option<PreviousBoot>)
     let transaction = conn.transaction().map_err(sql(OPENING))?;
     let mut previous = None;
     {
-        let mut statement = transaction
-            .prepare("SELECT uuid, clean FROM boots ORDER BY id DESC LIMIT 1")
-            .map_err(sql(OPENING))?;
+        let mut statement =
+            transaction.prepare("SELECT uuid, clean FROM boots ORDER BY id DESC LIMIT 1").map_err(sql(OPENING))?;
         let mut rows = statement
-            .query_map([], |row| {
-                Ok(PreviousBoot {
-                    boot_id: column(row, 0)?,
-                    clean_shutdown: column(row, 1)?,
-                })
-            })
+            .query_map([], |row| Ok(PreviousBoot { boot_id: column(row, 0)?, clean_shutdown: column(row, 1)? }))
             .map_err(sql(OPENING))?;
         if let Some(row) = rows.next() {
             previous = Some(row.map_err(sql(OPENING))?);
         }
     }
     let boot_id = Uuid::new_v4();
-    transaction
-        .execute("INSERT INTO boots (uuid) VALUES (?)", [boot_id.put()])
-        .map_err(sql(OPENING))?;
+    transaction.execute("INSERT INTO boots (uuid) VALUES (?)", [boot_id.put()]).map_err(sql(OPENING))?;
     let boot = transaction.last_insert_rowid();
     transaction
         .execute_batch(
@@ -387,10 +303,8 @@ struct TemporaryDirectory(PathBuf);
 impl TemporaryDirectory {
     fn create() -> Result<Self> {
         let path = std::env::temp_dir().join(format!("aside-store-{}", Uuid::new_v4()));
-        std::fs::create_dir_all(&path).map_err(|error| StoreError::Io {
-            path: path.clone(),
-            detail: error.to_string(),
-        })?;
+        std::fs::create_dir_all(&path)
+            .map_err(|error| StoreError::Io { path: path.clone(), detail: error.to_string() })?;
         Ok(Self(path))
     }
 }

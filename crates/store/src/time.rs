@@ -7,9 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Microseconds since 1970-01-01 00:00:00 UTC.
 ///
 /// The store never reads a clock for a row: whoever writes says when. Arithmetic saturates.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(i64);
 

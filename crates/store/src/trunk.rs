@@ -40,15 +40,11 @@ impl Cidr {
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(block), IpAddr::V4(address)) => {
-                let mask = u32::MAX
-                    .checked_shl(32 - u32::from(self.prefix))
-                    .unwrap_or(0);
+                let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);
                 (block.to_bits() ^ address.to_bits()) & mask == 0
             }
             (IpAddr::V6(block), IpAddr::V6(address)) => {
-                let mask = u128::MAX
-                    .checked_shl(128 - u32::from(self.prefix))
-                    .unwrap_or(0);
+                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix)).unwrap_or(0);
                 (block.to_bits() ^ address.to_bits()) & mask == 0
             }
             _ => false,
@@ -62,24 +58,16 @@ impl FromStr for Cidr {
     fn from_str(text: &str) -> Result<Self> {
         let invalid = || StoreError::Invalid {
             what: "address block",
-            why: format!(
-                "{text:?} is not an address such as 192.0.2.1 or a block such as 192.0.2.0/24"
-            ),
+            why: format!("{text:?} is not an address such as 192.0.2.1 or a block such as 192.0.2.0/24"),
         };
         let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => {
-                (address, Some(prefix.parse::<u8>().map_err(|_| invalid())?))
-            }
+            Some((address, prefix)) => (address, Some(prefix.parse::<u8>().map_err(|_| invalid())?)),
             None => (text, None),
         };
         let address: IpAddr = address.parse().map_err(|_| invalid())?;
         let width = if address.is_ipv4() { 32 } else { 128 };
         let prefix = prefix.unwrap_or(width);
-        if prefix > width {
-            Err(invalid())
-        } else {
-            Ok(Self { address, prefix })
-        }
+        if prefix > width { Err(invalid()) } else { Ok(Self { address, prefix }) }
     }
 }
 
@@ -97,9 +85,7 @@ impl Serialize for Cidr {
 
 impl<'de> Deserialize<'de> for Cidr {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -178,17 +164,10 @@ pub struct UsableTrunk {
 impl UsableTrunk {
     /// Whether `digits` (E.164 without `+`) may be dialled: by the trunk's list and by the grant's.
     pub fn permits(&self, digits: &str) -> bool {
-        let listed = |prefixes: &[String]| {
-            prefixes
-                .iter()
-                .any(|prefix| digits.starts_with(prefix.as_str()))
-        };
+        let listed = |prefixes: &[String]| prefixes.iter().any(|prefix| digits.starts_with(prefix.as_str()));
         self.trunk.host.is_some()
             && listed(&self.trunk.allowed_prefixes)
-            && self
-                .grant
-                .as_ref()
-                .is_none_or(|grant| listed(&grant.allowed_prefixes))
+            && self.grant.as_ref().is_none_or(|grant| listed(&grant.allowed_prefixes))
     }
 }
 
@@ -197,41 +176,20 @@ pub(crate) fn put(conn: &Connection, trunk: &Trunk) -> Result<()> {
 }
 
 pub(crate) fn remove(conn: &Connection, account: AccountId, id: TrunkId) -> Result<()> {
-    delete(
-        conn,
-        "deleting a trunk",
-        "DELETE FROM trunks WHERE account = ? AND id = ?",
-        [account.put(), id.put()],
-    )
+    delete(conn, "deleting a trunk", "DELETE FROM trunks WHERE account = ? AND id = ?", [account.put(), id.put()])
 }
 
 /// Only the owner can give leave.
 pub(crate) fn put_grant(conn: &Connection, owner: AccountId, grant: &TrunkGrant) -> Result<()> {
-    let found: Option<Trunk> = select_one(
-        conn,
-        "WHERE account = ? AND id = ?",
-        [owner.put(), grant.trunk.put()],
-    )?;
-    found.ok_or(StoreError::NotFound {
-        what: "granting a trunk",
-    })?;
+    let found: Option<Trunk> = select_one(conn, "WHERE account = ? AND id = ?", [owner.put(), grant.trunk.put()])?;
+    found.ok_or(StoreError::NotFound { what: "granting a trunk" })?;
     upsert(conn, grant)
 }
 
-pub(crate) fn remove_grant(
-    conn: &Connection,
-    owner: AccountId,
-    account: AccountId,
-    trunk: TrunkId,
-) -> Result<()> {
+pub(crate) fn remove_grant(conn: &Connection, owner: AccountId, account: AccountId, trunk: TrunkId) -> Result<()> {
     let text = "DELETE FROM trunk_grants WHERE account = ? AND trunk = ?
                 AND EXISTS (SELECT 1 FROM trunks WHERE trunks.id = trunk AND trunks.account = ?)";
-    delete(
-        conn,
-        "withdrawing a trunk grant",
-        text,
-        [account.put(), trunk.put(), owner.put()],
-    )
+    delete(conn, "withdrawing a trunk grant", text, [account.put(), trunk.put(), owner.put()])
 }
 
 impl Store {
@@ -241,10 +199,7 @@ impl Store {
     /// `Busy`, `Database`.
     pub async fn trunk(&self, account: AccountId, id: TrunkId) -> Result<Option<Trunk>> {
         let values = [account.put(), id.put()];
-        self.read("reading a trunk", move |conn| {
-            select_one(conn, "WHERE account = ? AND id = ?", values)
-        })
-        .await
+        self.read("reading a trunk", move |conn| select_one(conn, "WHERE account = ? AND id = ?", values)).await
     }
 
     /// A trunk of the account by its name.
@@ -253,10 +208,7 @@ impl Store {
     /// `Busy`, `Database`.
     pub async fn trunk_by_name(&self, account: AccountId, name: &str) -> Result<Option<Trunk>> {
         let values = [account.put(), Value::Text(name.to_owned())];
-        self.read("reading a trunk", move |conn| {
-            select_one(conn, "WHERE account = ? AND name = ?", values)
-        })
-        .await
+        self.read("reading a trunk", move |conn| select_one(conn, "WHERE account = ? AND name = ?", values)).await
     }
 
     /// The account's own trunks by name.
@@ -264,10 +216,7 @@ impl Store {
     /// # Errors
     /// `Busy`, `Database`.
     pub async fn trunks(&self, account: AccountId) -> Result<Vec<Trunk>> {
-        self.read("reading trunks", move |conn| {
-            select(conn, "WHERE account = ? ORDER BY name", [account.put()])
-        })
-        .await
+        self.read("reading trunks", move |conn| select(conn, "WHERE account = ? ORDER BY name", [account.put()])).await
     }
 
     /// The enabled trunks that the account may use: its own, then those it has a grant for.
@@ -276,26 +225,17 @@ impl Store {
     /// `Busy`, `Database`.
     pub async fn usable_trunks(&self, account: AccountId) -> Result<Vec<UsableTrunk>> {
         self.read("reading trunks", move |conn| {
-            let own: Vec<Trunk> = select(
-                conn,
-                "WHERE account = ? AND enabled = 1 ORDER BY name",
-                [account.put()],
-            )?;
-            let mut usable: Vec<UsableTrunk> = own
-                .into_iter()
-                .map(|trunk| UsableTrunk { trunk, grant: None })
-                .collect();
-            let grants: Vec<TrunkGrant> =
-                select(conn, "WHERE account = ? ORDER BY trunk", [account.put()])?;
+            let own: Vec<Trunk> = select(conn, "WHERE account = ? AND enabled = 1 ORDER BY name", [account.put()])?;
+            let mut usable: Vec<UsableTrunk> =
+                own.into_iter().map(|trunk| UsableTrunk { trunk, grant: None }).collect();
+            let grants: Vec<TrunkGrant> = select(conn, "WHERE account = ? ORDER BY trunk", [account.put()])?;
             for grant in grants {
-                let trunk: Option<Trunk> =
-                    select_one(conn, "WHERE id = ? AND enabled = 1", [grant.trunk.put()])?;
-                usable.extend(trunk.filter(|trunk| trunk.account != account).map(|trunk| {
-                    UsableTrunk {
-                        trunk,
-                        grant: Some(grant),
-                    }
-                }));
+                let trunk: Option<Trunk> = select_one(conn, "WHERE id = ? AND enabled = 1", [grant.trunk.put()])?;
+                usable.extend(
+                    trunk
+                        .filter(|trunk| trunk.account != account)
+                        .map(|trunk| UsableTrunk { trunk, grant: Some(grant) }),
+                );
             }
             Ok(usable)
         })
@@ -335,14 +275,7 @@ mod tests {
         assert!(!block("0.0.0.0/0").contains(address("2001:db8::1")));
         assert!(block("2001:db8::/32").contains(address("2001:db8:ffff::1")));
         assert!(!block("2001:db8::/32").contains(address("2001:db9::1")));
-        for wrong in [
-            "",
-            "192.0.2.0/33",
-            "192.0.2/24",
-            "a/8",
-            "192.0.2.0/-1",
-            "::/129",
-        ] {
+        for wrong in ["", "192.0.2.0/33", "192.0.2/24", "a/8", "192.0.2.0/-1", "::/129"] {
             assert!(wrong.parse::<Cidr>().is_err(), "{wrong} should be refused");
         }
     }

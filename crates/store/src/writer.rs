@@ -46,8 +46,7 @@ impl<T: Send, F: FnOnce(&mut WriteContext<'_>) -> Result<T> + Send> Job for Work
             return false;
         };
         let what = self.what;
-        let result = catch_unwind(AssertUnwindSafe(|| work(context)))
-            .unwrap_or(Err(StoreError::Defect { what }));
+        let result = catch_unwind(AssertUnwindSafe(|| work(context))).unwrap_or(Err(StoreError::Defect { what }));
         let kept = result.is_ok();
         self.result = Some(result);
         kept
@@ -55,10 +54,7 @@ impl<T: Send, F: FnOnce(&mut WriteContext<'_>) -> Result<T> + Send> Job for Work
 
     fn finish(self: Box<Self>, committed: std::result::Result<(), &StoreError>) {
         let what = self.what;
-        let result = match (
-            self.result.unwrap_or(Err(StoreError::Defect { what })),
-            committed,
-        ) {
+        let result = match (self.result.unwrap_or(Err(StoreError::Defect { what })), committed) {
             (Ok(_), Err(error)) => Err(error.clone()),
             (result, _) => result,
         };
@@ -100,11 +96,7 @@ impl Writer {
                         break;
                     }
                 }
-                next = if group.len() < self.config.group {
-                    self.orders.try_recv().ok()
-                } else {
-                    None
-                };
+                next = if group.len() < self.config.group { self.orders.try_recv().ok() } else { None };
             }
             if !group.is_empty() {
                 self.commit(&mut group);
@@ -122,21 +114,15 @@ impl Writer {
         let mut kept = 0u64;
         let outcome = self.transaction(group, &mut last_event, &mut outbox_touched, &mut kept);
         self.counters.groups.fetch_add(1, Ordering::Relaxed);
-        self.counters
-            .largest_group
-            .fetch_max(group.len() as u64, Ordering::Relaxed);
+        self.counters.largest_group.fetch_max(group.len() as u64, Ordering::Relaxed);
         match &outcome {
             Ok(()) => {
                 self.counters.batches.fetch_add(kept, Ordering::Relaxed);
-                self.counters
-                    .failed_batches
-                    .fetch_add((group.len() as u64).saturating_sub(kept), Ordering::Relaxed);
+                self.counters.failed_batches.fetch_add((group.len() as u64).saturating_sub(kept), Ordering::Relaxed);
             }
             Err(error) => {
                 self.counters.failed_groups.fetch_add(1, Ordering::Relaxed);
-                self.counters
-                    .failed_batches
-                    .fetch_add(group.len() as u64, Ordering::Relaxed);
+                self.counters.failed_batches.fetch_add(group.len() as u64, Ordering::Relaxed);
                 tracing::error!(%error, batches = group.len(), "a group of writes was lost");
             }
         }
@@ -145,8 +131,7 @@ impl Writer {
                 self.events.send_replace(last);
             }
             if outbox_touched {
-                self.outbox
-                    .send_modify(|changes| *changes = changes.wrapping_add(1));
+                self.outbox.send_modify(|changes| *changes = changes.wrapping_add(1));
             }
         }
         // Last, so that whoever is answered finds the watches changed.
@@ -164,10 +149,7 @@ impl Writer {
     ) -> Result<()> {
         const COMMITTING: &str = "committing";
         let step = |text: &str| {
-            self.conn
-                .prepare_cached(text)
-                .and_then(|mut statement| statement.execute([]))
-                .map_err(sql(COMMITTING))
+            self.conn.prepare_cached(text).and_then(|mut statement| statement.execute([])).map_err(sql(COMMITTING))
         };
         step("BEGIN IMMEDIATE")?;
         let mut run = || -> Result<()> {
@@ -200,13 +182,7 @@ impl Writer {
     }
 
     fn shut_down(self, reply: oneshot::Sender<Result<()>>) {
-        let Writer {
-            conn,
-            lock,
-            boot,
-            orders,
-            ..
-        } = self;
+        let Writer { conn, lock, boot, orders, .. } = self;
         drop(orders);
         let marked = conn
             .execute("UPDATE boots SET clean = 1 WHERE id = ?", [boot])
@@ -231,16 +207,8 @@ mod tests {
             crate::setting::put(context.conn, "broken", "half")?;
             panic!("on purpose")
         });
-        let whole = store
-            .batch()
-            .put_setting("whole", Secret::new("kept"))
-            .commit();
-        assert_eq!(
-            broken.await,
-            Err(StoreError::Defect {
-                what: "failing on purpose"
-            })
-        );
+        let whole = store.batch().put_setting("whole", Secret::new("kept")).commit();
+        assert_eq!(broken.await, Err(StoreError::Defect { what: "failing on purpose" }));
         whole.await.expect("the writer goes on");
         assert_eq!(store.setting("broken").await, Ok(None));
         assert_eq!(store.setting("whole").await, Ok(Some(Secret::new("kept"))));
@@ -248,21 +216,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_in_one_read_costs_no_connection() {
-        let config = StoreConfig {
-            readers: 1,
-            ..StoreConfig::default()
-        };
+        let config = StoreConfig { readers: 1, ..StoreConfig::default() };
         let store = Store::open_temporary(config).expect("store");
         for _ in 0..3 {
-            let broken: crate::Result<()> = store
-                .read("failing on purpose", |_| panic!("on purpose"))
-                .await;
-            assert_eq!(
-                broken,
-                Err(StoreError::Defect {
-                    what: "failing on purpose"
-                })
-            );
+            let broken: crate::Result<()> = store.read("failing on purpose", |_| panic!("on purpose")).await;
+            assert_eq!(broken, Err(StoreError::Defect { what: "failing on purpose" }));
         }
         assert_eq!(store.setting("any").await, Ok(None));
     }

@@ -17,11 +17,8 @@ async fn two_thousand_concurrent_batches_are_all_in_a_copy_of_the_files() {
             let store = store.clone();
             tokio::spawn(async move {
                 let leg = call(owner);
-                let batch = store
-                    .batch()
-                    .put_call(leg.clone())
-                    .append_event(event(owner, None, &format!("e{n}")))
-                    .commit();
+                let batch =
+                    store.batch().put_call(leg.clone()).append_event(event(owner, None, &format!("e{n}"))).commit();
                 (leg.id, batch.await.expect("committed"))
             })
         })
@@ -32,10 +29,7 @@ async fn two_thousand_concurrent_batches_are_all_in_a_copy_of_the_files() {
     }
     let stats = store.stats();
     assert_eq!(stats.batches, 2001);
-    assert!(
-        stats.groups < 2001 && stats.largest_group > 1,
-        "batches share commits: {stats:?}"
-    );
+    assert!(stats.groups < 2001 && stats.largest_group > 1, "batches share commits: {stats:?}");
 
     // Neither closed nor checkpointed: the files as a killed process leaves them.
     let directory = Directory::new();
@@ -47,17 +41,12 @@ async fn two_thousand_concurrent_batches_are_all_in_a_copy_of_the_files() {
 
     let reopened = Store::open(&copy, StoreConfig::default()).expect("the copy opens");
     assert_eq!(
-        reopened
-            .previous_boot()
-            .map(|boot| (boot.boot_id, boot.clean_shutdown)),
+        reopened.previous_boot().map(|boot| (boot.boot_id, boot.clean_shutdown)),
         Some((store.boot_id(), false))
     );
     for (id, committed) in answered {
         assert!(reopened.call(owner, id).await.expect("read").is_some());
-        let page = reopened
-            .events_after(owner, None, EventId(committed.event_ids[0].0 - 1), 1)
-            .await
-            .expect("read");
+        let page = reopened.events_after(owner, None, EventId(committed.event_ids[0].0 - 1), 1).await.expect("read");
         assert_eq!(page.events[0].id, committed.event_ids[0]);
     }
 }
@@ -78,14 +67,7 @@ async fn writes_until_killed() {
         let batches: Vec<_> = (0..16)
             .map(|_| {
                 let leg = call(owner);
-                (
-                    leg.id,
-                    store
-                        .batch()
-                        .put_call(leg)
-                        .append_event(event(owner, None, "e"))
-                        .commit(),
-                )
+                (leg.id, store.batch().put_call(leg).append_event(event(owner, None, "e")).commit())
             })
             .collect();
         for (id, batch) in batches {
@@ -109,10 +91,7 @@ async fn a_killed_process_loses_nothing_it_answered() {
     let mut answered = Vec::new();
     for line in BufReader::new(child.stdout.take().expect("piped")).lines() {
         let Ok(line) = line else { break };
-        let mut words = line
-            .split_whitespace()
-            .skip_while(|word| *word != "answered")
-            .skip(1);
+        let mut words = line.split_whitespace().skip_while(|word| *word != "answered").skip(1);
         let (Some(owner), Some(id)) = (words.next(), words.next()) else {
             continue;
         };
@@ -133,15 +112,9 @@ async fn a_killed_process_loses_nothing_it_answered() {
     assert!(answered.len() >= 1000);
     let store = Store::open(&path, StoreConfig::default()).expect("a killed process holds no lock");
     for (owner, id) in &answered {
-        assert!(
-            store.call(*owner, *id).await.expect("read").is_some(),
-            "{id} was answered and is lost"
-        );
+        assert!(store.call(*owner, *id).await.expect("read").is_some(), "{id} was answered and is lost");
     }
-    assert_eq!(
-        store.previous_boot().map(|boot| boot.clean_shutdown),
-        Some(false)
-    );
+    assert_eq!(store.previous_boot().map(|boot| boot.clean_shutdown), Some(false));
     let interrupted = store.interrupted_calls(10_000).await.expect("read");
     assert!(interrupted.len() >= answered.len());
 }
@@ -171,24 +144,14 @@ async fn what_was_live_at_a_crash_is_found_and_what_came_after_is_not() {
         .commit()
         .await
         .expect("stored");
-    assert_eq!(
-        store.interrupted_calls(10).await,
-        Ok(vec![]),
-        "what runs now was not interrupted"
-    );
+    assert_eq!(store.interrupted_calls(10).await, Ok(vec![]), "what runs now was not interrupted");
     let first_boot = store.boot_id();
     store.shutdown().await.expect("shutdown");
 
     let store = Store::open(&path, StoreConfig::default()).expect("reopen");
     let previous = store.previous_boot().expect("there was one");
-    assert_eq!(
-        (previous.boot_id, previous.clean_shutdown),
-        (first_boot, true)
-    );
-    assert_eq!(
-        store.setting_or_insert("instance", Secret::new("i2")).await,
-        Ok(Secret::new("i1"))
-    );
+    assert_eq!((previous.boot_id, previous.clean_shutdown), (first_boot, true));
+    assert_eq!(store.setting_or_insert("instance", Secret::new("i2")).await, Ok(Secret::new("i1")));
     let (new_call, new_room) = (call(owner), room(owner, "other"));
     store
         .batch()
@@ -198,32 +161,15 @@ async fn what_was_live_at_a_crash_is_found_and_what_came_after_is_not() {
         .commit()
         .await
         .expect("stored");
-    assert_eq!(
-        store.interrupted_calls(10).await,
-        Ok(vec![old_call.clone()])
-    );
-    assert_eq!(
-        store.interrupted_rooms(10).await,
-        Ok(vec![old_room.clone()])
-    );
+    assert_eq!(store.interrupted_calls(10).await, Ok(vec![old_call.clone()]));
+    assert_eq!(store.interrupted_rooms(10).await, Ok(vec![old_room.clone()]));
     assert_eq!(store.interrupted_members(10).await, Ok(vec![old_member]));
-    assert_eq!(
-        store.live_calls(owner).await.map(|calls| calls.len()),
-        Ok(2)
-    );
-    assert_eq!(
-        store.live_rooms(owner).await.map(|rooms| rooms.len()),
-        Ok(2)
-    );
+    assert_eq!(store.live_calls(owner).await.map(|calls| calls.len()), Ok(2));
+    assert_eq!(store.live_rooms(owner).await.map(|rooms| rooms.len()), Ok(2));
 
     let mut closed = old_room;
     closed.status = store::RoomStatus::Ended;
     closed.ended_at = Some(support::at(9));
-    store
-        .batch()
-        .put_room(closed)
-        .commit()
-        .await
-        .expect("closed");
+    store.batch().put_room(closed).commit().await.expect("closed");
     assert_eq!(store.interrupted_rooms(10).await, Ok(vec![]));
 }

@@ -61,14 +61,7 @@ struct Model {
 
 impl Model {
     fn queue(&mut self, id: DeliveryId, lane: usize) {
-        let item = Item {
-            lane,
-            state: State::Pending,
-            attempts: 0,
-            due: self.now,
-            queued: self.now,
-            give_up: None,
-        };
+        let item = Item { lane, state: State::Pending, attempts: 0, due: self.now, queued: self.now, give_up: None };
         self.items.insert(id, item);
         self.lanes[lane].push(id);
     }
@@ -82,12 +75,8 @@ impl Model {
     fn claim(&mut self, limit: u32) -> Vec<(DeliveryId, u32)> {
         let mut claimed = Vec::new();
         loop {
-            let mut due: Vec<(i64, DeliveryId)> = self
-                .lanes
-                .iter()
-                .filter_map(|lane| lane.first())
-                .map(|id| (self.items[id].due, *id))
-                .collect();
+            let mut due: Vec<(i64, DeliveryId)> =
+                self.lanes.iter().filter_map(|lane| lane.first()).map(|id| (self.items[id].due, *id)).collect();
             due.retain(|(due, _)| *due <= self.now);
             due.sort();
             due.truncate(limit as usize - claimed.len());
@@ -105,14 +94,8 @@ impl Model {
                 let item = self.items.get_mut(&id).expect("known");
                 // One attempt whatever happens; then as long as it and the one behind it have time.
                 let first = item.give_up.is_none();
-                let give_up = *item
-                    .give_up
-                    .get_or_insert_with(|| behind.unwrap_or(i64::MAX).min(now + LANE_LIMIT));
-                item.due = if first {
-                    now + CLAIM
-                } else {
-                    give_up.min(now + CLAIM)
-                };
+                let give_up = *item.give_up.get_or_insert_with(|| behind.unwrap_or(i64::MAX).min(now + LANE_LIMIT));
+                item.due = if first { now + CLAIM } else { give_up.min(now + CLAIM) };
                 item.attempts += 1;
                 claimed.push((id, item.attempts));
             }
@@ -121,10 +104,7 @@ impl Model {
 
     fn retry(&mut self, id: DeliveryId, attempt: u32, delay: i64) -> Retry {
         let (now, item) = (self.now, self.items.get_mut(&id).expect("known"));
-        let Some(give_up) = item
-            .give_up
-            .filter(|_| item.state == State::Pending && item.attempts == attempt)
-        else {
+        let Some(give_up) = item.give_up.filter(|_| item.state == State::Pending && item.attempts == attempt) else {
             return Retry::Stale;
         };
         item.due = now + delay;
@@ -145,32 +125,15 @@ async fn compare(store: &Store, owner: AccountId, steps: Vec<Step>) -> Result<()
         match step {
             Step::Queue { lane } => {
                 let new = delivery(owner, rooms[lane], "http://hook.test/", "x", at(model.now));
-                let done = store
-                    .batch()
-                    .append_event(event(owner, None, "x"))
-                    .deliver(new)
-                    .commit()
-                    .await;
+                let done = store.batch().append_event(event(owner, None, "x")).deliver(new).commit().await;
                 model.queue(done.expect("queued").delivery_ids[0], lane);
             }
             Step::Wait { seconds } => model.now += seconds,
             Step::Claim { limit } => {
-                let claim = store
-                    .claim_due(at(model.now), limit)
-                    .await
-                    .expect("claimed");
-                let got: Vec<_> = claim
-                    .deliveries
-                    .iter()
-                    .map(|delivery| (delivery.id, delivery.attempts))
-                    .collect();
+                let claim = store.claim_due(at(model.now), limit).await.expect("claimed");
+                let got: Vec<_> = claim.deliveries.iter().map(|delivery| (delivery.id, delivery.attempts)).collect();
                 prop_assert_eq!(&got, &model.claim(limit));
-                let next = model
-                    .lanes
-                    .iter()
-                    .filter_map(|lane| lane.first())
-                    .map(|id| model.items[id].due)
-                    .min();
+                let next = model.lanes.iter().filter_map(|lane| lane.first()).map(|id| model.items[id].due).min();
                 prop_assert_eq!(claim.next_due, next.map(at));
                 handed_out.extend(got);
             }
@@ -188,10 +151,7 @@ async fn compare(store: &Store, owner: AccountId, steps: Vec<Step>) -> Result<()
                 };
                 let outcome = model.retry(id, attempt, delay);
                 let (now, next) = (at(model.now), at(model.now + delay));
-                prop_assert_eq!(
-                    store.mark_retry(owner, id, attempt, now, next, "no").await,
-                    Ok(outcome)
-                );
+                prop_assert_eq!(store.mark_retry(owner, id, attempt, now, next, "no").await, Ok(outcome));
             }
             Step::Fail { pick } => {
                 let Some((id, _)) = chosen(pick) else {
@@ -201,10 +161,7 @@ async fn compare(store: &Store, owner: AccountId, steps: Vec<Step>) -> Result<()
                 if news {
                     model.leave(id, State::Failed);
                 }
-                prop_assert_eq!(
-                    store.mark_failed(owner, id, at(model.now), "no").await,
-                    Ok(news)
-                );
+                prop_assert_eq!(store.mark_failed(owner, id, at(model.now), "no").await, Ok(news));
             }
             Step::Replay { pick } => {
                 let Some((id, _)) = chosen(pick) else {
@@ -215,17 +172,12 @@ async fn compare(store: &Store, owner: AccountId, steps: Vec<Step>) -> Result<()
                 if failed {
                     let now = model.now;
                     let item = model.items.get_mut(&id).expect("known");
-                    (item.state, item.due, item.queued, item.give_up) =
-                        (State::Pending, now, now, None);
+                    (item.state, item.due, item.queued, item.give_up) = (State::Pending, now, now, None);
                     model.lanes[item.lane].push(id);
                 }
             }
         }
-        let pending = model
-            .lanes
-            .iter()
-            .map(|lane| lane.len() as u64)
-            .sum::<u64>();
+        let pending = model.lanes.iter().map(|lane| lane.len() as u64).sum::<u64>();
         prop_assert_eq!(store.pending_deliveries(owner).await, Ok(pending));
     }
     Ok(())

@@ -4,9 +4,9 @@ mod support;
 
 use serde_json::json;
 use store::{
-    Account, ActorKind, ApiKey, Application, CallFilter, Credential, Dialect, Direction, Endpoint,
-    EventId, LedgerEntry, LedgerId, LedgerKind, Life, MemberFilter, Number, Page, PruneBefore,
-    RoomFilter, RoomStatus, Scope, Scopes, Secret, StoreError, TimeRange, normalise_number,
+    Account, ActorKind, ApiKey, Application, CallFilter, Credential, Dialect, Direction, Endpoint, EventId,
+    LedgerEntry, LedgerId, LedgerKind, Life, MemberFilter, Number, Page, PruneBefore, RoomFilter, RoomStatus, Scope,
+    Scopes, Secret, StoreError, TimeRange, normalise_number,
 };
 use support::{account, at, call, delivery, event, member, open, room};
 
@@ -37,10 +37,7 @@ async fn the_ledger_says_what_held_at_a_time() {
         entry(20, LedgerKind::Delta, "d20"),
         entry(25, LedgerKind::Delta, "d25"),
     ];
-    let batch = history
-        .iter()
-        .cloned()
-        .fold(store.batch(), store::Batch::append_ledger);
+    let batch = history.iter().cloned().fold(store.batch(), store::Batch::append_ledger);
     let ids = batch.commit().await.expect("stored").ledger_ids;
     assert_eq!(ids.len(), history.len());
     for (second, base, changes) in [
@@ -51,44 +48,18 @@ async fn the_ledger_says_what_held_at_a_time() {
         (20, Some("s20"), vec!["d20"]),
         (99, Some("s20"), vec!["d20", "d25"]),
     ] {
-        let view = store
-            .ledger_at(owner, hall, at(second))
-            .await
-            .expect("read");
-        assert_eq!(
-            view.base.and_then(|entry| entry.command_id).as_deref(),
-            base,
-            "at {second}"
-        );
-        let found: Vec<_> = view
-            .changes
-            .into_iter()
-            .filter_map(|entry| entry.command_id)
-            .collect();
+        let view = store.ledger_at(owner, hall, at(second)).await.expect("read");
+        assert_eq!(view.base.and_then(|entry| entry.command_id).as_deref(), base, "at {second}");
+        let found: Vec<_> = view.changes.into_iter().filter_map(|entry| entry.command_id).collect();
         assert_eq!(found, changes, "at {second}");
     }
-    let between = store
-        .ledger_between(owner, hall, at(11), at(20), LedgerId(0), 10)
-        .await
-        .expect("read");
+    let between = store.ledger_between(owner, hall, at(11), at(20), LedgerId(0), 10).await.expect("read");
     assert_eq!(
-        between
-            .iter()
-            .map(|entry| entry.command_id.as_deref().unwrap_or(""))
-            .collect::<Vec<_>>(),
+        between.iter().map(|entry| entry.command_id.as_deref().unwrap_or("")).collect::<Vec<_>>(),
         ["d11", "r12", "d13"]
     );
-    assert_eq!(
-        between[0],
-        LedgerEntry {
-            id: ids[1],
-            ..history[1].clone()
-        }
-    );
-    let rest = store
-        .ledger_between(owner, hall, at(11), at(20), between[1].id, 10)
-        .await
-        .expect("read");
+    assert_eq!(between[0], LedgerEntry { id: ids[1], ..history[1].clone() });
+    let rest = store.ledger_between(owner, hall, at(11), at(20), between[1].id, 10).await.expect("read");
     assert_eq!(rest, between[2..]);
 }
 
@@ -99,84 +70,26 @@ async fn the_event_stream_is_read_from_a_cursor_and_tells_of_gaps() {
     let hall = store::RoomId::generate();
     let mut batch = store.batch();
     for n in 0..10 {
-        let mut new = event(
-            if n % 2 == 0 { a } else { b },
-            (n % 4 == 0).then_some(hall),
-            &format!("e{n}"),
-        );
+        let mut new = event(if n % 2 == 0 { a } else { b }, (n % 4 == 0).then_some(hall), &format!("e{n}"));
         new.created_at = at(n);
         batch = batch.append_event(new);
     }
     let ids = batch.commit().await.expect("stored").event_ids;
-    let kinds = |page: &store::EventPage| {
-        page.events
-            .iter()
-            .map(|event| event.kind.clone())
-            .collect::<Vec<_>>()
-    };
-    let page = store
-        .events_after(a, None, EventId(0), 3)
-        .await
-        .expect("read");
-    assert_eq!(
-        (kinds(&page), page.next, page.gap),
-        (
-            vec!["e0".to_owned(), "e2".into(), "e4".into()],
-            ids[4],
-            false
-        )
-    );
-    let page = store
-        .events_after(a, None, page.next, 3)
-        .await
-        .expect("read");
-    assert_eq!(
-        (kinds(&page), page.next),
-        (vec!["e6".to_owned(), "e8".into()], ids[9])
-    );
-    let page = store
-        .events_after(a, Some(hall), EventId(0), 100)
-        .await
-        .expect("read");
+    let kinds = |page: &store::EventPage| page.events.iter().map(|event| event.kind.clone()).collect::<Vec<_>>();
+    let page = store.events_after(a, None, EventId(0), 3).await.expect("read");
+    assert_eq!((kinds(&page), page.next, page.gap), (vec!["e0".to_owned(), "e2".into(), "e4".into()], ids[4], false));
+    let page = store.events_after(a, None, page.next, 3).await.expect("read");
+    assert_eq!((kinds(&page), page.next), (vec!["e6".to_owned(), "e8".into()], ids[9]));
+    let page = store.events_after(a, Some(hall), EventId(0), 100).await.expect("read");
     assert_eq!(kinds(&page), ["e0", "e4", "e8"]);
 
-    let pruned = store
-        .prune(PruneBefore {
-            events: Some(at(5)),
-            ..PruneBefore::default()
-        })
-        .await
-        .expect("pruned");
+    let pruned = store.prune(PruneBefore { events: Some(at(5)), ..PruneBefore::default() }).await.expect("pruned");
     assert_eq!(pruned.events, 5);
-    let page = store
-        .events_after(a, None, ids[0], 100)
-        .await
-        .expect("read");
-    assert_eq!(
-        (kinds(&page), page.gap),
-        (vec!["e6".to_owned(), "e8".into()], true)
-    );
-    assert!(
-        !store
-            .events_after(a, None, page.next, 100)
-            .await
-            .expect("read")
-            .gap
-    );
-    store
-        .prune(PruneBefore {
-            events: Some(at(100)),
-            ..PruneBefore::default()
-        })
-        .await
-        .expect("pruned");
-    let fresh = store
-        .batch()
-        .append_event(event(a, None, "new"))
-        .commit()
-        .await
-        .expect("stored")
-        .event_ids[0];
+    let page = store.events_after(a, None, ids[0], 100).await.expect("read");
+    assert_eq!((kinds(&page), page.gap), (vec!["e6".to_owned(), "e8".into()], true));
+    assert!(!store.events_after(a, None, page.next, 100).await.expect("read").gap);
+    store.prune(PruneBefore { events: Some(at(100)), ..PruneBefore::default() }).await.expect("pruned");
+    let fresh = store.batch().append_event(event(a, None, "new")).commit().await.expect("stored").event_ids[0];
     assert!(fresh > ids[9], "a cursor is never used again");
 }
 
@@ -189,98 +102,41 @@ async fn lists_are_filtered_paged_and_counted() {
         let mut row = room(owner, &format!("room {n}"));
         row.created_at = at(n);
         if n % 3 == 0 {
-            (row.status, row.ended_at, row.termination_code) =
-                (RoomStatus::Ended, Some(at(n + 100)), Some(2000));
+            (row.status, row.ended_at, row.termination_code) = (RoomStatus::Ended, Some(at(n + 100)), Some(2000));
         }
         let mut leg = call(owner);
         leg.initiated_at = at(n);
-        leg.direction = if n % 2 == 0 {
-            Direction::Inbound
-        } else {
-            Direction::Outbound
-        };
+        leg.direction = if n % 2 == 0 { Direction::Inbound } else { Direction::Outbound };
         if n < 10 {
-            (leg.state, leg.ended_at, leg.hangup_code) =
-                (Life::Ended, Some(at(n + 50)), Some(4000));
+            (leg.state, leg.ended_at, leg.hangup_code) = (Life::Ended, Some(at(n + 50)), Some(4000));
         }
         batch = batch.put_room(row).put_call(leg);
     }
     batch.commit().await.expect("stored");
-    let page = store
-        .rooms(
-            owner,
-            RoomFilter::default(),
-            Page {
-                limit: 7,
-                offset: 28,
-            },
-        )
-        .await
-        .expect("read");
+    let page = store.rooms(owner, RoomFilter::default(), Page { limit: 7, offset: 28 }).await.expect("read");
     assert_eq!(
-        (
-            page.total,
-            page.items
-                .iter()
-                .map(|room| room.name.as_str())
-                .collect::<Vec<_>>()
-        ),
+        (page.total, page.items.iter().map(|room| room.name.as_str()).collect::<Vec<_>>()),
         (30, vec!["room 1", "room 0"])
     );
     let wanted = RoomFilter {
         status: Some(RoomStatus::Ended),
         termination_code: Some(2000),
-        created: TimeRange {
-            gte: Some(at(6)),
-            lt: Some(at(27)),
-            ..TimeRange::default()
-        },
-        ended: TimeRange {
-            gt: Some(at(106)),
-            lte: Some(at(124)),
-            ..TimeRange::default()
-        },
+        created: TimeRange { gte: Some(at(6)), lt: Some(at(27)), ..TimeRange::default() },
+        ended: TimeRange { gt: Some(at(106)), lte: Some(at(124)), ..TimeRange::default() },
         ..RoomFilter::default()
     };
-    let page = store
-        .rooms(owner, wanted, Page::default())
-        .await
-        .expect("read");
-    assert_eq!(
-        page.items
-            .iter()
-            .map(|room| room.created_at)
-            .collect::<Vec<_>>(),
-        [24, 21, 18, 15, 12, 9].map(at)
-    );
-    let named = RoomFilter {
-        name: Some("room 4".to_owned()),
-        ..RoomFilter::default()
-    };
-    assert_eq!(
-        store
-            .rooms(owner, named, Page::default())
-            .await
-            .map(|page| page.total),
-        Ok(1)
-    );
+    let page = store.rooms(owner, wanted, Page::default()).await.expect("read");
+    assert_eq!(page.items.iter().map(|room| room.created_at).collect::<Vec<_>>(), [24, 21, 18, 15, 12, 9].map(at));
+    let named = RoomFilter { name: Some("room 4".to_owned()), ..RoomFilter::default() };
+    assert_eq!(store.rooms(owner, named, Page::default()).await.map(|page| page.total), Ok(1));
     let ended = CallFilter {
         state: Some(Life::Ended),
         direction: Some(Direction::Inbound),
         hangup_code: Some(4000),
         ..CallFilter::default()
     };
-    assert_eq!(
-        store
-            .calls(owner, ended, Page::default())
-            .await
-            .map(|page| page.total),
-        Ok(5)
-    );
-    assert_eq!(
-        store.live_calls(owner).await.map(|calls| calls.len()),
-        Ok(20)
-    );
+    assert_eq!(store.calls(owner, ended, Page::default()).await.map(|page| page.total), Ok(5));
+    assert_eq!(store.live_calls(owner).await.map(|calls| calls.len()), Ok(20));
 }
 
 #[tokio::test]
@@ -290,10 +146,7 @@ async fn a_call_and_a_member_are_replaced_as_they_change() {
     let (hall, mut leg) = (room(owner, "hall"), call(owner));
     let first_id = store.reserve_member_ids(owner, 1).await.expect("reserved");
     assert_eq!(
-        (
-            store.reserve_member_ids(owner, 10).await,
-            store.reserve_member_ids(owner, 1).await
-        ),
+        (store.reserve_member_ids(owner, 10).await, store.reserve_member_ids(owner, 1).await),
         (Ok(first_id + 1), Ok(first_id + 11))
     );
     let mut inside = member(&hall, 1, first_id, leg.id);
@@ -313,11 +166,8 @@ async fn a_call_and_a_member_are_replaced_as_they_change() {
         Err(StoreError::Invalid { what: "call", .. })
     ));
     leg.ended_at = Some(at(3));
-    (leg.sip_status, leg.hangup_cause, leg.extra) = (
-        Some(200),
-        Some("Normal Hangup".to_owned()),
-        json!({"tag": {"a": [1, null]}}),
-    );
+    (leg.sip_status, leg.hangup_cause, leg.extra) =
+        (Some(200), Some("Normal Hangup".to_owned()), json!({"tag": {"a": [1, null]}}));
     inside.exit_time = Some(at(3));
     inside.exit_cause = Some("Participant Call Hangup".to_owned());
     store
@@ -329,26 +179,14 @@ async fn a_call_and_a_member_are_replaced_as_they_change() {
         .await
         .expect("stored");
     assert_eq!(store.call(owner, leg.id).await, Ok(Some(leg.clone())));
+    assert_eq!(store.members_of_call(owner, leg.id).await, Ok(vec![again.clone(), inside]));
+    let present = MemberFilter { present: true, call: Some(leg.id) };
     assert_eq!(
-        store.members_of_call(owner, leg.id).await,
-        Ok(vec![again.clone(), inside])
-    );
-    let present = MemberFilter {
-        present: true,
-        call: Some(leg.id),
-    };
-    assert_eq!(
-        store
-            .members(owner, hall.id, present, Page::default())
-            .await
-            .map(|page| page.items),
+        store.members(owner, hall.id, present, Page::default()).await.map(|page| page.items),
         Ok(vec![again.clone()])
     );
     let same_id = member(&hall, 3, again.member_id, leg.id);
-    assert!(matches!(
-        store.batch().put_member(same_id).commit().await,
-        Err(StoreError::Conflict { .. })
-    ));
+    assert!(matches!(store.batch().put_member(same_id).commit().await, Err(StoreError::Conflict { .. })));
 }
 
 #[tokio::test]
@@ -359,89 +197,34 @@ async fn an_api_key_works_until_it_expires_and_is_not_stored() {
     let (mut key, shown) = ApiKey::generate(owner.id, "console", scopes, at(0));
     key.expires_at = Some(at(100));
     key.room_pattern = Some("sales-*".to_owned());
-    store
-        .batch()
-        .put_account(owner.clone())
-        .put_api_key(key.clone())
-        .commit()
-        .await
-        .expect("stored");
-    let found = store
-        .authenticate_api_key(shown.reveal(), at(99))
-        .await
-        .expect("read")
-        .expect("valid");
+    store.batch().put_account(owner.clone()).put_api_key(key.clone()).commit().await.expect("stored");
+    let found = store.authenticate_api_key(shown.reveal(), at(99)).await.expect("read").expect("valid");
     assert_eq!(found, key);
     assert!(found.scopes.contains(Scope::Monitor) && !found.scopes.contains(Scope::Coach));
     assert!(found.permits_room("sales-1") && !found.permits_room("support-1"));
     assert!(shown.reveal().starts_with(&found.prefix()));
     assert!(found.needs_touch(at(99)));
-    store
-        .batch()
-        .touch_api_key(owner.id, &key.id, at(99))
-        .commit()
-        .await
-        .expect("noted");
-    let touched = store
-        .api_key(owner.id, &key.id)
-        .await
-        .expect("read")
-        .expect("kept");
+    store.batch().touch_api_key(owner.id, &key.id, at(99)).commit().await.expect("noted");
+    let touched = store.api_key(owner.id, &key.id).await.expect("read").expect("kept");
     assert!(!touched.needs_touch(at(120)) && touched.needs_touch(at(159)));
 
-    assert_eq!(
-        store.authenticate_api_key(shown.reveal(), at(100)).await,
-        Ok(None),
-        "expired"
-    );
+    assert_eq!(store.authenticate_api_key(shown.reveal(), at(100)).await, Ok(None), "expired");
     let mut wrong = shown.reveal().to_owned();
-    wrong.replace_range(
-        wrong.len() - 1..,
-        if wrong.ends_with('0') { "1" } else { "0" },
-    );
+    wrong.replace_range(wrong.len() - 1.., if wrong.ends_with('0') { "1" } else { "0" });
     for wrong in [wrong.as_str(), "", "aside_", "aside_x_y", &key.prefix()] {
-        assert_eq!(
-            store.authenticate_api_key(wrong, at(1)).await,
-            Ok(None),
-            "{wrong:?}"
-        );
+        assert_eq!(store.authenticate_api_key(wrong, at(1)).await, Ok(None), "{wrong:?}");
     }
     let mut files = std::fs::read(store.path()).expect("the file");
     let mut log = store.path().as_os_str().to_owned();
     log.push("-wal");
     files.extend(std::fs::read(log).expect("the log"));
-    let secret = shown
-        .reveal()
-        .rsplit('_')
-        .next()
-        .expect("a secret")
-        .as_bytes();
-    assert!(
-        !files.windows(secret.len()).any(|window| window == secret),
-        "the secret is in the files"
-    );
-    assert!(
-        files
-            .windows(64)
-            .any(|window| window == key.hash.as_bytes()),
-        "its hash is"
-    );
+    let secret = shown.reveal().rsplit('_').next().expect("a secret").as_bytes();
+    assert!(!files.windows(secret.len()).any(|window| window == secret), "the secret is in the files");
+    assert!(files.windows(64).any(|window| window == key.hash.as_bytes()), "its hash is");
 
-    let disabled = Account {
-        enabled: false,
-        ..owner
-    };
-    store
-        .batch()
-        .put_account(disabled)
-        .commit()
-        .await
-        .expect("stored");
-    assert_eq!(
-        store.authenticate_api_key(shown.reveal(), at(1)).await,
-        Ok(None),
-        "the account is disabled"
-    );
+    let disabled = Account { enabled: false, ..owner };
+    store.batch().put_account(disabled).commit().await.expect("stored");
+    assert_eq!(store.authenticate_api_key(shown.reveal(), at(1)).await, Ok(None), "the account is disabled");
 }
 
 #[test]
@@ -450,32 +233,17 @@ fn secrets_are_neither_printed_nor_serialised() {
     let token = account.auth_token.reveal();
     assert_eq!(token.len(), 40);
     assert!(!format!("{account:?}").contains(token));
-    assert!(
-        !serde_json::to_string(&account)
-            .expect("json")
-            .contains(token)
-    );
+    assert!(!serde_json::to_string(&account).expect("json").contains(token));
     assert!(account.auth_token.matches(token) && !account.auth_token.matches(&token[1..]));
-    assert_eq!(
-        serde_json::from_str::<Secret>("\"x\"")
-            .expect("json")
-            .reveal(),
-        "x"
-    );
+    assert_eq!(serde_json::from_str::<Secret>("\"x\"").expect("json").reveal(), "x");
 }
 
 #[test]
 fn credentials_are_those_of_rfc_7616() {
     // RFC 7616 §3.9.1 gives user, realm and password; the digests are its response's first ingredient.
     let found = Credential::derive("Mufasa", "Circle of Life", ["http-auth@example.org"]);
-    assert_eq!(
-        found[0].ha1_md5.reveal(),
-        "3d78807defe7de2157e2b0b6573a855f"
-    );
-    assert_eq!(
-        found[0].ha1_sha256.reveal(),
-        "7987c64c30e25f1b74be53f966b49b90f2808aa92faf9a00262392d7b4794232"
-    );
+    assert_eq!(found[0].ha1_md5.reveal(), "3d78807defe7de2157e2b0b6573a855f");
+    assert_eq!(found[0].ha1_sha256.reveal(), "7987c64c30e25f1b74be53f966b49b90f2808aa92faf9a00262392d7b4794232");
 }
 
 #[tokio::test]
@@ -505,28 +273,13 @@ async fn an_application_in_use_is_not_deleted_and_there_is_one_default() {
         .commit()
         .await
         .expect("stored");
+    assert_eq!(store.default_number_application(owner).await, Ok(Some(second.clone())));
     assert_eq!(
-        store.default_number_application(owner).await,
-        Ok(Some(second.clone()))
-    );
-    assert_eq!(
-        store
-            .application(owner, &first.app_id)
-            .await
-            .map(|app| app.map(|app| app.default_number_app)),
+        store.application(owner, &first.app_id).await.map(|app| app.map(|app| app.default_number_app)),
         Ok(Some(false))
     );
-    let refused = store
-        .batch()
-        .delete_application(owner, &first.app_id)
-        .commit()
-        .await;
-    assert_eq!(
-        refused,
-        Err(StoreError::InUse {
-            what: "deleting an application"
-        })
-    );
+    let refused = store.batch().delete_application(owner, &first.app_id).commit().await;
+    assert_eq!(refused, Err(StoreError::InUse { what: "deleting an application" }));
     store
         .batch()
         .detach_application(owner, &first.app_id)
@@ -535,24 +288,15 @@ async fn an_application_in_use_is_not_deleted_and_there_is_one_default() {
         .await
         .expect("deleted");
     assert_eq!(
-        store
-            .resolve_number("14155550123")
-            .await
-            .map(|number| number.map(|number| number.app_id)),
+        store.resolve_number("14155550123").await.map(|number| number.map(|number| number.app_id)),
         Ok(Some(None))
     );
     assert_eq!(
-        store
-            .endpoint(owner, &endpoint.endpoint_id)
-            .await
-            .map(|found| found.map(|found| found.app_id)),
+        store.endpoint(owner, &endpoint.endpoint_id).await.map(|found| found.map(|found| found.app_id)),
         Ok(Some(None))
     );
     for wrong in ["", "+", "12", "1234567890123456", "+1415x", "1+2345"] {
-        assert!(
-            normalise_number(wrong).is_err(),
-            "{wrong:?} should be refused"
-        );
+        assert!(normalise_number(wrong).is_err(), "{wrong:?} should be refused");
     }
 }
 
@@ -583,44 +327,20 @@ async fn pruning_removes_what_is_over_and_old_and_nothing_else() {
     batch = batch
         .append_event(event(owner, None, "x"))
         .deliver(delivery(owner, old.id, "http://hook.test", "done", at(0)))
-        .deliver(delivery(
-            owner,
-            old.id,
-            "http://hook.test",
-            "pending",
-            at(0),
-        ));
+        .deliver(delivery(owner, old.id, "http://hook.test", "pending", at(0)));
     let callbacks = batch.commit().await.expect("stored").delivery_ids;
     assert_eq!(store.mark_done(owner, callbacks[0], at(1)).await, Ok(true));
-    let pruned = store
-        .prune(PruneBefore::all(at(1200)))
-        .await
-        .expect("pruned");
+    let pruned = store.prune(PruneBefore::all(at(1200))).await.expect("pruned");
+    assert_eq!((pruned.calls, pruned.rooms, pruned.deliveries, pruned.events), (800, 1, 1, 1));
     assert_eq!(
-        (pruned.calls, pruned.rooms, pruned.deliveries, pruned.events),
-        (800, 1, 1, 1)
-    );
-    assert_eq!(
-        store
-            .calls(owner, CallFilter::default(), Page::default())
-            .await
-            .map(|page| page.total),
+        store.calls(owner, CallFilter::default(), Page::default()).await.map(|page| page.total),
         Ok(kept.len() as u64)
     );
     for id in kept.iter().step_by(50) {
         assert!(store.call(owner, *id).await.expect("read").is_some());
     }
-    assert_eq!(
-        store
-            .members_of_call(owner, leg)
-            .await
-            .map(|members| members.len()),
-        Ok(1)
-    );
+    assert_eq!(store.members_of_call(owner, leg).await.map(|members| members.len()), Ok(1));
     assert_eq!(store.room(owner, live.id).await, Ok(Some(live)));
     assert_eq!(store.pending_deliveries(owner).await, Ok(1));
-    assert_eq!(
-        store.prune(PruneBefore::all(at(1200))).await,
-        Ok(store::Pruned::default())
-    );
+    assert_eq!(store.prune(PruneBefore::all(at(1200))).await, Ok(store::Pruned::default()));
 }

@@ -13,14 +13,20 @@ const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 /// What an ear records of three seconds, one packet of which carries `leak`; `mouth` speaks all the time.
 async fn recorded_with_leak(mouth: Mouth, leak: Option<u32>) -> Vec<Packet> {
-    let (ear, speaker) = (RtpEndpoint::bind(LOOPBACK, Codec::Pcmu).unwrap(), RtpEndpoint::bind(LOOPBACK, Codec::Pcmu).unwrap());
+    let (ear, speaker) =
+        (RtpEndpoint::bind(LOOPBACK, Codec::Pcmu).unwrap(), RtpEndpoint::bind(LOOPBACK, Codec::Pcmu).unwrap());
     speaker.say(mouth.clone()).await.unwrap();
     speaker.send_to(ear.line().address()).unwrap();
     assert!(ear.ear().wait_received(75, SOON).await);
     let first_after = if let Some(tone) = leak {
         // The packet itself is made by the phone, the place in the stream is the next one.
         let before = ear.ear().packets().last().cloned().unwrap();
-        let header = phone::rtp::Header { sequence: before.header.sequence.wrapping_add(1), timestamp: before.header.timestamp.wrapping_add(160), marker: false, ..before.header };
+        let header = phone::rtp::Header {
+            sequence: before.header.sequence.wrapping_add(1),
+            timestamp: before.header.timestamp.wrapping_add(160),
+            marker: false,
+            ..before.header
+        };
         let mut datagram = Vec::new();
         header.write(&Codec::Pcmu.encode(&tone_frame(tone)), &mut datagram);
         speaker.misbehave(Misbehave::Raw(datagram.into())).unwrap();
@@ -41,7 +47,9 @@ async fn recorded_with_leak(mouth: Mouth, leak: Option<u32>) -> Vec<Packet> {
 
 fn tone_frame(freq: u32) -> Vec<i16> {
     let peak = 32_767.0 * 10f64.powf(system_tests::ears::SPEAKING / 20.0);
-    (0..160).map(|i| (peak * (std::f64::consts::TAU * f64::from(freq) * f64::from(i) / 8000.0).sin()).round() as i16).collect()
+    (0..160)
+        .map(|i| (peak * (std::f64::consts::TAU * f64::from(freq) * f64::from(i) / 8000.0).sin()).round() as i16)
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,7 +72,10 @@ async fn one_leaked_packet_under_another_voice_trips_both_tone_detectors_and_the
     };
     verdict(&clean).unwrap();
     let wrong = verdict(&leaked).unwrap_err();
-    assert!(wrong.iter().any(|mismatch| mismatch.speaker == "supervisor" && mismatch.expected == Expect::Silent), "{wrong:?}");
+    assert!(
+        wrong.iter().any(|mismatch| mismatch.speaker == "supervisor" && mismatch.expected == Expect::Silent),
+        "{wrong:?}"
+    );
     let samples = phone::analysis::Track::new(&leaked).samples;
     assert!(levels_20ms(&samples, leak).max() > phone::analysis::SILENT_20MS_DBFS);
     assert!(levels_1s(&samples, leak).max() > phone::analysis::SILENT_1S_DBFS);
@@ -77,6 +88,12 @@ async fn a_voice_that_stops_for_one_packet_is_not_heard_at_its_level() {
     let silence = bytes::Bytes::from(vec![Codec::Pcmu.silence_word(); 160]);
     packets[40].payload = silence;
     let ears = [Ears { name: "agent", packets: &packets }];
-    let wrong = judge(&ears, &[Speaker { name: "customer", freq: talking }], &[("agent", "customer")], packets[0].at, Instant::now());
+    let wrong = judge(
+        &ears,
+        &[Speaker { name: "customer", freq: talking }],
+        &[("agent", "customer")],
+        packets[0].at,
+        Instant::now(),
+    );
     assert!(wrong.is_err(), "a gap went unseen");
 }

@@ -14,7 +14,12 @@ async fn whisper(office: &Office, room: &str, tone: u32) -> (Member, Member, Mem
     let customer = office.joins("customer", room, "Customer", "stayAlone=\"true\"", Mouth::Silence).await;
     let agent = office.joins("agent", room, "Agent", "", Mouth::Silence).await;
     let supervisor = office.joins("supervisor", room, "Supervisor", "coachMode=\"true\"", voice(tone)).await;
-    hears("whisper", &[customer.heard(None), agent.heard(None), supervisor.heard(Some(tone))], &[("agent", "supervisor")]).await;
+    hears(
+        "whisper",
+        &[customer.heard(None), agent.heard(None), supervisor.heard(Some(tone))],
+        &[("agent", "supervisor")],
+    )
+    .await;
     (customer, agent, supervisor)
 }
 
@@ -39,7 +44,14 @@ async fn who_joins_during_a_whisper_hears_it_only_as_an_agent() {
     let late = office.joins("late-customer", "support", "Customer", "", Mouth::Silence).await;
     let dialled = office.is_added("dialled-customer", &customer.room, "customer", json!({}), Mouth::Silence).await;
     let colleague = office.joins("colleague", "support", "Agent", "", Mouth::Silence).await;
-    let all = [customer.heard(None), agent.heard(None), supervisor.heard(Some(s)), late.heard(None), dialled.heard(None), colleague.heard(None)];
+    let all = [
+        customer.heard(None),
+        agent.heard(None),
+        supervisor.heard(Some(s)),
+        late.heard(None),
+        dialled.heard(None),
+        colleague.heard(None),
+    ];
     hears("six in the room", &all, &[("agent", "supervisor"), ("colleague", "supervisor")]).await;
     for member in [&customer, &late, &dialled, &supervisor] {
         stays_silent(&member.name, &member.call, 25).await;
@@ -55,7 +67,12 @@ async fn a_whisper_to_agents_who_leave_or_are_kicked_is_heard_by_nobody() {
     let mark = office.program.mark();
     agent.leaves().await;
     office.program.event("ParticipantExit", mark, |event| event.param("MemberID") == agent.number).await;
-    hears("one agent left", &[customer.heard(None), second.heard(None), supervisor.heard(Some(s))], &[("second", "supervisor")]).await;
+    hears(
+        "one agent left",
+        &[customer.heard(None), second.heard(None), supervisor.heard(Some(s))],
+        &[("second", "supervisor")],
+    )
+    .await;
     office.rest.delete(&format!("/MultiPartyCall/uuid_{}/Participant/{}/", second.room, second.number)).await;
     second.call.wait_ended(SOON).await.unwrap();
     stays_silent("the customer, with no agent left", &customer.call, 75).await;
@@ -104,9 +121,15 @@ async fn hold_during_a_whisper_cuts_the_held_off_and_opens_nothing() {
     silent_since_invite(&customer.call).expect("the customer heard the whisper");
     customer.speaks(c).await;
     agent.speaks(a).await;
-    let allowed =
-        [("customer", "agent"), ("agent", "customer"), ("agent", "supervisor"), ("supervisor", "customer"), ("supervisor", "agent")];
-    hears("all speak again", &[customer.heard(Some(c)), agent.heard(Some(a)), supervisor.heard(Some(s))], &allowed).await;
+    let allowed = [
+        ("customer", "agent"),
+        ("agent", "customer"),
+        ("agent", "supervisor"),
+        ("supervisor", "customer"),
+        ("supervisor", "agent"),
+    ];
+    hears("all speak again", &[customer.heard(Some(c)), agent.heard(Some(a)), supervisor.heard(Some(s))], &allowed)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,8 +172,13 @@ async fn two_hundred_rapid_flips_while_all_talk_leave_the_room_as_the_last_one_s
         }
     }
     let three = [customer.heard(Some(c)), agent.heard(Some(a)), supervisor.heard(Some(s))];
-    let coaching =
-        [("customer", "agent"), ("agent", "customer"), ("agent", "supervisor"), ("supervisor", "customer"), ("supervisor", "agent")];
+    let coaching = [
+        ("customer", "agent"),
+        ("agent", "customer"),
+        ("agent", "supervisor"),
+        ("supervisor", "customer"),
+        ("supervisor", "agent"),
+    ];
     hears("after the last flip", &three, &coaching).await;
     never_heard_since("after the last flip", &customer.call, s, unheard[unheard.len() - 1] + SETTLING);
     let shown = office.rest.get(&path).await;
@@ -175,7 +203,13 @@ async fn two_supervisors_whisper_to_the_agent_and_hear_each_other() {
     hears("two whisper", &four, &allowed).await;
     silent_since_invite(&customer.call).expect("the customer heard a whisper");
     office.update(&second, json!({ "coach_mode": false })).await;
-    let allowed = [("agent", "supervisor"), ("agent", "second"), ("supervisor", "second"), ("second", "supervisor"), ("customer", "second")];
+    let allowed = [
+        ("agent", "supervisor"),
+        ("agent", "second"),
+        ("supervisor", "second"),
+        ("second", "supervisor"),
+        ("customer", "second"),
+    ];
     hears("one talks to all", &four, &allowed).await;
     never_heard_since("the other still whispers", &customer.call, s, Instant::now() - SETTLING);
 }
@@ -196,8 +230,13 @@ async fn a_takeover_sets_the_agent_aside_and_stop_brings_everything_back() {
     let allowed = [("customer", "agent"), ("agent", "customer"), ("supervisor", "customer"), ("supervisor", "agent")];
     hears("stop is monitor", &three, &allowed).await;
     office.mode(&supervisor, "whisper").await;
-    let allowed =
-        [("customer", "agent"), ("agent", "customer"), ("agent", "supervisor"), ("supervisor", "customer"), ("supervisor", "agent")];
+    let allowed = [
+        ("customer", "agent"),
+        ("agent", "customer"),
+        ("agent", "supervisor"),
+        ("supervisor", "customer"),
+        ("supervisor", "agent"),
+    ];
     hears("whisper", &three, &allowed).await;
     // A supervisor who leaves during a takeover gives the agent back.
     office.mode(&supervisor, "takeover").await;

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use phone::{Content, Mouth};
 use phone::analysis::exact_silence;
+use phone::{Content, Mouth};
 use serde_json::json;
 use system_tests::SOON;
 use system_tests::ears::{SETTLING, hears, never_heard_since, silent_since_invite, stays_silent, tones, voice};
@@ -16,19 +16,32 @@ async fn a_customer_who_waits_hears_his_music_and_nothing_of_those_who_wait_with
     let [music, a, s] = tones();
     let office = Office::open().await;
     office.program.reply("/music.wav", Reply::Plain(200, "audio/wav", tone_wav(music, -20.0, 2)));
-    let wait = format!(r#"startMpcOnEnter="false" stayAlone="true" waitMusicUrl="{}" waitMusicMethod="GET""#, office.program.url("/music.wav"));
+    let wait = format!(
+        r#"startMpcOnEnter="false" stayAlone="true" waitMusicUrl="{}" waitMusicMethod="GET""#,
+        office.program.url("/music.wav")
+    );
     let customer = office.joins("customer", "support", "Customer", &wait, Mouth::Silence).await;
     let first = customer.call.ear().wait_heard(music, -30.0, Instant::now(), SOON).await;
     if first.is_none() {
         let ear = customer.call.ear();
         let last = ear.packets().last().cloned();
-        panic!("no wait music while he waits by himself; {:?} {last:?}\n{}", ear.counters(), office.native.get("/events").await);
+        panic!(
+            "no wait music while he waits by himself; {:?} {last:?}\n{}",
+            ear.counters(),
+            office.native.get("/events?after=0").await
+        );
     }
-    let supervisor = office.joins("supervisor", "support", "Supervisor", "coachMode=\"true\" startMpcOnEnter=\"false\"", voice(s)).await;
+    let supervisor = office
+        .joins("supervisor", "support", "Supervisor", "coachMode=\"true\" startMpcOnEnter=\"false\"", voice(s))
+        .await;
     let agent = office.joins("agent", "support", "Agent", "startMpcOnEnter=\"false\"", voice(a)).await;
     let begin = Instant::now();
     let heard = customer.call.ear().wait_heard(music, -30.0, begin, SOON).await;
-    assert!(heard.is_some(), "no wait music; asked: {:?}", office.program.asked().matching(|asked| asked.path == "/music.wav"));
+    assert!(
+        heard.is_some(),
+        "no wait music; asked: {:?}",
+        office.program.asked().matching(|asked| asked.path == "/music.wav")
+    );
     assert!(customer.call.ear().wait_more(100, SOON).await);
     for tone in [a, s] {
         never_heard_since("waiting", &customer.call, tone, customer.call.ear().packets()[0].at);
@@ -44,7 +57,8 @@ async fn a_customer_who_waits_hears_his_music_and_nothing_of_those_who_wait_with
 async fn a_monitor_who_comes_and_goes_changes_no_byte_that_others_receive() {
     let [c, _, _] = tones::<3>();
     // A deep buffer of fixed depth: the only thing that could change a byte is the monitor.
-    let options = ServerOptions::default().set("media", "jitter_initial_ms", "100").set("media", "jitter_min_ms", "100");
+    let options =
+        ServerOptions::default().set("media", "jitter_initial_ms", "100").set("media", "jitter_min_ms", "100");
     let office = Office::with(options).await;
     let customer = office.joins("customer", "support", "Customer", "", voice(c)).await;
     let agent = office.joins("agent", "support", "Agent", "", Mouth::Silence).await;
@@ -62,7 +76,10 @@ async fn a_monitor_who_comes_and_goes_changes_no_byte_that_others_receive() {
         let phone = phone::Phone::start(config).await.unwrap();
         phone.register(600).await.unwrap();
         let monitor = office.calls_in(name, phone).await;
-        assert!(monitor.call.ear().wait_heard(c, -30.0, Instant::now(), SOON).await.is_some(), "the monitor hears nothing");
+        assert!(
+            monitor.call.ear().wait_heard(c, -30.0, Instant::now(), SOON).await.is_some(),
+            "the monitor hears nothing"
+        );
         monitor.leaves().await;
         assert!(agent.call.ear().wait_more(50, SOON).await);
     }
@@ -95,7 +112,10 @@ async fn calls_that_change_rooms_during_a_whisper_leave_nothing_of_it_behind() {
         let body = json!({ "call_uuid": call_uuid, "role": role, "coach_mode": true, "enter_sound": "none", "exit_sound": "none",
             "status_callback_url": office.program.url("/events"), "status_callback_method": "POST" });
         office.rest.post(&format!("/MultiPartyCall/uuid_{room}/Participant/"), body).await;
-        let joined = office.program.event("ParticipantJoin", mark, |event| event.param("ParticipantCallUUID") == call_uuid).await;
+        let joined = office
+            .program
+            .event("ParticipantJoin", mark, |event| event.param("ParticipantCallUUID") == call_uuid)
+            .await;
         assert_eq!(joined.param("MPCUUID"), room);
     };
     for customer in customers.iter().skip(1) {

@@ -33,7 +33,8 @@ impl CallCentre {
         let app = Script::node("call-centre.mjs", &door, &[("SOUNDS", "none")]).await;
         let url = |path: &str| format!("http://callcenter.test:{}{path}", app.port());
         let hangup = url("/hangup/");
-        for (name, path) in [("customer", "/add/customer/"), ("agent", "/add/agent/"), ("supervisor", supervisor_task)] {
+        for (name, path) in [("customer", "/add/customer/"), ("agent", "/add/agent/"), ("supervisor", supervisor_task)]
+        {
             let id = server.application(&account, name, &url(path), &["--hangup-url", &hangup]).await;
             server.endpoint(&account, name, Some(&id)).await;
         }
@@ -96,8 +97,13 @@ const ALL_HEAR_ALL: [(&str, &str); 6] = [
     ("supervisor", "customer"),
     ("supervisor", "agent"),
 ];
-const COACHING: [(&str, &str); 5] =
-    [("customer", "agent"), ("agent", "customer"), ("agent", "supervisor"), ("supervisor", "customer"), ("supervisor", "agent")];
+const COACHING: [(&str, &str); 5] = [
+    ("customer", "agent"),
+    ("agent", "customer"),
+    ("agent", "supervisor"),
+    ("supervisor", "customer"),
+    ("supervisor", "agent"),
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn task_1_a_customer_waits_with_music_until_the_agent_answers_then_they_hear_each_other() {
@@ -114,7 +120,10 @@ async fn task_1_a_customer_waits_with_music_until_the_agent_answers_then_they_he
     let agent = ringing.answer().await.unwrap();
     let joined = centre.app.event("ParticipantJoin", 0, |event| event["ParticipantRole"] == "agent").await;
     assert_eq!(text(&joined, "MPCUUID"), text(&opened, "MPCUUID"));
-    let two = [Heard { name: "customer", call: &customer, tone: Some(c) }, Heard { name: "agent", call: &agent, tone: Some(a) }];
+    let two = [
+        Heard { name: "customer", call: &customer, tone: Some(c) },
+        Heard { name: "agent", call: &agent, tone: Some(a) },
+    ];
     hears("after the agent's answer", &two, &[("customer", "agent"), ("agent", "customer")]).await;
     let since = std::time::Instant::now() - SETTLING;
     system_tests::ears::never_heard_since("the music is over", &customer, MUSIC, since);
@@ -137,9 +146,15 @@ async fn task_2_the_agent_fetches_a_supervisor_whom_the_customer_does_not_hear()
     assert!(quiet.is_some(), "the wait music goes on");
     let since = std::time::Instant::now();
     centre.app.click(&format!("/add_supervisor/{mpc}")).await;
-    let supervisor = centre.supervisor.incoming(SOON).await.expect("the supervisor's phone does not ring").answer().await.unwrap();
+    let supervisor =
+        centre.supervisor.incoming(SOON).await.expect("the supervisor's phone does not ring").answer().await.unwrap();
     centre.app.event("ParticipantJoin", 0, |event| event["ParticipantRole"] == "supervisor").await;
-    hears("supervisor alone speaks", &people([&customer, &agent, &supervisor], [None, None, Some(s)]), &[("agent", "supervisor")]).await;
+    hears(
+        "supervisor alone speaks",
+        &people([&customer, &agent, &supervisor], [None, None, Some(s)]),
+        &[("agent", "supervisor")],
+    )
+    .await;
     phone::analysis::exact_silence(&customer.ear().since(since)).expect("the customer heard the supervisor");
     silent_since_invite(&supervisor).expect("the supervisor heard himself");
 
@@ -159,7 +174,12 @@ async fn task_3_a_supervisor_calls_in_and_whispers_and_no_byte_of_it_reaches_the
     assert!(quiet.is_some(), "the wait music goes on");
     let since = std::time::Instant::now();
     let (supervisor, _) = centre.supervisor_calls().await;
-    hears("supervisor alone speaks", &people([&customer, &agent, &supervisor], [None, None, Some(s)]), &[("agent", "supervisor")]).await;
+    hears(
+        "supervisor alone speaks",
+        &people([&customer, &agent, &supervisor], [None, None, Some(s)]),
+        &[("agent", "supervisor")],
+    )
+    .await;
     phone::analysis::exact_silence(&customer.ear().since(since)).expect("the customer heard the supervisor");
     stays_silent("the supervisor hears nobody yet", &supervisor, 25).await;
 

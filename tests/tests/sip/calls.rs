@@ -79,7 +79,11 @@ async fn an_endpoint_that_is_busy_silent_or_declines_is_told_apart() {
         (mark, agent.incoming(SOON).await.expect("the phone does not ring"))
     };
     let told = async |mark: usize, code: &str| {
-        let hangup = office.program.asked().expect("hang-up of the leg", mark, SOON, |asked| asked.path == "/leg" && asked.event() == "Hangup").await;
+        let hangup = office
+            .program
+            .asked()
+            .expect("hang-up of the leg", mark, SOON, |asked| asked.path == "/leg" && asked.event() == "Hangup")
+            .await;
         assert_eq!(hangup.param("HangupCauseCode"), code, "{hangup:?}");
         let exit = office.program.event("ParticipantExit", mark, |_| true).await;
         assert_eq!(exit.param("ParticipantJoinTime"), "", "he never joined: {exit:?}");
@@ -160,7 +164,10 @@ async fn after_thirty_calls_of_all_ends_nothing_is_left() {
     }
     for (_, calls) in &callers {
         for call in calls {
-            let state = call.wait_state(SOON, |state| matches!(state, CallState::Answered | CallState::Ended(_))).await.unwrap();
+            let state = call
+                .wait_state(SOON, |state| matches!(state, CallState::Answered | CallState::Ended(_)))
+                .await
+                .unwrap();
             if state == CallState::Answered {
                 // It may be over by now.
                 let _ = call.hangup().await;

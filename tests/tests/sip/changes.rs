@@ -22,7 +22,10 @@ async fn a_phone_that_holds_gets_and_gives_nothing_until_it_resumes() {
     first.call.hold_inactive().await.unwrap();
     let before = first.call.ear().counters().received;
     let held = std::time::Instant::now() + SETTLING;
-    assert!(second.call.ear().wait_quiet(a, -45.0, held, SETTLING, SOON).await.is_some(), "the held phone is still heard");
+    assert!(
+        second.call.ear().wait_quiet(a, -45.0, held, SETTLING, SOON).await.is_some(),
+        "the held phone is still heard"
+    );
     assert!(second.call.ear().wait_more(50, SOON).await, "the other one is still served");
     let after = first.call.ear().counters().received;
     assert!(after - before <= 15, "an inactive phone received {} packets", after - before);
@@ -81,7 +84,8 @@ async fn options_are_answered_in_a_call_and_outside() {
     );
     socket.send_to(ping.as_bytes(), server).await.unwrap();
     let mut buffer = vec![0; 4096];
-    let (length, _) = tokio::time::timeout(SOON, socket.recv_from(&mut buffer)).await.expect("no answer to OPTIONS").unwrap();
+    let (length, _) =
+        tokio::time::timeout(SOON, socket.recv_from(&mut buffer)).await.expect("no answer to OPTIONS").unwrap();
     let text = String::from_utf8_lossy(&buffer[..length]);
     assert!(text.starts_with("SIP/2.0 200 ") && text.contains("Allow:"), "{text}");
 }

@@ -26,7 +26,8 @@ async fn all_phones_of_an_endpoint_ring_and_the_first_to_answer_gets_the_call() 
     let mobile = office.connect("agent", Mouth::Silence, Transport::Tcp).await;
     dial(&office, &customer.room, "agent").await;
     let (at_desk, at_mobile) = tokio::join!(desk.incoming(SOON), mobile.incoming(SOON));
-    let (at_desk, at_mobile) = (at_desk.expect("the desk phone does not ring"), at_mobile.expect("the mobile does not ring"));
+    let (at_desk, at_mobile) =
+        (at_desk.expect("the desk phone does not ring"), at_mobile.expect("the mobile does not ring"));
     let call = at_mobile.answer().await.unwrap();
     let ended = at_desk.wait_cancelled(SOON).await.unwrap();
     assert_eq!(ended.cause, EndCause::Cancelled);
@@ -46,8 +47,16 @@ async fn a_registration_that_is_not_refreshed_runs_out_and_one_that_is_removed_i
             "call_status_callback_url": office.program.url("/leg"), "status_callback_url": office.program.url("/events"),
             "status_callback_method": "POST" });
         office.rest.post(&format!("/MultiPartyCall/uuid_{}/Participant/", customer.room), body).await;
-        let hangup = office.program.asked().expect("hang-up of the leg", mark, SOON, |asked| asked.path == "/leg" && asked.event() == "Hangup").await;
-        assert_eq!((hangup.param("HangupCauseCode"), hangup.param("HangupCauseName")), ("2020", "Endpoint Not Registered"), "{hangup:?}");
+        let hangup = office
+            .program
+            .asked()
+            .expect("hang-up of the leg", mark, SOON, |asked| asked.path == "/leg" && asked.event() == "Hangup")
+            .await;
+        assert_eq!(
+            (hangup.param("HangupCauseCode"), hangup.param("HangupCauseName")),
+            ("2020", "Endpoint Not Registered"),
+            "{hangup:?}"
+        );
     };
     refused("agent").await;
     // A phone that is unplugged: nobody says goodbye.

@@ -3,14 +3,15 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use phone::Codec;
 use phone::analysis::{Track, levels_20ms};
 use phone::capture::RtpEndpoint;
-use phone::Codec;
 use serde_json::json;
 use system_tests::SOON;
 use system_tests::capture::Capture;
 use system_tests::ears::{SPEAKING, tones, voice};
 use system_tests::office::{DOMAIN, Office};
+use system_tests::program::tone_wav;
 use system_tests::server::{PASSWORD, ServerOptions};
 use system_tests::tool::{Scratch, Tool, package_dir};
 use tokio::process::Command;
@@ -48,9 +49,27 @@ async fn sipp_as_a_carrier_challenges_us_and_gets_the_right_password() {
     rtp.say(voice(a)).await.unwrap();
     let (folder, port) = (Scratch::new("sipp"), free_port());
     let (rtp_port, port_text) = (rtp.port().to_string(), port.to_string());
-    let mut sipp = sipp(&folder, "carrier-with-digest.xml", &["-i", "127.0.0.1", "-p", &port_text, "-key", "rtp_port", &rtp_port]);
-    let arguments = ["trunk", "create", "carrier", "--account", &office.account.auth_id, "--host", "127.0.0.1", "--port", &port_text,
-        "--username", "aside", "--password", "trunk-secret", "--allow-prefix", "1", "--allow-caller-id", "1"];
+    let mut sipp =
+        sipp(&folder, "carrier-with-digest.xml", &["-i", "127.0.0.1", "-p", &port_text, "-key", "rtp_port", &rtp_port]);
+    let arguments = [
+        "trunk",
+        "create",
+        "carrier",
+        "--account",
+        &office.account.auth_id,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        &port_text,
+        "--username",
+        "aside",
+        "--password",
+        "trunk-secret",
+        "--allow-prefix",
+        "1",
+        "--allow-caller-id",
+        "1",
+    ];
     office.server.aside(&arguments).await;
     let mark = office.program.mark();
     let body = json!({ "role": "agent", "from": "14155550100", "to": "14155550177", "enter_sound": "none", "exit_sound": "none",
@@ -76,8 +95,10 @@ async fn sipp_as_a_caller_is_heard_and_hears() {
     let rtp = RtpEndpoint::bind(LOOPBACK, Codec::Pcma).unwrap();
     rtp.say(voice(c)).await.unwrap();
     let folder = Scratch::new("sipp");
-    let (server, port, rtp_port) = (office.server.at().sip_udp.to_string(), free_port().to_string(), rtp.port().to_string());
-    let arguments = [&server, "-i", "127.0.0.1", "-p", &port, "-key", "rtp_port", &rtp_port, "-key", "number", "14155550123"];
+    let (server, port, rtp_port) =
+        (office.server.at().sip_udp.to_string(), free_port().to_string(), rtp.port().to_string());
+    let arguments =
+        [&server, "-i", "127.0.0.1", "-p", &port, "-key", "rtp_port", &rtp_port, "-key", "number", "14155550123"];
     let mut sipp = sipp(&folder, "caller.xml", &arguments);
     let joined = office.program.event("ParticipantJoin", 0, |event| event.param("ParticipantRole") == "customer").await;
     // The endpoint learns where to send from the first packet that it receives; until then it says nothing.
@@ -87,12 +108,15 @@ async fn sipp_as_a_caller_is_heard_and_hears() {
     assert!(sipp.ended(SOON).await.success(), "{}", sipp.transcript());
 }
 
-/// baresip with one account and a sine for a voice.
+/// baresip with one account and a tone for a voice.
 fn baresip(folder: &Scratch, account: &str, sip_port: u16, rtp_port: u16, tone: u32) -> Tool {
+    let tone_file = folder.path().join("tone.wav");
+    std::fs::write(&tone_file, tone_wav(tone, SPEAKING, 120)).unwrap();
     let config = format!(
-        "sip_listen 127.0.0.1:{sip_port}\nmodule_path /usr/lib/baresip/modules\nmodule g711.so\nmodule ausine.so\nmodule aubridge.so\n\
-         module_app account.so\nmodule_app menu.so\naudio_source ausine,{tone}\naudio_player aubridge,nowhere\n\
-         audio_alert aubridge,nowhere\naudio_srate 8000\nrtp_ports {rtp_port}-{}\n",
+        "sip_listen 127.0.0.1:{sip_port}\nmodule_path /usr/lib/baresip/modules\nmodule g711.so\nmodule aufile.so\nmodule aubridge.so\n\
+         module_app account.so\nmodule_app menu.so\naudio_source aufile,{}\naudio_player aubridge,nowhere\n\
+         audio_alert aubridge,nowhere\nrtp_ports {rtp_port}-{}\n",
+        tone_file.display(),
         rtp_port + 9
     );
     std::fs::write(folder.path().join("config"), config).unwrap();
@@ -108,9 +132,14 @@ async fn baresip_registers() {
     office.server.endpoint(&office.account, "baresip", None).await;
     let folder = Scratch::new("baresip");
     let server = office.server.at().sip_udp;
-    let account = format!("<sip:baresip@{DOMAIN}>;auth_user=baresip;auth_pass={PASSWORD};outbound=\"sip:{server}\";regint=600");
+    let account =
+        format!("<sip:baresip@{DOMAIN}>;auth_user=baresip;auth_pass={PASSWORD};outbound=\"sip:{server}\";regint=600");
     let baresip = baresip(&folder, &account, free_port(), free_port() & !1, 1000);
-    let said = baresip.line("the outcome of REGISTER", SOON, |line| line.contains("baresip@") && (line.contains("OK") || line.contains("Register:"))).await;
+    let said = baresip
+        .line("the outcome of REGISTER", SOON, |line| {
+            line.contains("baresip@") && (line.contains("OK") || line.contains("Register:"))
+        })
+        .await;
     assert!(said.contains("200 OK"), "{said}");
     assert_eq!(office.server.metric("aside_sip_bindings_bound").await, Some(1.0));
 }
@@ -127,8 +156,21 @@ async fn baresip_answers_and_exchanges_sound_as_seen_on_the_wire() {
     let mut baresip = baresip(&folder, account, sip_port, rtp_port, b);
     baresip.line("its start", SOON, |line| line.contains("baresip is ready")).await;
     let port = sip_port.to_string();
-    let trunk = ["trunk", "create", "desk", "--account", &office.account.auth_id, "--host", "127.0.0.1", "--port", &port, "--allow-prefix", "1",
-        "--allow-caller-id", "1"];
+    let trunk = [
+        "trunk",
+        "create",
+        "desk",
+        "--account",
+        &office.account.auth_id,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        &port,
+        "--allow-prefix",
+        "1",
+        "--allow-caller-id",
+        "1",
+    ];
     office.server.aside(&trunk).await;
     let mark = office.program.mark();
     let body = json!({ "role": "agent", "from": "14155550100", "to": "14155550177", "enter_sound": "none", "exit_sound": "none",
@@ -137,6 +179,7 @@ async fn baresip_answers_and_exchanges_sound_as_seen_on_the_wire() {
     let joined = office.program.event("ParticipantJoin", mark, |_| true).await;
     let heard = customer.call.ear().wait_heard(b, -45.0, std::time::Instant::now(), SOON).await;
     assert!(heard.is_some(), "the customer does not hear baresip\n{}", baresip.transcript());
+    heard_at_level("the customer", &customer.call.ear(), b).await;
     match &mut capture {
         None => eprintln!("the wire may not be captured by this user: what baresip receives was not measured"),
         Some(capture) => {

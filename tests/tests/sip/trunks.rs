@@ -38,7 +38,11 @@ async fn a_carrier_is_known_by_its_address_and_a_number_leads_to_its_application
     let phone = carrier(&office, CARRIER, voice(c)).await;
     let call = call_number(&office, &phone, "+14155550123");
     call.wait_answered(SOON).await.unwrap();
-    let asked = office.program.asked().expect("request for instructions", 0, SOON, |asked| asked.path == "/answer/number").await;
+    let asked = office
+        .program
+        .asked()
+        .expect("request for instructions", 0, SOON, |asked| asked.path == "/answer/number")
+        .await;
     assert_eq!((asked.param("From"), asked.param("To")), ("14155550199", "14155550123"), "{asked:?}");
     let people = [Heard { name: "caller", call: &call, tone: Some(c) }, agent.heard(Some(a))];
     hears("by trunk", &people, &[("caller", "agent"), ("agent", "caller")]).await;
@@ -55,7 +59,8 @@ async fn a_carrier_is_known_by_its_address_and_a_number_leads_to_its_application
 /// A trunk that leads to a phone.
 async fn trunk_to(office: &Office, at: SocketAddr, more: &[&str]) {
     let (host, port) = (at.ip().to_string(), at.port().to_string());
-    let mut arguments = vec!["trunk", "create", "out", "--account", &office.account.auth_id, "--host", &host, "--port", &port];
+    let mut arguments =
+        vec!["trunk", "create", "out", "--account", &office.account.auth_id, "--host", &host, "--port", &port];
     arguments.extend(more);
     office.server.aside(&arguments).await;
 }
@@ -70,7 +75,8 @@ async fn a_number_is_dialled_by_the_trunk_that_permits_it_with_an_allowed_caller
     trunk_to(&office, phone.address(), &rules).await;
     let path = format!("/MultiPartyCall/uuid_{}/Participant/", customer.room);
     let add = |from: &str, to: &str| json!({ "role": "agent", "from": from, "to": to, "enter_sound": "none", "exit_sound": "none", "dial_music": "none" });
-    let (status, refused) = office.rest.request(reqwest::Method::POST, &path, Some(add("14155550100", "442071838750"))).await;
+    let (status, refused) =
+        office.rest.request(reqwest::Method::POST, &path, Some(add("14155550100", "442071838750"))).await;
     assert!((400..500).contains(&status), "a destination that no trunk permits: {status} {refused}");
     for (asked, shown) in [("14155550100", "14155550100"), ("13105550100", "14155550000")] {
         office.rest.post(&path, add(asked, "14155550177")).await;

@@ -48,7 +48,10 @@ impl Caller {
 
     /// [`Self::may_see`] for a live room.
     pub fn may_see_room(&self, room: &RoomSnapshot) -> bool {
-        self.may_see(&room.room.name, room.members.iter().filter_map(|member| member.tag.as_ref().map(|tag| tag.as_str())))
+        self.may_see(
+            &room.room.name,
+            room.members.iter().filter_map(|member| member.tag.as_ref().map(|tag| tag.as_str())),
+        )
     }
 
     /// Whether the key is for this member.
@@ -71,9 +74,9 @@ pub(super) async fn authenticate(State(api): State<Api>, mut request: Request, n
 
 async fn accept(api: &Api, headers: &HeaderMap) -> Result<Caller, Problem> {
     let unauthorized = |detail: &str| Problem::new(StatusCode::UNAUTHORIZED, detail);
-    let header = headers
-        .get(header::AUTHORIZATION)
-        .ok_or_else(|| unauthorized("send a key in the header Authorization: Bearer aside_…; `aside key create` makes one"))?;
+    let header = headers.get(header::AUTHORIZATION).ok_or_else(|| {
+        unauthorized("send a key in the header Authorization: Bearer aside_…; `aside key create` makes one")
+    })?;
     let text = header.to_str().map_err(|_| unauthorized("the Authorization header is not text"))?;
     let shown = match text.split_once(' ') {
         Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => key.trim(),
@@ -105,7 +108,13 @@ pub(super) async fn require(api: Api, scopes: &'static [Scope], request: Request
 
 impl Api {
     /// Records that a scope is missing, and says so.
-    pub(super) async fn missing_scope(&self, caller: &Caller, scopes: &[Scope], what: &str, room: Option<RoomId>) -> Problem {
+    pub(super) async fn missing_scope(
+        &self,
+        caller: &Caller,
+        scopes: &[Scope],
+        what: &str,
+        room: Option<RoomId>,
+    ) -> Problem {
         let names: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
         let why = format!("the key needs the scope {}; an administrator can give it one", names.join(" or "));
         self.refused(caller, what, &why, room).await
@@ -117,8 +126,14 @@ impl Api {
         if self.refusals.take() {
             let (account, at) = (caller.account.id, now());
             let record = json!({ "what": what, "why": why, "key": caller.key.id });
-            let event =
-                NewEvent { account, room, call: None, kind: "api.refused".to_owned(), payload: record.clone(), created_at: at };
+            let event = NewEvent {
+                account,
+                room,
+                call: None,
+                kind: "api.refused".to_owned(),
+                payload: record.clone(),
+                created_at: at,
+            };
             let mut batch = self.engine.store().batch().append_event(event);
             if let Some(room) = room {
                 batch = batch.append_ledger(LedgerEntry {

@@ -76,7 +76,13 @@ impl Api {
         after.map_or_else(|| *self.engine.store().watch_events().borrow(), EventId)
     }
 
-    async fn events(&self, caller: &Caller, room: Option<RoomId>, cursor: EventId, limit: u32) -> Result<Seen, Problem> {
+    async fn events(
+        &self,
+        caller: &Caller,
+        room: Option<RoomId>,
+        cursor: EventId,
+        limit: u32,
+    ) -> Result<Seen, Problem> {
         let page = self.engine.store().events_after(caller.account.id, room, cursor, limit).await?;
         let mut known = HashMap::new();
         let mut events = Vec::with_capacity(page.events.len());
@@ -89,7 +95,12 @@ impl Api {
     }
 
     /// A limited key sees the events of its rooms; not those of no room.
-    async fn may_see_event(&self, caller: &Caller, event: &Event, known: &mut HashMap<RoomId, bool>) -> Result<bool, Problem> {
+    async fn may_see_event(
+        &self,
+        caller: &Caller,
+        event: &Event,
+        known: &mut HashMap<RoomId, bool>,
+    ) -> Result<bool, Problem> {
         if !caller.is_limited() {
             return Ok(true);
         }
@@ -122,7 +133,8 @@ impl Api {
 }
 
 fn room_of(text: Option<&String>) -> Result<Option<RoomId>, Problem> {
-    let parse = |text: &String| text.parse().map_err(|_| Problem::invalid(format!("room {text:?}: write a room's UUID")));
+    let parse =
+        |text: &String| text.parse().map_err(|_| Problem::invalid(format!("room {text:?}: write a room's UUID")));
     text.map(parse).transpose()
 }
 
@@ -257,7 +269,10 @@ impl hyper::body::Body for Frames {
     type Data = Bytes;
     type Error = std::convert::Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         self.0.poll_recv(context).map(|next| next.map(|bytes| Ok(Frame::data(bytes))))
     }
 }

@@ -14,7 +14,8 @@ impl Api {
     /// A live room of the caller's account, by its UUID or name.
     fn live_room(&self, caller: &Caller, named: &str) -> Option<RoomHandle> {
         let account = caller.account_ref();
-        let by_uuid = named.parse::<RoomId>().ok().and_then(|uuid| self.engine.room(&account, &RoomRef::Uuid(uuid.to_string())));
+        let by_uuid =
+            named.parse::<RoomId>().ok().and_then(|uuid| self.engine.room(&account, &RoomRef::Uuid(uuid.to_string())));
         by_uuid.or_else(|| self.engine.room(&account, &RoomRef::Name(named.to_owned())))
     }
 
@@ -38,7 +39,12 @@ impl Api {
     }
 
     /// [`Self::room`], where there must be one.
-    pub(super) async fn must_room(&self, caller: &Caller, named: &str, what: &str) -> Result<(RoomHandle, RoomSnapshot), Problem> {
+    pub(super) async fn must_room(
+        &self,
+        caller: &Caller,
+        named: &str,
+        what: &str,
+    ) -> Result<(RoomHandle, RoomSnapshot), Problem> {
         self.room(caller, named, what).await?.ok_or_else(|| Problem::not_found("live room", named))
     }
 
@@ -73,7 +79,8 @@ impl Api {
             return Ok(caller.may_see(&room.name, std::iter::empty()));
         }
         let page = Page::first(store::PAGE_LIMIT);
-        let members = self.engine.store().members(caller.account.id, room.id, MemberFilter::default(), page).await?.items;
+        let members =
+            self.engine.store().members(caller.account.id, room.id, MemberFilter::default(), page).await?.items;
         Ok(caller.may_see(&room.name, members.iter().filter_map(|member| member.tag.as_deref())))
     }
 

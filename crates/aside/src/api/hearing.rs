@@ -44,7 +44,9 @@ pub struct LedgerQuery {
 fn time(name: &str, text: &str) -> Result<Timestamp, Problem> {
     parse_rfc3339(text).ok_or_else(|| {
         // A plus that was not escaped arrives as a blank.
-        Problem::invalid(format!("{name} {text:?}: write a time such as 2030-01-31T12:03:04Z; in a query, + is written %2B"))
+        Problem::invalid(format!(
+            "{name} {text:?}: write a time such as 2030-01-31T12:03:04Z; in a query, + is written %2B"
+        ))
     })
 }
 
@@ -82,7 +84,10 @@ async fn hearing_at(api: &Api, caller: &Caller, room: &RoomRecord, at: Timestamp
 fn hearing_of(room_uuid: &str, change: serde_json::Value) -> Result<HearingObject, Problem> {
     let matrix: HearingMatrix = serde_json::from_value(change).map_err(|error| {
         tracing::error!(room_uuid, %error, "a ledger entry cannot be read");
-        Problem::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, "an entry of the ledger cannot be read; the log says why")
+        Problem::new(
+            axum::http::StatusCode::INTERNAL_SERVER_ERROR,
+            "an entry of the ledger cannot be read; the log says why",
+        )
     })?;
     Ok(HearingObject::of(room_uuid, matrix))
 }

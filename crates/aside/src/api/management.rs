@@ -12,8 +12,9 @@ use super::extract::{Asked, Body, Named as InPath};
 use super::problem::Problem;
 use crate::manage::object::{AccountObject, ApplicationObject, EndpointObject, KeyObject, NumberObject, TrunkObject};
 use crate::manage::{
-    AccountUpdate, Action, Answer, ApplicationCreate, ApplicationUpdate, Change, EndpointCreate, EndpointUpdate, KeyCreate,
-    KeyUpdate, Listing, ManageCommand, Named, NumberCreate, NumberUpdate, Subject, TrunkCreate, TrunkUpdate, now,
+    AccountUpdate, Action, Answer, ApplicationCreate, ApplicationUpdate, Change, EndpointCreate, EndpointUpdate,
+    KeyCreate, KeyUpdate, Listing, ManageCommand, Named, NumberCreate, NumberUpdate, Subject, TrunkCreate, TrunkUpdate,
+    now,
 };
 
 /// Which part of a list.
@@ -46,14 +47,22 @@ impl Api {
         Ok(self.manager.run(command, now()).await?)
     }
 
-    async fn manage_one<T: serde::de::DeserializeOwned>(&self, caller: &Caller, subject: Subject) -> Result<T, Problem> {
+    async fn manage_one<T: serde::de::DeserializeOwned>(
+        &self,
+        caller: &Caller,
+        subject: Subject,
+    ) -> Result<T, Problem> {
         match self.manage(caller, subject).await? {
             Answer::One(object) => read(object),
             _ => Err(unreadable("it is no single object")),
         }
     }
 
-    async fn manage_many<T: serde::de::DeserializeOwned>(&self, caller: &Caller, subject: Subject) -> Result<(Vec<T>, u64), Problem> {
+    async fn manage_many<T: serde::de::DeserializeOwned>(
+        &self,
+        caller: &Caller,
+        subject: Subject,
+    ) -> Result<(Vec<T>, u64), Problem> {
         match self.manage(caller, subject).await? {
             Answer::Many { items, total } => Ok((items.into_iter().map(read).collect::<Result<_, _>>()?, total)),
             _ => Err(unreadable("it is no list")),
@@ -72,7 +81,10 @@ fn unreadable(why: &str) -> Problem {
 
 /// The key's account.
 #[utoipa::path(get, path = "/account", tag = "account", responses((status = 200, body = AccountObject)))]
-pub async fn account(State(api): State<Api>, Extension(caller): Extension<Caller>) -> Result<Json<AccountObject>, Problem> {
+pub async fn account(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Json<AccountObject>, Problem> {
     let id = caller.account.id.to_string();
     api.manage_one(&caller, Subject::Account(Action::Show(Named { id }))).await.map(Json)
 }
@@ -170,12 +182,26 @@ macro_rules! managed {
 }
 
 managed!(
-    applications, "applications", "/applications", "/applications/{id}",
-    Application, ApplicationObject, ApplicationList, ApplicationCreate, ApplicationUpdate
+    applications,
+    "applications",
+    "/applications",
+    "/applications/{id}",
+    Application,
+    ApplicationObject,
+    ApplicationList,
+    ApplicationCreate,
+    ApplicationUpdate
 );
 managed!(
-    endpoints, "endpoints", "/endpoints", "/endpoints/{id}",
-    Endpoint, EndpointObject, EndpointList, EndpointCreate, EndpointUpdate
+    endpoints,
+    "endpoints",
+    "/endpoints",
+    "/endpoints/{id}",
+    Endpoint,
+    EndpointObject,
+    EndpointList,
+    EndpointCreate,
+    EndpointUpdate
 );
 managed!(numbers, "numbers", "/numbers", "/numbers/{id}", Number, NumberObject, NumberList, NumberCreate, NumberUpdate);
 managed!(trunks, "trunks", "/trunks", "/trunks/{id}", Trunk, TrunkObject, TrunkList, TrunkCreate, TrunkUpdate);

@@ -170,7 +170,9 @@ fn tag_of(text: &str) -> Result<Tag, Problem> {
 
 fn audience_of(wanted: &CoachAudience, room: &RoomSnapshot) -> Result<Audience, Problem> {
     if [wanted.tags.len(), wanted.roles.len(), wanted.members.len()].iter().any(|length| *length > LONGEST_LIST) {
-        return Err(Problem::invalid(format!("a coach audience names at most {LONGEST_LIST} tags, roles or members each")));
+        return Err(Problem::invalid(format!(
+            "a coach audience names at most {LONGEST_LIST} tags, roles or members each"
+        )));
     }
     let mut clauses = Vec::new();
     for tag in &wanted.tags {
@@ -178,9 +180,10 @@ fn audience_of(wanted: &CoachAudience, room: &RoomSnapshot) -> Result<Audience, 
     }
     for role in &wanted.roles {
         let known = Role::parse(role);
-        clauses.push(Clause::Role(known.ok_or_else(|| {
-            Problem::invalid(format!("{role:?} is no role; write agent, supervisor or customer"))
-        })?));
+        clauses
+            .push(Clause::Role(known.ok_or_else(|| {
+                Problem::invalid(format!("{role:?} is no role; write agent, supervisor or customer"))
+            })?));
     }
     for member in &wanted.members {
         clauses.push(Clause::Member(find(room, *member)?.id));
@@ -263,6 +266,9 @@ mod tests {
         assert_eq!(patch("{}").tag, None);
         assert_eq!(patch(r#"{"tag":null}"#).tag, Some(None));
         assert_eq!(patch(r#"{"tag":"vip"}"#).tag, Some(Some("vip".to_owned())));
-        assert!(serde_json::from_str::<MemberPatch>(r#"{"muted":true}"#).is_err(), "a mistyped key may have meant mute");
+        assert!(
+            serde_json::from_str::<MemberPatch>(r#"{"muted":true}"#).is_err(),
+            "a mistyped key may have meant mute"
+        );
     }
 }

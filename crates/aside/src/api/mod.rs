@@ -88,13 +88,19 @@ pub fn router(api: &Api, body_bytes: usize) -> Router {
     let mut router = Router::new();
     for Route { path, scopes, handler, .. } in routes() {
         let guard = api.clone();
-        let guarded = handler.route_layer(from_fn(move |request, next| caller::require(guard.clone(), scopes, request, next)));
+        let guarded =
+            handler.route_layer(from_fn(move |request, next| caller::require(guard.clone(), scopes, request, next)));
         router = router.route(path, guarded);
     }
     let guarded = router
-        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing here; /api/v1/openapi.json lists what there is"))
+        .fallback(async || {
+            Problem::new(StatusCode::NOT_FOUND, "there is nothing here; /api/v1/openapi.json lists what there is")
+        })
         .method_not_allowed_fallback(async || {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this cannot be done here; /api/v1/openapi.json lists what can")
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "this cannot be done here; /api/v1/openapi.json lists what can",
+            )
         })
         .layer(from_fn_with_state(api.clone(), caller::authenticate));
     let open = Router::new().route(&format!("{BASE}/openapi.json"), get(description));

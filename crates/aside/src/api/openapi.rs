@@ -43,7 +43,8 @@ impl Modify for Common {
             let Some(operation) = operation_mut(item, route.method) else { continue };
             let scopes: Vec<&str> = route.scopes.iter().copied().map(Scope::as_str).collect();
             let needs = format!("Needs the scope {}.", scopes.join(" or "));
-            let about = operation.description.take().map_or_else(|| needs.clone(), |about| format!("{about}\n\n{needs}"));
+            let about =
+                operation.description.take().map_or_else(|| needs.clone(), |about| format!("{about}\n\n{needs}"));
             operation.description = Some(about);
             let refusal = ResponseBuilder::new()
                 .description("a problem document (RFC 9457)")

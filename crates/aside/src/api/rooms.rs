@@ -133,7 +133,11 @@ pub async fn get(
 #[utoipa::path(post, path = "/rooms/{room}/start", tag = "rooms",
     params(("room" = String, Path, description = "UUID or name")),
     responses((status = 200, body = AppliedObject), (status = 202, body = AppliedObject)))]
-pub async fn start(State(api): State<Api>, Extension(caller): Extension<Caller>, Named(named): Named<String>) -> Answered {
+pub async fn start(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Named(named): Named<String>,
+) -> Answered {
     let (handle, _) = api.must_room(&caller, &named, "start a room").await?;
     Ok(applied(handle.start(caller.asker()).await?))
 }
@@ -143,7 +147,11 @@ pub async fn start(State(api): State<Api>, Extension(caller): Extension<Caller>,
 #[utoipa::path(delete, path = "/rooms/{room}", tag = "rooms",
     params(("room" = String, Path, description = "UUID or name")),
     responses((status = 200, body = AppliedObject), (status = 202, body = AppliedObject)))]
-pub async fn end(State(api): State<Api>, Extension(caller): Extension<Caller>, Named(named): Named<String>) -> Answered {
+pub async fn end(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Named(named): Named<String>,
+) -> Answered {
     let (handle, snapshot) = api.must_room(&caller, &named, "end a room").await?;
     api.check_members(&caller, &snapshot, &agents_of(&snapshot), "end a room").await?;
     Ok(applied(handle.end(caller.asker()).await?))

@@ -12,8 +12,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Config, Loaded, Problems};
 use crate::manage::{
-    AccountCreate, AccountUpdate, Action, ApplicationCreate, ApplicationUpdate, EndpointCreate, EndpointUpdate, KeyCreate, KeyUpdate,
-    NumberCreate, NumberUpdate, Subject, TrunkCreate, TrunkUpdate,
+    AccountCreate, AccountUpdate, Action, ApplicationCreate, ApplicationUpdate, EndpointCreate, EndpointUpdate,
+    KeyCreate, KeyUpdate, NumberCreate, NumberUpdate, Subject, TrunkCreate, TrunkUpdate,
 };
 use output::{Failure, print};
 

@@ -85,7 +85,8 @@ pub(super) fn answer(answer: &Answer, json: bool) -> Result<String, Failure> {
 }
 
 /// What people look for first; the rest follows by name.
-const LEADING: [&str; 9] = ["auth_id", "endpoint_id", "number", "id", "username", "app_id", "name", "alias", "answer_url"];
+const LEADING: [&str; 9] =
+    ["auth_id", "endpoint_id", "number", "id", "username", "app_id", "name", "alias", "answer_url"];
 /// Too wide for a table; `show` has it.
 const NOT_IN_TABLES: [&str; 1] = ["addresses"];
 

@@ -30,7 +30,14 @@ pub fn check(loaded: &Loaded) -> Vec<Problem> {
 }
 
 impl Check<'_> {
-    fn refuse(&mut self, section: &str, key: &str, value: impl Display, what: impl Into<String>, remedy: impl Into<String>) {
+    fn refuse(
+        &mut self,
+        section: &str,
+        key: &str,
+        value: impl Display,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
         let place = self.places.get(&(section.to_owned(), key.to_owned())).cloned().unwrap_or(Place::Default);
         self.problems.push(Problem {
             place,
@@ -50,10 +57,17 @@ impl Check<'_> {
 
     fn domain(&mut self, section: &str, key: &str, name: &str) {
         let label = |label: &str| {
-            (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            (1..=63).contains(&label.len())
+                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
         };
         if name.len() > 253 || !name.split('.').all(label) {
-            self.refuse(section, key, format!("{name:?}"), "not a host name", "write names such as \"api.example.com\"");
+            self.refuse(
+                section,
+                key,
+                format!("{name:?}"),
+                "not a host name",
+                "write names such as \"api.example.com\"",
+            );
         }
     }
 }
@@ -64,10 +78,22 @@ fn server(check: &mut Check<'_>, config: &Config) {
     if data_dir.exists() {
         if !data_dir.is_dir() {
             let shown = format!("{:?}", data_dir.display().to_string());
-            check.refuse("server", "data_dir", shown, "not a directory", "name a directory, or remove what is in its place");
+            check.refuse(
+                "server",
+                "data_dir",
+                shown,
+                "not a directory",
+                "name a directory, or remove what is in its place",
+            );
         } else if is_read_only(data_dir) {
             let shown = format!("{:?}", data_dir.display().to_string());
-            check.refuse("server", "data_dir", shown, "the directory cannot be written", "give its owner leave to write");
+            check.refuse(
+                "server",
+                "data_dir",
+                shown,
+                "the directory cannot be written",
+                "give its owner leave to write",
+            );
         }
     } else if let Some(parent) = nearest_existing(data_dir)
         && (!parent.is_dir() || is_read_only(parent))
@@ -78,7 +104,13 @@ fn server(check: &mut Check<'_>, config: &Config) {
     }
     if let Err(error) = tracing_subscriber::EnvFilter::builder().parse(&server.log_level) {
         let what = format!("not a log filter ({error})");
-        check.refuse("server", "log_level", format!("{:?}", server.log_level), what, "write info, or a list such as info,sip=debug");
+        check.refuse(
+            "server",
+            "log_level",
+            format!("{:?}", server.log_level),
+            what,
+            "write info, or a list such as info,sip=debug",
+        );
     }
     check.range("server", "stop_wait_s", server.stop_wait_s, 0..=86_400);
     check.range("server", "max_calls", server.max_calls, 1..=1_000_000);
@@ -92,17 +124,31 @@ fn is_read_only(path: &Path) -> bool {
 
 fn nearest_existing(path: &Path) -> Option<&Path> {
     let here = Path::new(".");
-    path.ancestors().map(|parent| if parent.as_os_str().is_empty() { here } else { parent }).find(|parent| parent.exists())
+    path.ancestors()
+        .map(|parent| if parent.as_os_str().is_empty() { here } else { parent })
+        .find(|parent| parent.exists())
 }
 
 fn sip(check: &mut Check<'_>, config: &Config) {
     let sip = &config.sip;
     if sip.udp.is_empty() && sip.tcp.is_empty() {
-        check.refuse("sip", "udp", "[]", "neither UDP nor TCP has an address", "give at least one, such as [\"0.0.0.0:5060\"]");
+        check.refuse(
+            "sip",
+            "udp",
+            "[]",
+            "neither UDP nor TCP has an address",
+            "give at least one, such as [\"0.0.0.0:5060\"]",
+        );
     }
     if sip.external_ip.is_some_and(|ip| ip.is_unspecified() || ip.is_multicast()) {
         let shown = format!("{:?}", sip.external_ip.map(|ip| ip.to_string()).unwrap_or_default());
-        check.refuse("sip", "external_ip", shown, "no peer can reach this address", "write the public address of the NAT");
+        check.refuse(
+            "sip",
+            "external_ip",
+            shown,
+            "no peer can reach this address",
+            "write the public address of the NAT",
+        );
     }
     if sip.user_agent.is_empty() || sip.user_agent.len() > 100 || sip.user_agent.chars().any(char::is_control) {
         let shown = format!("{:?}", sip.user_agent);
@@ -116,7 +162,13 @@ fn sip(check: &mut Check<'_>, config: &Config) {
     check.range("sip", "register_max_s", bounds.2, 1..=86_400);
     if !(bounds.0 <= bounds.1 && bounds.1 <= bounds.2) {
         let remedy = format!("keep register_min_s ({}) ≤ register_default_s ≤ register_max_s ({})", bounds.0, bounds.2);
-        check.refuse("sip", "register_default_s", bounds.1, "it is not between the shortest and the longest life", remedy);
+        check.refuse(
+            "sip",
+            "register_default_s",
+            bounds.1,
+            "it is not between the shortest and the longest life",
+            remedy,
+        );
     }
     check.range("sip", "source_rate", sip.source_rate, 1.0..=1_000_000.0);
     check.range("sip", "source_burst", sip.source_burst, 1.0..=1_000_000.0);
@@ -135,11 +187,23 @@ fn media(check: &mut Check<'_>, config: &Config) {
     let media = &config.media;
     if media.advertised_ip.is_some_and(|ip| ip.is_unspecified() || ip.is_multicast()) {
         let shown = format!("{:?}", media.advertised_ip.map(|ip| ip.to_string()).unwrap_or_default());
-        check.refuse("media", "advertised_ip", shown, "no phone can send to this address", "write an address of this server");
+        check.refuse(
+            "media",
+            "advertised_ip",
+            shown,
+            "no phone can send to this address",
+            "write an address of this server",
+        );
     }
     check.range("media", "first_port", media.first_port, 1_024..=65_534);
     if media.first_port % 2 == 1 {
-        check.refuse("media", "first_port", media.first_port, "RTP takes an even port and the next", "write an even number");
+        check.refuse(
+            "media",
+            "first_port",
+            media.first_port,
+            "RTP takes an even port and the next",
+            "write an even number",
+        );
     }
     if media.last_port <= media.first_port {
         let remedy = format!("write a number above first_port ({})", media.first_port);
@@ -173,7 +237,13 @@ fn http(check: &mut Check<'_>, config: &Config) {
     for name in http.hosts.keys() {
         check.domain("http", "hosts", name);
         if name.chars().any(char::is_uppercase) {
-            check.refuse("http", "hosts", format!("{name:?}"), "names are compared in lower case", "write it in lower case");
+            check.refuse(
+                "http",
+                "hosts",
+                format!("{name:?}"),
+                "names are compared in lower case",
+                "write it in lower case",
+            );
         }
     }
     if http.front_door.is_some() && http.front_door_names.is_empty() {
@@ -215,7 +285,8 @@ fn clashes(check: &mut Check<'_>, config: &Config) {
     let web = [("http", "api", Some(config.http.api)), ("http", "front_door", config.http.front_door)];
     let web = web.into_iter().filter_map(|(section, key, address)| Some((section, key, address?)));
     let streams: Vec<(&str, &str, SocketAddr)> = tcp.chain(web).collect();
-    let datagrams: Vec<(&str, &str, SocketAddr)> = config.sip.udp.iter().map(|address| ("sip", "udp", *address)).collect();
+    let datagrams: Vec<(&str, &str, SocketAddr)> =
+        config.sip.udp.iter().map(|address| ("sip", "udp", *address)).collect();
     for listeners in [&streams, &datagrams] {
         for (index, (section, key, address)) in listeners.iter().enumerate() {
             let earlier = listeners.iter().take(index).find(|(_, _, other)| overlap(*address, *other));

@@ -5,11 +5,11 @@ pub(crate) mod planes;
 pub mod problem;
 pub mod reader;
 mod sample;
-#[cfg(test)]
-mod tests;
 pub mod section;
 pub mod sections;
 pub mod setting;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,8 @@ use reader::Reader;
 pub use sample::{documentation, sample};
 use section::{Key, Section};
 pub use sections::{
-    HttpSection, MediaSection, MetricsSection, OutboxSection, PlivoSection, ServerConfig, SipSection, SoundsSection, StoreSection,
+    HttpSection, MediaSection, MetricsSection, OutboxSection, PlivoSection, ServerConfig, SipSection, SoundsSection,
+    StoreSection,
 };
 
 /// The file that is read where none is named, if it is there.
@@ -80,10 +81,7 @@ pub struct Loaded {
 ///
 /// # Errors
 /// Everything that is wrong, together.
-pub fn load(
-    file: Option<&Path>,
-    environment: impl IntoIterator<Item = (String, String)>,
-) -> Result<Loaded, Problems> {
+pub fn load(file: Option<&Path>, environment: impl IntoIterator<Item = (String, String)>) -> Result<Loaded, Problems> {
     let mut reader = Reader::default();
     let path = file.map(Path::to_owned).or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.is_file()));
     if let Some(path) = path {
@@ -119,10 +117,8 @@ pub fn load_text(
 
 fn from_reader(mut reader: Reader) -> Result<Loaded, Problems> {
     let config = Config::read(&mut reader);
-    let known: Vec<(&'static str, &'static str)> = sections()
-        .iter()
-        .flat_map(|(section, _, keys)| keys.iter().map(move |key| (*section, key.name)))
-        .collect();
+    let known: Vec<(&'static str, &'static str)> =
+        sections().iter().flat_map(|(section, _, keys)| keys.iter().map(move |key| (*section, key.name))).collect();
     reader.refuse_the_rest(&known);
     let Reader { places, mut problems, .. } = reader;
     let loaded = Loaded { config, places };

@@ -45,7 +45,9 @@ impl Reader {
         for (section, spanned) in spans.get_ref() {
             let section_name = section.get_ref().as_ref();
             let place = place_of(Some(section.span()));
-            let (Some(keys), Some(toml::Value::Table(table))) = (spanned.get_ref().as_table(), values.get(section_name)) else {
+            let (Some(keys), Some(toml::Value::Table(table))) =
+                (spanned.get_ref().as_table(), values.get(section_name))
+            else {
                 self.problems.push(Problem {
                     place,
                     key: section_name.to_owned(),
@@ -67,7 +69,9 @@ impl Reader {
     /// Takes in the environment; a variable wins over the file. Variables without `__` are not keys.
     pub fn add_environment(&mut self, variables: impl IntoIterator<Item = (String, String)>) {
         for (name, text) in variables {
-            let Some((section, key)) = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once("__")) else { continue };
+            let Some((section, key)) = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once("__")) else {
+                continue;
+            };
             let place = Place::Environment(name.clone());
             let key = (section.to_ascii_lowercase(), key.to_ascii_lowercase());
             self.given.insert(key, Given { value: toml::Value::String(text), place });
@@ -121,7 +125,8 @@ impl Reader {
 
 /// A variable's text: a TOML value, else a plain text, else a list of plain texts separated by commas.
 fn from_text<T: Setting>(text: &str) -> Result<T, String> {
-    let as_toml = toml::from_str::<toml::Table>(&format!("value = {text}")).ok().and_then(|mut table| table.remove("value"));
+    let as_toml =
+        toml::from_str::<toml::Table>(&format!("value = {text}")).ok().and_then(|mut table| table.remove("value"));
     if let Some(read) = as_toml.and_then(|value| T::from_value(value).ok()) {
         return Ok(read);
     }

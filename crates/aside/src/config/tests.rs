@@ -124,7 +124,9 @@ fn the_sample_file_is_the_defaults() {
     let uncommented: String = sample()
         .lines()
         .map(|line| match line.strip_prefix('#') {
-            Some(key) if !key.starts_with(' ') && key.contains(" = ") && !key.ends_with("(not set)") => format!("{key}\n"),
+            Some(key) if !key.starts_with(' ') && key.contains(" = ") && !key.ends_with("(not set)") => {
+                format!("{key}\n")
+            }
             _ => format!("{line}\n"),
         })
         .collect();

@@ -104,7 +104,8 @@ pub(super) async fn measure(calls: &[(&'static str, &Call)]) -> Result<HearingMa
         }
     }
     let to = Instant::now();
-    let packets: Vec<(&str, Vec<Packet>)> = calls.iter().map(|(name, call)| (*name, call.ear().between(from, to))).collect();
+    let packets: Vec<(&str, Vec<Packet>)> =
+        calls.iter().map(|(name, call)| (*name, call.ear().between(from, to))).collect();
     for (name, call) in calls {
         call.say(Mouth::Silence).await.map_err(|error| DemoError::phone(name, error))?;
     }

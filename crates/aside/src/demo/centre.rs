@@ -118,7 +118,8 @@ impl Centre {
 
     async fn post(&self, what: &'static str, path: &str, body: serde_json::Value) -> Result<(), DemoError> {
         let inner = &self.inner;
-        let request = inner.client.post(format!("{}/{path}", inner.api)).basic_auth(&inner.auth_id, Some(&inner.auth_token));
+        let request =
+            inner.client.post(format!("{}/{path}", inner.api)).basic_auth(&inner.auth_id, Some(&inner.auth_token));
         let refused = |answer: String| DemoError::Refused { what, answer };
         let answer = request.json(&body).send().await.map_err(|error| refused(error.to_string()))?;
         let status = answer.status();

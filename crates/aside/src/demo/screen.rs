@@ -62,7 +62,8 @@ impl Screen {
 
     pub fn matrix(&self, matrix: &HearingMatrix, wrong: usize) {
         let verdict = if wrong == 0 { "as it should be".to_owned() } else { format!("{wrong} PAIRS ARE WRONG") };
-        let text = format!("  who hears whom, measured in received audio: {verdict}\n{}", indented(&matrix.to_string()));
+        let text =
+            format!("  who hears whom, measured in received audio: {verdict}\n{}", indented(&matrix.to_string()));
         self.update(&text, |shown| shown.matrix.clone_from(&text));
     }
 

@@ -59,7 +59,9 @@ async fn scene(
 ) -> Result<bool, DemoError> {
     if screen.is_live() {
         let tones = tone_set(3).map(|set| set.tones).unwrap_or_default();
-        for ((actor, (_, call)), tone) in [&cast.customer, &cast.agent, &cast.supervisor].into_iter().zip(calls).zip(tones) {
+        for ((actor, (_, call)), tone) in
+            [&cast.customer, &cast.agent, &cast.supervisor].into_iter().zip(calls).zip(tones)
+        {
             actor.speak(call, *tone).await;
         }
         tokio::time::sleep(SCENE).await;

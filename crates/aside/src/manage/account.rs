@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use store::{Account, Page, PAGE_LIMIT, Secret, Timestamp};
+use store::{Account, PAGE_LIMIT, Page, Secret, Timestamp};
 use utoipa::ToSchema;
 
 use super::object::AccountObject;
@@ -139,7 +139,8 @@ impl Manager {
 
 fn check_realm(realm: &str, shared: &[String]) -> Result<String, ManageError> {
     let realm = realm.to_ascii_lowercase();
-    let label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let label =
+        |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     if realm.len() > 253 || !realm.split('.').all(label) {
         return Err(ManageError::invalid(format!("realm {realm:?}: write a domain name such as sip.example.com")));
     }

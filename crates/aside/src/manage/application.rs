@@ -133,7 +133,9 @@ impl Manager {
                 }
                 many(items, listed.total)
             }
-            Action::Show(named) => one(&ApplicationObject::of(store, &self.application(account, &named.id).await?).await?),
+            Action::Show(named) => {
+                one(&ApplicationObject::of(store, &self.application(account, &named.id).await?).await?)
+            }
             Action::Update(change) => {
                 let mut app = self.application(account, &change.id).await?;
                 let change = change.change;

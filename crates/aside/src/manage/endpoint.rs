@@ -100,7 +100,12 @@ impl Manager {
         }
     }
 
-    async fn create_endpoint(&self, account: &Account, new: EndpointCreate, now: Timestamp) -> Result<Answer, ManageError> {
+    async fn create_endpoint(
+        &self,
+        account: &Account,
+        new: EndpointCreate,
+        now: Timestamp,
+    ) -> Result<Answer, ManageError> {
         let domains = self.domains_of(account);
         check_username(&new.username)?;
         let mut endpoint = Endpoint::new(account.id, new.username, now);
@@ -140,7 +145,9 @@ impl Manager {
 
 fn credentials(username: &str, password: &str, domains: &[String]) -> Result<Vec<Credential>, ManageError> {
     if password.len() < 6 || password.len() > 128 || password.chars().any(char::is_control) {
-        return Err(ManageError::invalid("password: write 6 to 128 printable characters, or leave it out to have one made up"));
+        return Err(ManageError::invalid(
+            "password: write 6 to 128 printable characters, or leave it out to have one made up",
+        ));
     }
     Ok(Credential::derive(username, password, domains.iter().map(String::as_str)))
 }

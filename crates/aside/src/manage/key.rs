@@ -114,7 +114,9 @@ impl Manager {
         let mut same_name = self.store.api_keys(account.id).await?.into_iter().filter(|key| key.name == named);
         match (same_name.next(), same_name.next()) {
             (Some(key), None) => Ok(key),
-            (Some(_), Some(_)) => Err(ManageError::invalid(format!("several keys are named {named:?}; name one by its id"))),
+            (Some(_), Some(_)) => {
+                Err(ManageError::invalid(format!("several keys are named {named:?}; name one by its id")))
+            }
             (None, _) => Err(ManageError::not_found("key", named)),
         }
     }
@@ -140,6 +142,8 @@ fn expiry(text: &str, now: Timestamp) -> Result<Option<Timestamp>, ManageError> 
     match at {
         Some(at) if at > now => Ok(Some(at)),
         Some(_) => Err(ManageError::invalid(format!("expires {text:?}: it lies in the past"))),
-        None => Err(ManageError::invalid(format!("expires {text:?}: write a time such as 2030-01-31T12:00:00Z, or days such as 30d"))),
+        None => Err(ManageError::invalid(format!(
+            "expires {text:?}: write a time such as 2030-01-31T12:00:00Z, or days such as 30d"
+        ))),
     }
 }

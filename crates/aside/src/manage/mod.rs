@@ -152,7 +152,10 @@ pub enum Refusal {
 
 impl ManageError {
     pub(crate) fn not_found(what: &str, id: &str) -> Self {
-        Self { kind: Refusal::NotFound, message: format!("there is no {what} {id:?} in this account; list them to see their ids") }
+        Self {
+            kind: Refusal::NotFound,
+            message: format!("there is no {what} {id:?} in this account; list them to see their ids"),
+        }
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
@@ -219,6 +222,8 @@ fn many<T: Serialize>(objects: Vec<T>, total: u64) -> Result<Answer, ManageError
 }
 
 fn to_json<T: Serialize>(object: &T) -> Result<Json, ManageError> {
-    serde_json::to_value(object)
-        .map_err(|error| ManageError { kind: Refusal::Failed, message: format!("the answer cannot be written ({error})") })
+    serde_json::to_value(object).map_err(|error| ManageError {
+        kind: Refusal::Failed,
+        message: format!("the answer cannot be written ({error})"),
+    })
 }

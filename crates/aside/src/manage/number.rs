@@ -60,7 +60,9 @@ impl Manager {
             Action::Create(new) => {
                 let digits = normalise_number(&new.number)?;
                 if store.number(account.id, &digits).await?.is_some() {
-                    return Err(ManageError::conflict(format!("the number {digits} is there already; change it with update")));
+                    return Err(ManageError::conflict(format!(
+                        "the number {digits} is there already; change it with update"
+                    )));
                 }
                 let mut number = Number {
                     account: account.id,
@@ -98,7 +100,8 @@ impl Manager {
                     number.app_id = if app.is_empty() { None } else { Some(self.app_id(account, &app).await?) };
                 }
                 if let Some(trunk) = change.trunk {
-                    number.trunk = if trunk.is_empty() { None } else { Some(self.usable_trunk(account, &trunk).await?.id) };
+                    number.trunk =
+                        if trunk.is_empty() { None } else { Some(self.usable_trunk(account, &trunk).await?.id) };
                 }
                 set_or_clear(&mut number.alias, change.alias);
                 self.put_number(number).await

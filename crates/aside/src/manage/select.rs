@@ -1,6 +1,6 @@
 //! Finding what a command names: by id, or by name where that is unique.
 
-use store::{Account, Page, PAGE_LIMIT};
+use store::{Account, PAGE_LIMIT, Page};
 
 use super::{ManageError, Manager, Refusal};
 
@@ -12,10 +12,12 @@ impl Manager {
             let mut accounts = accounts.into_iter();
             return match (accounts.next(), accounts.next()) {
                 (Some(only), None) => Ok(only),
-                (None, _) => Err(ManageError::invalid("there is no account yet; make one with `aside account create NAME`")),
-                (Some(_), Some(_)) => {
-                    Err(ManageError::invalid("there are several accounts; name one with --account, by its auth id or name"))
+                (None, _) => {
+                    Err(ManageError::invalid("there is no account yet; make one with `aside account create NAME`"))
                 }
+                (Some(_), Some(_)) => Err(ManageError::invalid(
+                    "there are several accounts; name one with --account, by its auth id or name",
+                )),
             };
         };
         if let Some(account) = self.account_or_sub(named).await?
@@ -105,7 +107,9 @@ pub(super) fn check_url(what: &str, url: &str) -> Result<(), ManageError> {
     let checked = call::http::Http::new(call::http::HttpPolicy::default()).check(url);
     match checked {
         Ok(_) | Err(call::http::HttpError::Forbidden { .. }) => Ok(()),
-        Err(error) => Err(ManageError::invalid(format!("{what}: {error}; write one such as https://example.com/answer"))),
+        Err(error) => {
+            Err(ManageError::invalid(format!("{what}: {error}; write one such as https://example.com/answer")))
+        }
     }
 }
 

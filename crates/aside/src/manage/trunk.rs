@@ -196,9 +196,13 @@ impl Manager {
     async fn put_trunk(&self, trunk: Trunk) -> Result<Answer, ManageError> {
         check_name("name", &trunk.name)?;
         if let Some(host) = &trunk.host
-            && (host.is_empty() || host.len() > 253 || host.contains(|c: char| c.is_whitespace() || c.is_control() || c == '@'))
+            && (host.is_empty()
+                || host.len() > 253
+                || host.contains(|c: char| c.is_whitespace() || c.is_control() || c == '@'))
         {
-            return Err(ManageError::invalid(format!("host {host:?}: write a name or an address such as sip.example.com")));
+            return Err(ManageError::invalid(format!(
+                "host {host:?}: write a name or an address such as sip.example.com"
+            )));
         }
         if trunk.username.is_some() != trunk.password.is_some() {
             return Err(ManageError::invalid("username and password: give both, or neither"));

@@ -73,7 +73,9 @@ pub(super) async fn open(config: &Config) -> Result<Option<Door>, StartError> {
     let names = config.http.front_door_names.clone();
     let authority = load_or_make(&config.server.data_dir, &names).await?;
     if authority.is_new() {
-        tracing::warn!("the front door has a new certificate authority; programs must trust what `aside front-door ca` prints");
+        tracing::warn!(
+            "the front door has a new certificate authority; programs must trust what `aside front-door ca` prints"
+        );
     }
     // Certificates that cannot be made are found at the start.
     authority.server_config()?;

@@ -8,7 +8,9 @@ use axum::http::{Method, StatusCode};
 use call::command::AccountRef;
 use call::engine::Engine;
 use media::{LATENESS_BOUNDS_MICROS, MediaMetrics, MediaPlane};
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram, with_local_recorder};
+use metrics::{
+    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram, with_local_recorder,
+};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use store::{Account, Page};
 
@@ -80,7 +82,8 @@ impl Metrics {
         let seconds = at.elapsed().as_secs_f64();
         with_local_recorder(&self.recorder, || {
             let status = status.as_u16().to_string();
-            counter!("aside_http_requests_total", "route" => route.clone(), "method" => method, "status" => status).increment(1);
+            counter!("aside_http_requests_total", "route" => route.clone(), "method" => method, "status" => status)
+                .increment(1);
             histogram!("aside_http_request_seconds", "route" => route).record(seconds);
         });
     }
@@ -235,7 +238,8 @@ fn of_media(metrics: &MediaMetrics) {
 
 /// The shard's histogram, cumulative as Prometheus wants it.
 fn lateness(shard: &str, buckets: &[u64]) {
-    let bounds = LATENESS_BOUNDS_MICROS.iter().map(|micros| format!("{}", *micros as f64 / 1e6)).chain(["+Inf".to_owned()]);
+    let bounds =
+        LATENESS_BOUNDS_MICROS.iter().map(|micros| format!("{}", *micros as f64 / 1e6)).chain(["+Inf".to_owned()]);
     let mut sum = 0;
     for (bound, count) in bounds.zip(buckets) {
         sum += count;
@@ -269,11 +273,21 @@ fn describe() {
     describe_gauge!("aside_media_rooms", "Rooms on a media thread now.");
     describe_counter!("aside_media_skipped_slots_total", "Slots skipped after a stall: sound was lost.");
     describe_counter!("aside_media_slot_lateness_seconds_bucket", "Slots begun at most this late.");
-    describe_counter!("aside_media_withheld_frames_total", "Frames withheld because their packets came before a wider plan.");
+    describe_counter!(
+        "aside_media_withheld_frames_total",
+        "Frames withheld because their packets came before a wider plan."
+    );
     describe_gauge!("aside_store_write_queue", "Writes that wait.");
     describe_counter!("aside_outbox_refused_total", "Changes refused because an account's outbox was full.");
     describe_counter!("aside_outbox_given_up_total", "Callbacks set aside after their time was up.");
-    describe_counter!("aside_api_refusals_unrecorded_total", "Refusals of the native API that were too many to be recorded.");
+    describe_counter!(
+        "aside_api_refusals_unrecorded_total",
+        "Refusals of the native API that were too many to be recorded."
+    );
     describe_counter!("aside_http_requests_total", "HTTP requests answered.");
-    describe_histogram!("aside_http_request_seconds", Unit::Seconds, "Time from a request's head to its answer's head.");
+    describe_histogram!(
+        "aside_http_request_seconds",
+        Unit::Seconds,
+        "Time from a request's head to its answer's head."
+    );
 }

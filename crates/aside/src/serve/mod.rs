@@ -154,13 +154,18 @@ impl Server {
         tasks.spawn(control.serve(manager.clone(), stop.clone()));
         let health = Arc::new(Health::new(store.clone(), media.clone(), sip.clone(), engine.clone()));
         let api = Api::new(engine.clone(), manager, config.http.event_streams, stop.clone());
-        let rate = plivo::Rate {
-            burst: config.plivo.rate_burst,
-            window: Duration::from_secs(config.plivo.rate_window_s),
-        };
+        let rate =
+            plivo::Rate { burst: config.plivo.rate_burst, window: Duration::from_secs(config.plivo.rate_window_s) };
         let plivo = Arc::new(plivo::Api::new(Arc::new(engine.clone()), Arc::new(store.clone()), rate));
         let metrics = config.metrics.enabled.then(|| {
-            Arc::new(Metrics::new(engine.clone(), media, sip.clone(), api.clone(), Arc::clone(&plivo), config.metrics.accounts))
+            Arc::new(Metrics::new(
+                engine.clone(),
+                media,
+                sip.clone(),
+                api.clone(),
+                Arc::clone(&plivo),
+                config.metrics.accounts,
+            ))
         });
         let addresses = Addresses {
             api: address_of(&web, config.http.api),

@@ -64,7 +64,13 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    pub async fn send(to: std::net::SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Self {
+    pub async fn send(
+        to: std::net::SocketAddr,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Self {
         let mut stream = TcpStream::connect(to).await.unwrap();
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n");
         for (name, value) in headers {
@@ -116,7 +122,10 @@ pub fn parse(text: &str) -> Answer {
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
     let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_else(|| panic!("{head}"));
     let header = |wanted: &str| {
-        head.lines().filter_map(|line| line.split_once(": ")).find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, v)| v)
+        head.lines()
+            .filter_map(|line| line.split_once(": "))
+            .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
+            .map(|(_, v)| v)
     };
     let text = if header("transfer-encoding") == Some("chunked") { unchunked(body) } else { body.to_owned() };
     Answer { status, content_type: header("content-type").unwrap_or_default().to_owned(), text }

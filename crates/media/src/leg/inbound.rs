@@ -86,7 +86,14 @@ impl Leg {
     }
 
     /// Takes one datagram; answers the samples of audio it brought.
-    fn take(&mut self, net: &mut impl Net, cx: &mut Context<'_>, bytes: &[u8], from: SocketAddr, age: Duration) -> usize {
+    fn take(
+        &mut self,
+        net: &mut impl Net,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+        from: SocketAddr,
+        age: Duration,
+    ) -> usize {
         let Some(packet) = rtp::parse(bytes) else {
             cx.counters.malformed.one();
             self.stats.malformed += 1;

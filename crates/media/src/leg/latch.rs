@@ -57,7 +57,11 @@ fn is_private(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(v4) => {
             let [a, b, ..] = v4.octets();
-            v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() || (a == 100 && b & 0xc0 == 64)
+            v4.is_private()
+                || v4.is_loopback()
+                || v4.is_link_local()
+                || v4.is_unspecified()
+                || (a == 100 && b & 0xc0 == 64)
         }
         IpAddr::V6(v6) => {
             let first = v6.segments()[0];
@@ -158,7 +162,9 @@ impl Latch {
             .unwrap_or_else(|| self.least_recent());
         let Some(slot) = self.candidates.get_mut(place) else { return Verdict::Unproven };
         let count = match slot {
-            Some(c) if c.from == from && c.ssrc == ssrc && c.payload_type == payload_type && c.next == sequence => c.count + 1,
+            Some(c) if c.from == from && c.ssrc == ssrc && c.payload_type == payload_type && c.next == sequence => {
+                c.count + 1
+            }
             _ => 1,
         };
         if count >= CONSECUTIVE {

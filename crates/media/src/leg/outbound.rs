@@ -76,7 +76,15 @@ impl Leg {
         self.put(net, cx, marker, self.payload_type, timestamp, payload.get(..len).unwrap_or(&[]));
     }
 
-    fn put(&mut self, net: &mut impl Net, cx: &mut Context<'_>, marker: bool, kind: u8, timestamp: u32, payload: &[u8]) {
+    fn put(
+        &mut self,
+        net: &mut impl Net,
+        cx: &mut Context<'_>,
+        marker: bool,
+        kind: u8,
+        timestamp: u32,
+        payload: &[u8],
+    ) {
         let Some(to) = self.latch.destination() else { return };
         let mut packet = [0u8; HEADER + PAYLOAD];
         let Some((header, body)) = packet.split_first_chunk_mut::<HEADER>() else { return };

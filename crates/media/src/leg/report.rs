@@ -110,11 +110,14 @@ impl Leg {
             let utc = cx.utc_zero.saturating_add(i64::try_from(arrived.as_micros()).unwrap_or(i64::MAX));
             let (stream, stats, own) = (&mut self.stream, &mut self.stats, self.ssrc);
             rtcp::parse(bytes, |item| match item {
-                Item::SenderReport { ssrc, middle } if stream.ssrc == Some(ssrc) => stream.report = Some((middle, arrived)),
+                Item::SenderReport { ssrc, middle } if stream.ssrc == Some(ssrc) => {
+                    stream.report = Some((middle, arrived))
+                }
                 Item::Block(block) if block.ssrc == own => {
                     stats.remote_fraction_lost = Some(block.fraction_lost);
                     stats.remote_jitter = Some(block.jitter);
-                    let trip = rtcp::middle(rtcp::ntp(utc)).wrapping_sub(block.last_report).wrapping_sub(block.delay_since);
+                    let trip =
+                        rtcp::middle(rtcp::ntp(utc)).wrapping_sub(block.last_report).wrapping_sub(block.delay_since);
                     // More than half a minute is a report of something else.
                     if block.last_report != 0 && trip < 30 << 16 {
                         stats.round_trip = Some(Duration::from_micros(u64::from(trip) * 1_000_000 / 65_536));

@@ -29,9 +29,14 @@ pub(crate) struct ReportBlock {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Item {
     /// A sender report of `ssrc` with the middle 32 bits of its NTP time.
-    SenderReport { ssrc: u32, middle: u32 },
+    SenderReport {
+        ssrc: u32,
+        middle: u32,
+    },
     Block(ReportBlock),
-    Bye { ssrc: u32 },
+    Bye {
+        ssrc: u32,
+    },
 }
 
 /// Longest packet written here: SR, one block, SDES with a name of 255, BYE.

@@ -207,7 +207,9 @@ impl Anchor {
         let at = self.monotonic + deadline;
         let time = libc::timespec { tv_sec: at.as_secs() as libc::time_t, tv_nsec: at.subsec_nanos().into() };
         // SAFETY: reads one timespec, which `time` is; no remainder is asked for. A signal only wakes early.
-        unsafe { libc::clock_nanosleep(libc::CLOCK_MONOTONIC, libc::TIMER_ABSTIME, &raw const time, std::ptr::null_mut()) };
+        unsafe {
+            libc::clock_nanosleep(libc::CLOCK_MONOTONIC, libc::TIMER_ABSTIME, &raw const time, std::ptr::null_mut())
+        };
     }
 }
 

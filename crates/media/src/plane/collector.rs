@@ -23,7 +23,11 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
-    pub(super) fn new(shards: Vec<(rtrb::Consumer<Up>, rtrb::Consumer<Note>)>, facts: mpsc::Sender<Fact>, capacity: usize) -> Self {
+    pub(super) fn new(
+        shards: Vec<(rtrb::Consumer<Up>, rtrb::Consumer<Note>)>,
+        facts: mpsc::Sender<Fact>,
+        capacity: usize,
+    ) -> Self {
         Self { shards, facts, waiting: VecDeque::new(), most_waiting: capacity.saturating_mul(4), lost: 0 }
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::id::Key;
 use crate::player::Track;
 use crate::shard::plan_state::{Compiled, Listeners, NONE, RoomPlayer, Seat, words_for};
-use crate::{LegId, MediaError, PlayerId, Plan, RoomId, SourceRef};
+use crate::{LegId, MediaError, Plan, PlayerId, RoomId, SourceRef};
 
 /// What is wrong with a plan on its face; looked at before anything is done.
 pub(super) fn check(room: RoomId, plan: &Plan, max_members: usize, max_buses: usize) -> Result<(), MediaError> {
@@ -55,11 +55,8 @@ pub(super) fn compile(plan: &Plan, members: &Members<'_>, mut starts: HashMap<Pl
     let mut strangers = 0;
     let seat_of: HashMap<LegId, usize> =
         members.seats.iter().enumerate().filter_map(|(at, leg)| leg.map(|leg| (leg, at))).collect();
-    let mut seats: Vec<Seat> = members
-        .seats
-        .iter()
-        .map(|leg| Seat::of(leg.and_then(|leg| members.keys.get(&leg).copied())))
-        .collect();
+    let mut seats: Vec<Seat> =
+        members.seats.iter().map(|leg| Seat::of(leg.and_then(|leg| members.keys.get(&leg).copied()))).collect();
     let mut players: Vec<RoomPlayer> = members
         .players
         .iter()

@@ -317,7 +317,12 @@ impl Directory {
         Ok(())
     }
 
-    pub(super) fn change_room(&mut self, id: RoomId, change: RoomChange, reply: Reply<Applied>) -> Result<(), MediaError> {
+    pub(super) fn change_room(
+        &mut self,
+        id: RoomId,
+        change: RoomChange,
+        reply: Reply<Applied>,
+    ) -> Result<(), MediaError> {
         self.open_for(id)?;
         compile::check(id, &change.plan, self.max_members, self.max_buses)?;
         // A leg that leaves or stops playing may be gone already; one that enters may not.

@@ -24,7 +24,7 @@ use crate::ports::Allocator;
 use crate::random::Random;
 use crate::shard::command::{Applied, LegOp};
 use crate::shard::{ShardCore, ShardEnds};
-use crate::{Fact, LegId, MediaError, PlayId, PlayerId, Plan, Ports, RoomId};
+use crate::{Fact, LegId, MediaError, Plan, PlayId, PlayerId, Ports, RoomId};
 
 /// Facts, as they come. Not reading them delays facts, never audio or answers.
 pub type FactReceiver = tokio::sync::mpsc::Receiver<Fact>;
@@ -110,8 +110,7 @@ impl MediaPlane {
         utc_zero: i64,
     ) -> Result<(Self, Vec<ShardCore>, Collector, FactReceiver), MediaError> {
         config.check()?;
-        let allocator =
-            Arc::new(Allocator::new(config.bind, config.ports.clone(), config.port_rest, platform)?);
+        let allocator = Arc::new(Allocator::new(config.bind, config.ports.clone(), config.port_rest, platform)?);
         let (cores, ends): (Vec<ShardCore>, Vec<ShardEnds>) =
             (0..config.shards).map(|id| ShardCore::new(id as u16, &config, utc_zero)).unzip();
         let (facts, receiver) = tokio::sync::mpsc::channel(config.fact_capacity);

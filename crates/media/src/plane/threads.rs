@@ -7,11 +7,11 @@ use std::thread::Builder;
 use std::time::Duration;
 
 use super::{Collector, FactReceiver, MediaPlane, Platform, Shared};
+use crate::MediaError;
 use crate::config::MediaConfig;
 use crate::net::Socket;
 use crate::net::os::{Anchor, OsNet, UdpPort, prepare_shard_thread};
 use crate::shard::ShardCore;
-use crate::MediaError;
 
 /// How often the collector looks while answers are due, and otherwise.
 const BUSY: Duration = Duration::from_micros(500);

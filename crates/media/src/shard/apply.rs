@@ -96,7 +96,13 @@ impl ShardCore {
     }
 
     /// Runs something on a leg with a tick's context.
-    fn with_leg(&mut self, key: Key, now: Duration, slot: u64, act: impl FnOnce(&mut crate::leg::Leg, &mut Context<'_>)) {
+    fn with_leg(
+        &mut self,
+        key: Key,
+        now: Duration,
+        slot: u64,
+        act: impl FnOnce(&mut crate::leg::Leg, &mut Context<'_>),
+    ) {
         let Some(leg) = self.legs.get_mut(key) else { return };
         let mut cx = Context {
             now,
@@ -208,7 +214,10 @@ impl ShardCore {
         }
         let place = room.slot;
         for key in &change.leave {
-            let leaves = self.legs.get_mut(*key).is_some_and(|l| matches!(l.home, Home::Room { room, .. } if room == change.key));
+            let leaves = self
+                .legs
+                .get_mut(*key)
+                .is_some_and(|l| matches!(l.home, Home::Room { room, .. } if room == change.key));
             if leaves {
                 self.detach(*key, true);
                 let place = place.unwrap_or_else(|| self.wheel.quietest());
@@ -256,7 +265,14 @@ impl ShardCore {
 
     /// Puts a plan in force and answers the one before. What newly heard sources still have in the kernel is read first, so that
     /// it counts as older than the change.
-    fn adopt(&mut self, key: Key, mut plan: Box<Compiled>, now: Duration, slot: u64, net: &mut impl Net) -> Option<Box<Compiled>> {
+    fn adopt(
+        &mut self,
+        key: Key,
+        mut plan: Box<Compiled>,
+        now: Duration,
+        slot: u64,
+        net: &mut impl Net,
+    ) -> Option<Box<Compiled>> {
         let room = self.rooms.get_mut(key)?;
         plan.widen_from(&room.plan);
         for seat in plan.widened() {

@@ -25,15 +25,24 @@ pub struct Applied {
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, MediaError>>;
 
 pub(crate) enum Command {
-    AddLeg { leg: Box<Leg>, key: Key },
-    TakeLeg { leg: LegId, key: Key },
+    AddLeg {
+        leg: Box<Leg>,
+        key: Key,
+    },
+    TakeLeg {
+        leg: LegId,
+        key: Key,
+    },
     RemoveLeg(Box<Removal>),
     Leg(Box<LegCommand>),
     OpenRoom(Box<Room>),
     CloseRoom(Box<Closing>),
     Change(Box<Change>),
     #[cfg(any(test, feature = "mutations"))]
-    Fault { room: Key, fault: RoomFault },
+    Fault {
+        room: Key,
+        fault: RoomFault,
+    },
 }
 
 pub(crate) enum Up {

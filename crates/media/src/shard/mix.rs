@@ -132,7 +132,13 @@ fn seated(legs: &mut Slab<Leg>, key: Key, room: Key, seat: usize) -> Option<&mut
 }
 
 /// Runs one tick of a room.
-pub(crate) fn tick(room: &mut Room, legs: &mut Slab<Leg>, scratch: &mut Scratch, net: &mut impl Net, cx: &mut Context<'_>) {
+pub(crate) fn tick(
+    room: &mut Room,
+    legs: &mut Slab<Leg>,
+    scratch: &mut Scratch,
+    net: &mut impl Net,
+    cx: &mut Context<'_>,
+) {
     let key = room.key;
     scratch.begin(room.plan.buses, room.plan.seats.len());
     take_in(room, legs, scratch, net, cx);
@@ -194,13 +200,25 @@ fn play(room: &mut Room, scratch: &mut Scratch) {
         }
         // The sound stays with the plan until the next change takes it out; its owner is told once.
         if track.is_done() && !player.told {
-            player.told = room.owed.add(Note::PlayerEnded { room: room.id, player: player.id, serial: player.serial, completed: true });
+            player.told = room.owed.add(Note::PlayerEnded {
+                room: room.id,
+                player: player.id,
+                serial: player.serial,
+                completed: true,
+            });
         }
     }
 }
 
 /// Mixes for one listener and sends.
-fn give_out(plan: &Compiled, scratch: &mut Scratch, leg: &mut Leg, seat: usize, net: &mut impl Net, cx: &mut Context<'_>) {
+fn give_out(
+    plan: &Compiled,
+    scratch: &mut Scratch,
+    leg: &mut Leg,
+    seat: usize,
+    net: &mut impl Net,
+    cx: &mut Context<'_>,
+) {
     let mut private = [0i16; FRAME];
     let has_private = leg.has_player() && leg.private_frame(&mut private);
     let mut class = plan.listeners.class(seat);

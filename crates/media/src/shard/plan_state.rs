@@ -31,15 +31,7 @@ pub(crate) struct Seat {
 impl Seat {
     /// A seat that neither sounds nor relays.
     pub(crate) fn of(leg: Option<Key>) -> Self {
-        Self {
-            leg,
-            bus: NONE,
-            relay: false,
-            bound_listener: 0,
-            bound_source: 0,
-            left_listener: 0,
-            left_source: 0,
-        }
+        Self { leg, bus: NONE, relay: false, bound_listener: 0, bound_source: 0, left_listener: 0, left_source: 0 }
     }
 }
 
@@ -194,12 +186,14 @@ impl Compiled {
             for word in 0..self.words {
                 let own = if listener / 64 == word { 1u64 << (listener % 64) } else { 0 };
                 let now = self.listeners.audible_word(listener, word) & !own;
-                let before = if stayed { old.listeners.audible_word(listener, word) & get(&self.same, word) } else { 0 };
+                let before =
+                    if stayed { old.listeners.audible_word(listener, word) & get(&self.same, word) } else { 0 };
                 let newly = now & !before;
                 let kept = now & before;
                 let row = listener * self.words + word;
                 let old_row = |rows: &[u64]| if word < old.words { get(rows, listener * old.words + word) } else { 0 };
-                let (mut by_listener, mut by_source) = (old_row(&old.new_listener) & kept, old_row(&old.new_source) & kept);
+                let (mut by_listener, mut by_source) =
+                    (old_row(&old.new_listener) & kept, old_row(&old.new_source) & kept);
                 if stayed {
                     by_source |= newly;
                     if let Some(w) = self.bind_sources.get_mut(word) {
@@ -273,22 +267,24 @@ impl Compiled {
         oldest: impl Fn(usize) -> u64 + 'a,
     ) -> impl Iterator<Item = usize> + 'a {
         let row = listener * self.words;
-        (0..self.words).flat_map(move |word| {
-            let both = (get(&self.new_listener, row + word) | get(&self.new_source, row + word)) & get(sounding, word);
-            let mut rest = both;
-            std::iter::from_fn(move || {
-                if rest == 0 {
-                    return None;
-                }
-                let bit = rest.trailing_zeros() as usize;
-                rest &= rest - 1;
-                Some(word * 64 + bit)
+        (0..self.words)
+            .flat_map(move |word| {
+                let both =
+                    (get(&self.new_listener, row + word) | get(&self.new_source, row + word)) & get(sounding, word);
+                let mut rest = both;
+                std::iter::from_fn(move || {
+                    if rest == 0 {
+                        return None;
+                    }
+                    let bit = rest.trailing_zeros() as usize;
+                    rest &= rest - 1;
+                    Some(word * 64 + bit)
+                })
             })
-        })
-        .filter(move |&source| {
-            let bound = self.bounds.get(listener * self.seats.len() + source).copied().unwrap_or(UNBOUND);
-            oldest(source) < bound
-        })
+            .filter(move |&source| {
+                let bound = self.bounds.get(listener * self.seats.len() + source).copied().unwrap_or(UNBOUND);
+                oldest(source) < bound
+            })
     }
 
     /// Ends a tick: pairs that have been new for long become plain ones, after `forget(seat, mark)` has made sure that nothing
@@ -345,10 +341,8 @@ mod tests {
 
     /// Seats by (leg, bus); listeners by seat with their buses.
     fn compiled(seats: &[(u32, u16)], listeners: &[&[u16]]) -> Compiled {
-        let seats: Vec<Seat> = seats
-            .iter()
-            .map(|&(index, bus)| Seat { bus, ..Seat::of(Some(Key { index, generation: 1 })) })
-            .collect();
+        let seats: Vec<Seat> =
+            seats.iter().map(|&(index, bus)| Seat { bus, ..Seat::of(Some(Key { index, generation: 1 })) }).collect();
         let words = words_for(seats.len());
         let mut table = Listeners { words, ..Listeners::default() };
         for (class, buses) in listeners.iter().enumerate() {

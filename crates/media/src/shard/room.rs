@@ -48,7 +48,8 @@ impl Room {
                     new.told = old.told;
                 }
                 _ => {
-                    let note = Note::PlayerEnded { room: self.id, player: old.id, serial: old.serial, completed: false };
+                    let note =
+                        Note::PlayerEnded { room: self.id, player: old.id, serial: old.serial, completed: false };
                     if old.track.is_some() && !old.told && !self.owed.add(note) {
                         counters.facts_dropped.one();
                     }

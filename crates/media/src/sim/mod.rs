@@ -13,7 +13,7 @@ use std::time::Duration;
 use audio::Codec;
 
 pub use crate::net::virtual_net::Departed;
-pub use phone::{PhoneId, PhoneSetup, Path, Voice};
+pub use phone::{Path, PhoneId, PhoneSetup, Voice};
 pub use stepped::Stepped;
 
 use crate::config::MediaConfig;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::config::MediaConfig;
 use crate::net::os::{Anchor, OsNet};
-use crate::plane::threads::OsPlatform;
 use crate::plane::Collector;
+use crate::plane::threads::OsPlatform;
 use crate::shard::ShardCore;
 use crate::{FactReceiver, MediaError, MediaPlane};
 

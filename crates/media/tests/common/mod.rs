@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use media::sim::{PhoneId, PhoneSetup, Simulator, Voice};
 use media::{
-    Applied, BusId, Codec, JitterConfig, LegId, MediaConfig, Plan, PlanListener, PlanSource, RoomChange, RoomId, SourceRef,
+    Applied, BusId, Codec, JitterConfig, LegId, MediaConfig, Plan, PlanListener, PlanSource, RoomChange, RoomId,
+    SourceRef,
 };
 
 pub fn config(shards: usize) -> MediaConfig {
@@ -21,11 +22,7 @@ pub fn config(shards: usize) -> MediaConfig {
 
 /// Without concealment or time scaling: every sample heard is one that was said, or 0.
 pub fn exact(shards: usize) -> MediaConfig {
-    let jitter = JitterConfig {
-        concealment: audio::Concealment::Zero,
-        time_scaling: false,
-        ..JitterConfig::default()
-    };
+    let jitter = JitterConfig { concealment: audio::Concealment::Zero, time_scaling: false, ..JitterConfig::default() };
     MediaConfig { jitter, ..config(shards) }
 }
 

@@ -22,14 +22,21 @@ pub(crate) fn stream(codec: Codec, samples: &[i16], start: Instant) -> Vec<Packe
                 ssrc: 7,
             },
             content: Content::Audio(codec),
-            payload: if frame.iter().all(|&s| s == 0) { vec![codec.silence_word(); frame.len() * codec.bytes_per_sample()] } else { codec.encode(frame) }.into(),
+            payload: if frame.iter().all(|&s| s == 0) {
+                vec![codec.silence_word(); frame.len() * codec.bytes_per_sample()]
+            } else {
+                codec.encode(frame)
+            }
+            .into(),
         })
         .collect()
 }
 
 pub(crate) fn sine(freq: u32, dbfs: f64, n: usize) -> Vec<i16> {
     let peak = 32_767.0 * 10f64.powf(dbfs / 20.0);
-    (0..n).map(|i| (peak * (std::f64::consts::TAU * f64::from(freq) * i as f64 / 8000.0).sin()).round() as i16).collect()
+    (0..n)
+        .map(|i| (peak * (std::f64::consts::TAU * f64::from(freq) * i as f64 / 8000.0).sin()).round() as i16)
+        .collect()
 }
 
 fn with_burst(mut samples: Vec<i16>, at: usize, freq: u32, dbfs: f64) -> Vec<i16> {
@@ -70,7 +77,9 @@ fn one_leaked_frame_under_another_voice_trips_the_tone_detectors() {
         let voice = sine(*talk, set.level, SECONDS * 8000);
         let base = Track::complete(&stream(codec, &voice, Instant::now())).unwrap().samples;
         assert!(levels_20ms(&base, *leak).max() < SILENT_20MS_DBFS && levels_1s(&base, *leak).max() < SILENT_1S_DBFS);
-        let heard = Track::complete(&stream(codec, &with_burst(voice, 17_777, *leak, set.level), Instant::now())).unwrap().samples;
+        let heard = Track::complete(&stream(codec, &with_burst(voice, 17_777, *leak, set.level), Instant::now()))
+            .unwrap()
+            .samples;
         assert!(levels_20ms(&heard, *leak).max() > SILENT_20MS_DBFS);
         assert!(levels_1s(&heard, *leak).max() > SILENT_1S_DBFS);
     }
@@ -80,7 +89,8 @@ fn one_leaked_frame_under_another_voice_trips_the_tone_detectors() {
 fn the_one_second_detector_is_bounded_as_documented() {
     // At the weakest inner place (a quarter into every window that holds it) a frame shows 34 dB down, at a window's middle 28.
     let level = |at: usize| levels_1s(&with_burst(vec![0; SECONDS * 8000], at, 1200, -20.0), 1200).max();
-    let (weakest, strongest) = (4_000..32_000).step_by(80).map(level).fold((0.0f64, -200.0f64), |(w, s), l| (w.min(l), s.max(l)));
+    let (weakest, strongest) =
+        (4_000..32_000).step_by(80).map(level).fold((0.0f64, -200.0f64), |(w, s), l| (w.min(l), s.max(l)));
     assert!((weakest + 54.0).abs() < 0.3 && (strongest + 48.0).abs() < 0.3, "{weakest} {strongest}");
     // −31 dBFS is the faintest frame it promises to find; 6 dB less may pass, and the 20 ms detector still finds it.
     let faint = |dbfs| with_burst(vec![0; SECONDS * 8000], 18_000, 1200, dbfs);
@@ -112,8 +122,19 @@ fn the_matrix_tells_heard_silent_and_leak_apart() {
     let end = start + Duration::from_secs(2);
     let m = matrix(&ears, &speakers, start, end, Duration::from_millis(100)).unwrap();
     let at = Expect::HeardAt { level: -15.0, tolerance: 1.0 };
-    m.check(&[("customer", "agent", at), ("customer", "supervisor", Expect::Silent), ("agent", "supervisor", Expect::Heard)]).unwrap();
-    let wrong = m.check(&[("customer", "supervisor", Expect::Heard), ("agent", "nobody", Expect::Silent), ("customer", "agent", Expect::Silent)]).unwrap_err();
+    m.check(&[
+        ("customer", "agent", at),
+        ("customer", "supervisor", Expect::Silent),
+        ("agent", "supervisor", Expect::Heard),
+    ])
+    .unwrap();
+    let wrong = m
+        .check(&[
+            ("customer", "supervisor", Expect::Heard),
+            ("agent", "nobody", Expect::Silent),
+            ("customer", "agent", Expect::Silent),
+        ])
+        .unwrap_err();
     assert_eq!(wrong.len(), 3);
     assert!(m.to_string().contains("supervisor (2700 Hz)"));
 

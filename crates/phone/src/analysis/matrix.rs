@@ -136,7 +136,9 @@ impl HearingMatrix {
                 let measured = self.verdict(listener, speaker);
                 let right = match (expected, measured) {
                     (Expect::Heard, Some(v)) => v.is_heard(),
-                    (Expect::HeardAt { level, tolerance }, Some(Verdict::Heard { level: l })) => (l - level).abs() <= tolerance,
+                    (Expect::HeardAt { level, tolerance }, Some(Verdict::Heard { level: l })) => {
+                        (l - level).abs() <= tolerance
+                    }
                     (Expect::Silent, Some(v)) => v.is_silent(),
                     _ => false,
                 };
@@ -199,7 +201,13 @@ pub enum MatrixError {
 
 /// Measures every ear against every tone, over packets that arrived from `from + guard` until `to`. Speakers must say their tone during the
 /// whole span; a phone's own tone in its own ear is measured like any other. Lost packets are an error: loopback loses none.
-pub fn matrix(ears: &[Ears<'_>], speakers: &[Speaker<'_>], from: Instant, to: Instant, guard: Duration) -> Result<HearingMatrix, MatrixError> {
+pub fn matrix(
+    ears: &[Ears<'_>],
+    speakers: &[Speaker<'_>],
+    from: Instant,
+    to: Instant,
+    guard: Duration,
+) -> Result<HearingMatrix, MatrixError> {
     let from = from + guard;
     let mut cells = Vec::with_capacity(ears.len() * speakers.len());
     for ear in ears {

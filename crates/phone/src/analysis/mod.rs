@@ -9,18 +9,19 @@
 //! [`ToneSet::level`]. That nothing at all leaked is shown by
 //! [`exact_silence`] over code words.
 
+#[cfg(test)]
+mod leaks;
 mod matrix;
 mod onset;
 mod silence;
 mod stream;
 mod tones;
-#[cfg(test)]
-mod leaks;
 
 pub use matrix::{Cell, Ears, Expect, HearingMatrix, MatrixError, Mismatch, Speaker, Verdict, matrix};
 pub use onset::{Heard, first_heard, last_heard};
 pub use silence::{FirstLeak, exact_silence, exact_silence_payloads};
 pub use stream::{Continuity, Gap, Pacing, StreamError, Track, continuity, pacing};
 pub use tones::{
-    SILENT_1S_DBFS, SILENT_20MS_DBFS, ToneSet, Windows, level_dbfs, levels, levels_1s, levels_20ms, on_grid, products, pure, rms_dbfs, tone_set,
+    SILENT_1S_DBFS, SILENT_20MS_DBFS, ToneSet, Windows, level_dbfs, levels, levels_1s, levels_20ms, on_grid, products,
+    pure, rms_dbfs, tone_set,
 };

@@ -48,7 +48,10 @@ impl Continuity {
 
     /// As [`is_perfect`](Self::is_perfect) but sequence only: timestamps may jump where the marker bit says so.
     pub fn is_lossless(&self) -> bool {
-        self.lost == 0 && self.duplicated == 0 && self.reordered == 0 && self.gaps.iter().all(|g| g.marker && g.sequence_step == 1)
+        self.lost == 0
+            && self.duplicated == 0
+            && self.reordered == 0
+            && self.gaps.iter().all(|g| g.marker && g.sequence_step == 1)
     }
 }
 

@@ -86,7 +86,11 @@ impl Windows {
 /// Levels in every complete window of `window` samples, `hop` apart.
 pub fn levels(samples: &[i16], freq: u32, window: usize, hop: usize) -> Windows {
     let hop = hop.max(1);
-    let levels = if window == 0 { Vec::new() } else { samples.windows(window).step_by(hop).map(|w| level_dbfs(w, freq)).collect() };
+    let levels = if window == 0 {
+        Vec::new()
+    } else {
+        samples.windows(window).step_by(hop).map(|w| level_dbfs(w, freq)).collect()
+    };
     Windows { window, hop, levels }
 }
 
@@ -127,7 +131,12 @@ const SETS: [ToneSet; 5] = [
     ToneSet { tones: &[300, 500, 1900, 3100], at_once: 3, order: 4, level: -30.0 },
     ToneSet { tones: &[300, 500, 1200, 1600, 3000], at_once: 3, order: 3, level: -30.0 },
     ToneSet { tones: &[600, 800, 1100, 1500, 2500, 2900, 3200, 3400], at_once: 2, order: 3, level: -34.0 },
-    ToneSet { tones: &[600, 900, 1100, 1400, 1600, 1900, 2100, 2600, 2900, 3100, 3400], at_once: 1, order: 5, level: -26.0 },
+    ToneSet {
+        tones: &[600, 900, 1100, 1400, 1600, 1900, 2100, 2600, 2900, 3100, 3400],
+        at_once: 1,
+        order: 5,
+        level: -26.0,
+    },
 ];
 
 /// The set with the strongest guarantee that has `n` tones, cut to `n`; `None` for 0 or more than 11.
@@ -171,7 +180,8 @@ pub fn products(tones: &[u32], order: u32) -> Vec<u32> {
 pub fn pure(tones: &[u32], at_once: usize, order: u32) -> Result<(), String> {
     let mut sounding: Vec<Vec<u32>> = vec![Vec::new()];
     for &t in tones {
-        let more: Vec<_> = sounding.iter().filter(|c| c.len() < at_once.min(3)).map(|c| [c.as_slice(), &[t]].concat()).collect();
+        let more: Vec<_> =
+            sounding.iter().filter(|c| c.len() < at_once.min(3)).map(|c| [c.as_slice(), &[t]].concat()).collect();
         sounding.extend(more);
     }
     for c in sounding.iter().filter(|c| !c.is_empty()) {
@@ -191,7 +201,9 @@ mod tests {
 
     pub(crate) fn sine(freq: u32, dbfs: f64, n: usize) -> Vec<i16> {
         let peak = FULL_SCALE * 10f64.powf(dbfs / 20.0);
-        (0..n).map(|i| (peak * (std::f64::consts::TAU * f64::from(freq) * i as f64 / 8000.0).sin()).round() as i16).collect()
+        (0..n)
+            .map(|i| (peak * (std::f64::consts::TAU * f64::from(freq) * i as f64 / 8000.0).sin()).round() as i16)
+            .collect()
     }
 
     #[test]
@@ -239,10 +251,22 @@ mod tests {
                     for &t in set.tones {
                         let (short, long) = (levels_20ms(&heard, t), levels_1s(&heard, t));
                         if sounding.contains(&t) {
-                            assert!((short.median() - set.level).abs() < 1.0, "{codec:?} {sounding:?}: {t} Hz at {}", short.median());
+                            assert!(
+                                (short.median() - set.level).abs() < 1.0,
+                                "{codec:?} {sounding:?}: {t} Hz at {}",
+                                short.median()
+                            );
                         } else {
-                            assert!(short.max() < SILENT_20MS_DBFS, "{codec:?} {sounding:?}: {t} Hz at {}", short.max());
-                            assert!(long.max() < SILENT_1S_DBFS, "{codec:?} {sounding:?}: {t} Hz at {} per second", long.max());
+                            assert!(
+                                short.max() < SILENT_20MS_DBFS,
+                                "{codec:?} {sounding:?}: {t} Hz at {}",
+                                short.max()
+                            );
+                            assert!(
+                                long.max() < SILENT_1S_DBFS,
+                                "{codec:?} {sounding:?}: {t} Hz at {} per second",
+                                long.max()
+                            );
                         }
                     }
                 }

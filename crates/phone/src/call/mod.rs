@@ -20,12 +20,36 @@ use crate::ua::sdp::Direction;
 const EVENTS_KEPT: usize = 1_000;
 
 pub(crate) enum Command {
-    Provisional { code: u16, media: bool, headers: Vec<(String, String)>, reply: oneshot::Sender<Result<(), CallError>> },
-    Answer { headers: Vec<(String, String)>, reply: oneshot::Sender<Result<(), CallError>> },
-    Reject { code: u16, reason: String, headers: Vec<(String, String)>, reply: oneshot::Sender<Result<(), CallError>> },
-    Hangup { headers: Vec<(String, String)>, reply: oneshot::Sender<Result<(), CallError>> },
-    Change { change: Change, reply: oneshot::Sender<Result<(), CallError>> },
-    Request { method: String, headers: Vec<(String, String)>, body: Vec<u8>, reply: oneshot::Sender<Result<Response, CallError>> },
+    Provisional {
+        code: u16,
+        media: bool,
+        headers: Vec<(String, String)>,
+        reply: oneshot::Sender<Result<(), CallError>>,
+    },
+    Answer {
+        headers: Vec<(String, String)>,
+        reply: oneshot::Sender<Result<(), CallError>>,
+    },
+    Reject {
+        code: u16,
+        reason: String,
+        headers: Vec<(String, String)>,
+        reply: oneshot::Sender<Result<(), CallError>>,
+    },
+    Hangup {
+        headers: Vec<(String, String)>,
+        reply: oneshot::Sender<Result<(), CallError>>,
+    },
+    Change {
+        change: Change,
+        reply: oneshot::Sender<Result<(), CallError>>,
+    },
+    Request {
+        method: String,
+        headers: Vec<(String, String)>,
+        body: Vec<u8>,
+        reply: oneshot::Sender<Result<Response, CallError>>,
+    },
 }
 
 /// What handle and session share.
@@ -94,7 +118,10 @@ pub struct Call {
 }
 
 impl Call {
-    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<Result<T, CallError>>) -> Command) -> Result<T, CallError> {
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T, CallError>>) -> Command,
+    ) -> Result<T, CallError> {
         let (reply, answer) = oneshot::channel();
         if self.commands.send(command(reply)).await.is_err() {
             return Err(self.over());
@@ -131,7 +158,11 @@ impl Call {
     }
 
     /// Waits for a state.
-    pub async fn wait_state(&self, timeout: Duration, wanted: impl FnMut(&CallState) -> bool) -> Result<CallState, CallError> {
+    pub async fn wait_state(
+        &self,
+        timeout: Duration,
+        wanted: impl FnMut(&CallState) -> bool,
+    ) -> Result<CallState, CallError> {
         let mut state = self.shared.state.subscribe();
         let found = tokio::time::timeout(timeout, state.wait_for(wanted)).await;
         match found {
@@ -152,7 +183,11 @@ impl Call {
     }
 
     /// Waits for an event, past ones included.
-    pub async fn wait_event(&self, timeout: Duration, mut wanted: impl FnMut(&EventKind) -> bool) -> Result<Event, CallError> {
+    pub async fn wait_event(
+        &self,
+        timeout: Duration,
+        mut wanted: impl FnMut(&EventKind) -> bool,
+    ) -> Result<Event, CallError> {
         let mut happened = self.shared.happened.subscribe();
         let search = async {
             loop {
@@ -199,7 +234,12 @@ impl Call {
     }
 
     /// Any other request in the dialog; returns its final response.
-    pub async fn request(&self, method: &str, headers: Vec<(String, String)>, body: Vec<u8>) -> Result<Response, CallError> {
+    pub async fn request(
+        &self,
+        method: &str,
+        headers: Vec<(String, String)>,
+        body: Vec<u8>,
+    ) -> Result<Response, CallError> {
         let method = method.to_owned();
         self.ask(|reply| Command::Request { method, headers, body, reply }).await
     }
@@ -342,7 +382,12 @@ impl IncomingCall {
     }
 
     /// Refuses with reason phrase (empty: the usual one) and extra header fields.
-    pub async fn reject_with(self, code: u16, reason: &str, headers: Vec<(String, String)>) -> Result<Ended, CallError> {
+    pub async fn reject_with(
+        self,
+        code: u16,
+        reason: &str,
+        headers: Vec<(String, String)>,
+    ) -> Result<Ended, CallError> {
         let reason = reason.to_owned();
         self.call.ask(|reply| Command::Reject { code, reason, headers, reply }).await?;
         self.call.wait_ended(Duration::from_secs(5)).await

@@ -88,10 +88,12 @@ impl Pcap {
         if !matches!(link, 0 | 1 | 12 | 14 | 101 | 108 | 113 | 276) {
             return Err(PcapError::LinkType(link));
         }
-        let mut clock = Clock { wall: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(), monotonic: Instant::now() };
+        let mut clock =
+            Clock { wall: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(), monotonic: Instant::now() };
         let (mut datagrams, mut skipped, mut at) = (Vec::new(), 0, 24);
         while let (Some(seconds), Some(part), Some(length)) = (number(at), number(at + 4), number(at + 8)) {
-            let fraction = if nanos { Duration::from_nanos(u64::from(part)) } else { Duration::from_micros(u64::from(part)) };
+            let fraction =
+                if nanos { Duration::from_nanos(u64::from(part)) } else { Duration::from_micros(u64::from(part)) };
             let stamp = Duration::from_secs(u64::from(seconds)) + fraction;
             let Some(frame) = file.get(at + 16..(at + 16).saturating_add(length as usize)) else { break };
             at += 16 + length as usize;
@@ -100,7 +102,9 @@ impl Pcap {
                 clock.wall = stamp;
             }
             match udp(link, frame) {
-                Some((from, to, data)) => datagrams.push(Datagram { at: clock.instant(stamp), from, to, data: Bytes::copy_from_slice(data) }),
+                Some((from, to, data)) => {
+                    datagrams.push(Datagram { at: clock.instant(stamp), from, to, data: Bytes::copy_from_slice(data) })
+                }
                 None => skipped += 1,
             }
         }
@@ -111,10 +115,18 @@ impl Pcap {
     pub fn streams(&self, least: usize) -> Vec<Stream> {
         let mut found: Vec<Stream> = Vec::new();
         for d in &self.datagrams {
-            let Some((h, _)) = Header::parse(&d.data).filter(|(h, _)| !(64..96).contains(&h.payload_type)) else { continue };
+            let Some((h, _)) = Header::parse(&d.data).filter(|(h, _)| !(64..96).contains(&h.payload_type)) else {
+                continue;
+            };
             match found.iter_mut().find(|s| (s.from, s.to, s.ssrc) == (d.from, d.to, h.ssrc)) {
                 Some(s) => s.packets += 1,
-                None => found.push(Stream { from: d.from, to: d.to, ssrc: h.ssrc, payload_type: h.payload_type, packets: 1 }),
+                None => found.push(Stream {
+                    from: d.from,
+                    to: d.to,
+                    ssrc: h.ssrc,
+                    payload_type: h.payload_type,
+                    packets: 1,
+                }),
             }
         }
         found.retain(|s| s.packets >= least);
@@ -217,7 +229,9 @@ mod tests {
         f.extend_from_slice(&n(if nanos { 0xA1B2_3C4D } else { 0xA1B2_C3D4 }));
         f.extend_from_slice(&[0; 16]);
         f.extend_from_slice(&n(link));
-        let tone: Vec<i16> = (0..160).map(|i| (10_362.0 * (std::f64::consts::TAU * 1000.0 * f64::from(i) / 8000.0).sin()) as i16).collect();
+        let tone: Vec<i16> = (0..160)
+            .map(|i| (10_362.0 * (std::f64::consts::TAU * 1000.0 * f64::from(i) / 8000.0).sin()) as i16)
+            .collect();
         for i in 0..50u16 {
             let mut rtp = Vec::new();
             let h = Header { marker: i == 0, payload_type: 8, sequence: i, timestamp: u32::from(i) * 160, ssrc: 9 };
@@ -232,7 +246,8 @@ mod tests {
             };
             frame.extend(ip);
             let micros = u32::from(i) * 20_000;
-            for v in [1_700_000_000, if nanos { micros * 1000 } else { micros }, frame.len() as u32, frame.len() as u32] {
+            for v in [1_700_000_000, if nanos { micros * 1000 } else { micros }, frame.len() as u32, frame.len() as u32]
+            {
                 f.extend_from_slice(&n(v));
             }
             f.extend(frame);

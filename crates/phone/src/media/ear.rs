@@ -65,7 +65,9 @@ impl Ear {
                 let now = packet.at;
                 k.packets.push_back(packet);
                 let most = (self.keep.as_secs_f64() * 100.0).ceil() as usize;
-                while k.packets.len() > most || k.packets.front().is_some_and(|p| now.saturating_duration_since(p.at) > self.keep) {
+                while k.packets.len() > most
+                    || k.packets.front().is_some_and(|p| now.saturating_duration_since(p.at) > self.keep)
+                {
                     k.packets.pop_front();
                     k.counters.aged_out += 1;
                 }
@@ -172,7 +174,14 @@ impl Ear {
 
     /// Waits until `freq` Hz was not heard (`dbfs` or more) in any packet for `quiet`, counted from `since` at the earliest. Gives the last packet that
     /// still carried it at or after `since`, or `Some(None)` if none did; `None` if `timeout` passes first or packets stop coming.
-    pub async fn wait_quiet(&self, freq: u32, dbfs: f64, since: Instant, quiet: Duration, timeout: Duration) -> Option<Option<Heard>> {
+    pub async fn wait_quiet(
+        &self,
+        freq: u32,
+        dbfs: f64,
+        since: Instant,
+        quiet: Duration,
+        timeout: Duration,
+    ) -> Option<Option<Heard>> {
         let mut last = None;
         let mut from = since;
         let mut done = false;

@@ -143,7 +143,9 @@ pub struct SentCounters {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {
     /// No port pair.
-    #[error("no free even/odd UDP port pair on {0} after 200 attempts; close other programs or raise the limit of open files")]
+    #[error(
+        "no free even/odd UDP port pair on {0} after 200 attempts; close other programs or raise the limit of open files"
+    )]
     NoPorts(IpAddr),
     /// The line is closed.
     #[error("the line is closed: its call has ended")]
@@ -238,7 +240,8 @@ impl Line {
         if !*self.has_events.lock().unwrap_or_else(PoisonError::into_inner) {
             return Err(LineError::NoEvents);
         }
-        let events = digits.chars().map(|d| digit_to_event(d).ok_or(LineError::NotADigit(d))).collect::<Result<Vec<_>, _>>()?;
+        let events =
+            digits.chars().map(|d| digit_to_event(d).ok_or(LineError::NotADigit(d))).collect::<Result<Vec<_>, _>>()?;
         let (reply, answer) = oneshot::channel();
         engine::send(Command::Digits(self.id, events, reply))?;
         answer.await.map_err(|_| LineError::Closed)

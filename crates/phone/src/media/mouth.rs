@@ -46,8 +46,15 @@ pub(super) enum Speech {
     Off,
     /// The same payload every frame: silence, or tones on the grid.
     Constant(Vec<u8>),
-    Sines { parts: Vec<(u32, f64)>, at: u64 },
-    Pcm { samples: Arc<[i16]>, at: usize, repeat: bool },
+    Sines {
+        parts: Vec<(u32, f64)>,
+        at: u64,
+    },
+    Pcm {
+        samples: Arc<[i16]>,
+        at: usize,
+        repeat: bool,
+    },
 }
 
 impl Speech {
@@ -91,7 +98,11 @@ impl Speech {
                     }
                 }
                 // A-law has no zero: its silence word is not what zero samples after the end must become by accident of rounding.
-                Some(if spoke { codec.encode(&frame) } else { vec![codec.silence_word(); FRAME * codec.bytes_per_sample()] })
+                Some(if spoke {
+                    codec.encode(&frame)
+                } else {
+                    vec![codec.silence_word(); FRAME * codec.bytes_per_sample()]
+                })
             }
         }
     }

@@ -74,7 +74,14 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    pub(super) fn new(rtp: UdpSocket, rtcp: UdpSocket, other: Option<UdpSocket>, options: LineOptions, ear: Arc<Ear>, sent: Arc<Sent>) -> Self {
+    pub(super) fn new(
+        rtp: UdpSocket,
+        rtcp: UdpSocket,
+        other: Option<UdpSocket>,
+        options: LineOptions,
+        ear: Arc<Ear>,
+        sent: Arc<Sent>,
+    ) -> Self {
         let now = Instant::now();
         Self {
             rtp,
@@ -219,7 +226,10 @@ impl Outgoing {
     }
 
     fn send_frame(&mut self) {
-        let Some((codec, payload_type, events)) = self.remote.as_ref().map(|r| (r.codec, r.payload_type, r.events)) else { return };
+        let Some((codec, payload_type, events)) = self.remote.as_ref().map(|r| (r.codec, r.payload_type, r.events))
+        else {
+            return;
+        };
         if let (Some(event_type), Some(mut digit)) = (events, self.digits.pop_front()) {
             // The mouth's time passes while a digit is sent.
             let _ = self.speech.frame(codec);
@@ -301,7 +311,11 @@ impl Outgoing {
     fn received(&mut self, at: Instant, from: SocketAddr, header: Header, payload: Bytes) {
         let content = match &self.remote {
             Some(r) if r.events_accepted == Some(header.payload_type) => Content::Event,
-            Some(r) => r.accepted.iter().find(|(t, _)| *t == header.payload_type).map_or(Content::Unknown, |&(_, c)| Content::Audio(c)),
+            Some(r) => r
+                .accepted
+                .iter()
+                .find(|(t, _)| *t == header.payload_type)
+                .map_or(Content::Unknown, |&(_, c)| Content::Audio(c)),
             // Before an answer: what the static types say.
             None => match header.payload_type {
                 0 => Content::Audio(Codec::Pcmu),
@@ -322,7 +336,8 @@ impl Outgoing {
 
     fn report(&mut self, bye: bool) {
         let Some(to) = self.remote.as_ref().and_then(|r| r.rtcp) else { return };
-        let sender = std::mem::take(&mut self.sent_since_report).then(|| (ntp_now(), self.timestamp, self.packets, self.octets));
+        let sender =
+            std::mem::take(&mut self.sent_since_report).then(|| (ntp_now(), self.timestamp, self.packets, self.octets));
         let report = Report { ssrc: self.ssrc, sender, block: self.reception.block(), cname: &self.options.cname, bye };
         if self.rtcp.send_to(&report.to_bytes(), to).is_err() {
             self.sent.failed.fetch_add(1, Ordering::Relaxed);
@@ -358,16 +373,29 @@ impl Reception {
     fn block(&mut self) -> Option<ReportBlock> {
         let ssrc = self.ssrc?;
         let expected = self.highest.wrapping_sub(self.base).wrapping_add(1);
-        let (new_expected, new_received) = (expected.wrapping_sub(self.expected_before), self.received.wrapping_sub(self.received_before));
+        let (new_expected, new_received) =
+            (expected.wrapping_sub(self.expected_before), self.received.wrapping_sub(self.received_before));
         (self.expected_before, self.received_before) = (expected, self.received);
         let new_lost = i64::from(new_expected) - i64::from(new_received);
-        let fraction_lost = if new_lost > 0 && new_expected > 0 { ((new_lost << 8) / i64::from(new_expected)).min(255) as u8 } else { 0 };
+        let fraction_lost = if new_lost > 0 && new_expected > 0 {
+            ((new_lost << 8) / i64::from(new_expected)).min(255) as u8
+        } else {
+            0
+        };
         let (last_sr, delay_since_sr) = match self.last_sr {
             Some((sr, at)) => (sr, (at.elapsed().as_micros() * 65_536 / 1_000_000) as u32),
             None => (0, 0),
         };
         let lost = (i64::from(expected) - i64::from(self.received)).clamp(-0x80_0000, 0x7F_FFFF) as i32;
-        Some(ReportBlock { ssrc, fraction_lost, lost, highest: self.highest, jitter: self.jitter as u32, last_sr, delay_since_sr })
+        Some(ReportBlock {
+            ssrc,
+            fraction_lost,
+            lost,
+            highest: self.highest,
+            jitter: self.jitter as u32,
+            last_sr,
+            delay_since_sr,
+        })
     }
 }
 

@@ -56,7 +56,8 @@ impl Dialog {
     /// Next hop: the first route, else the target, else the fallback.
     pub fn hop(&self) -> SocketAddr {
         let first = self.routes.first().map_or(self.target.as_str(), |r| uri_of(r));
-        let ip_port = host_port(first).and_then(|(h, p)| Some(SocketAddr::new(h.parse::<IpAddr>().ok()?, p.unwrap_or(5060))));
+        let ip_port =
+            host_port(first).and_then(|(h, p)| Some(SocketAddr::new(h.parse::<IpAddr>().ok()?, p.unwrap_or(5060))));
         ip_port.unwrap_or(self.fallback)
     }
 
@@ -75,7 +76,12 @@ impl Dialog {
 
 /// Record-Route values top to bottom, lists split.
 pub fn record_routes(headers: &Headers) -> Vec<String> {
-    headers.all("Record-Route").flat_map(|v| v.split(',')).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty()).collect()
+    headers
+        .all("Record-Route")
+        .flat_map(|v| v.split(','))
+        .map(|v| v.trim().to_owned())
+        .filter(|v| !v.is_empty())
+        .collect()
 }
 
 /// A phone's credentials and the last challenge it met.
@@ -100,7 +106,12 @@ impl Authenticator {
         let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
         let Some((challenge, proxy, count)) = met.as_mut() else { return };
         *count += 1;
-        let who = Credentials { username: &self.username, password: &self.password, method: &request.method, uri: &request.uri };
+        let who = Credentials {
+            username: &self.username,
+            password: &self.password,
+            method: &request.method,
+            uri: &request.uri,
+        };
         let value = authorization(challenge, who, *count);
         request.headers.remove("Authorization");
         request.headers.remove("Proxy-Authorization");
@@ -127,7 +138,13 @@ impl Authenticator {
 /// Sends a request and waits for its final response; answers a challenge once, and once more if its
 /// nonce was stale.
 /// Gives the request that was finally sent. `None`: no answer in time.
-pub async fn exchange(endpoint: &Endpoint, auth: &Authenticator, cseq: &AtomicU32, mut request: Request, to: SocketAddr) -> Option<(Request, Response)> {
+pub async fn exchange(
+    endpoint: &Endpoint,
+    auth: &Authenticator,
+    cseq: &AtomicU32,
+    mut request: Request,
+    to: SocketAddr,
+) -> Option<(Request, Response)> {
     auth.authorize(&mut request);
     for attempt in 0.. {
         let mut transaction = endpoint.send(request.clone(), to);

@@ -158,7 +158,12 @@ mod tests {
 
     #[test]
     fn the_stronger_known_challenge_is_taken() {
-        let values = ["Basic realm=\"x\"", "Digest realm=\"r\", nonce=\"1\"", "Digest realm=\"r\", nonce=\"2\", algorithm=SHA-256", "Digest realm=\"r\", nonce=\"3\", algorithm=SHA-512"];
+        let values = [
+            "Basic realm=\"x\"",
+            "Digest realm=\"r\", nonce=\"1\"",
+            "Digest realm=\"r\", nonce=\"2\", algorithm=SHA-256",
+            "Digest realm=\"r\", nonce=\"3\", algorithm=SHA-512",
+        ];
         let best = Challenge::strongest(values.into_iter()).unwrap();
         assert_eq!((best.algorithm, best.nonce.as_str(), best.qop), (Algorithm::Sha256, "2", false));
         assert!(Challenge::strongest(["Digest realm=\"r"].into_iter()).is_none());

@@ -38,7 +38,11 @@ pub enum Inbound {
 enum Pending {
     Live(mpsc::Sender<Response>),
     /// A finished INVITE: its ACK, for finals that come again.
-    Done { ack: Bytes, to: SocketAddr, since: Instant },
+    Done {
+        ack: Bytes,
+        to: SocketAddr,
+        since: Instant,
+    },
 }
 
 struct Served {
@@ -69,7 +73,13 @@ fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Endpoint {
     /// Starts routing what `inbox` brings; new INVITEs go to `calls`.
-    pub fn start(sockets: Sockets, mut inbox: Inbox, t1: Duration, stop: CancellationToken, calls: mpsc::Sender<(Request, ServerTransaction)>) -> Self {
+    pub fn start(
+        sockets: Sockets,
+        mut inbox: Inbox,
+        t1: Duration,
+        stop: CancellationToken,
+        calls: mpsc::Sender<(Request, ServerTransaction)>,
+    ) -> Self {
         let (pending, dialogs, served) = Default::default();
         let endpoint = Self(Arc::new(Inner { sockets, t1, stop: stop.clone(), pending, dialogs, served, calls }));
         let running = endpoint.clone();
@@ -157,9 +167,11 @@ impl Endpoint {
             invite: request.method == "INVITE",
             acked: CancellationToken::new(),
         };
-        let dialog = request.headers.tag("To").zip(request.headers.get("Call-ID")).and_then(|(tag, call_id)| {
-            lock(&self.0.dialogs).get(&dialog_key(call_id, tag)).cloned()
-        });
+        let dialog = request
+            .headers
+            .tag("To")
+            .zip(request.headers.get("Call-ID"))
+            .and_then(|(tag, call_id)| lock(&self.0.dialogs).get(&dialog_key(call_id, tag)).cloned());
         if request.method == "ACK" {
             let done = lock(&self.0.served).get(&key).map(|s| s.acked.clone());
             match (done, dialog) {
@@ -180,10 +192,20 @@ impl Endpoint {
             if served.len() >= LIMIT {
                 return;
             }
-            served.insert(key, Served { last: None, to, acked: transaction.acked.clone(), owner: dialog.clone(), since: Instant::now() });
+            served.insert(
+                key,
+                Served {
+                    last: None,
+                    to,
+                    acked: transaction.acked.clone(),
+                    owner: dialog.clone(),
+                    since: Instant::now(),
+                },
+            );
         }
         if request.method == "CANCEL" {
-            let owner = served_key(&request, "INVITE").and_then(|k| lock(&self.0.served).get(&k).map(|s| s.owner.clone()));
+            let owner =
+                served_key(&request, "INVITE").and_then(|k| lock(&self.0.served).get(&k).map(|s| s.owner.clone()));
             transaction.respond(&simple(&request, if owner.is_some() { 200 } else { 481 }));
             if let Some(Some(owner)) = owner {
                 let _ = owner.try_send(Inbound::Cancelled(request));
@@ -348,7 +370,12 @@ impl ClientTransaction {
     }
 
     fn acknowledge(&mut self, response: &Response) {
-        let mut ack = Request { method: "ACK".into(), uri: self.request.uri.clone(), headers: Default::default(), body: Vec::new() };
+        let mut ack = Request {
+            method: "ACK".into(),
+            uri: self.request.uri.clone(),
+            headers: Default::default(),
+            body: Vec::new(),
+        };
         for name in ["Via", "From", "Call-ID", "Max-Forwards", "Route"] {
             for value in self.request.headers.all(name) {
                 ack.headers.push(name, value);
@@ -364,7 +391,12 @@ impl ClientTransaction {
 
     /// Sends a CANCEL for this INVITE; its own answer is awaited in the background.
     pub fn cancel(&self, extra: &[(String, String)]) {
-        let mut cancel = Request { method: "CANCEL".into(), uri: self.request.uri.clone(), headers: Default::default(), body: Vec::new() };
+        let mut cancel = Request {
+            method: "CANCEL".into(),
+            uri: self.request.uri.clone(),
+            headers: Default::default(),
+            body: Vec::new(),
+        };
         for name in ["From", "To", "Call-ID", "Route"] {
             for value in self.request.headers.all(name) {
                 cancel.headers.push(name, value);

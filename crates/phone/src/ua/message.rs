@@ -262,7 +262,8 @@ impl Request {
     pub fn response(&self, code: u16, reason: &str, tag: Option<&str>) -> Response {
         let mut headers = Headers::default();
         for (name, value) in &self.headers.0 {
-            let kept = ["Via", "From", "Call-ID", "CSeq", "To", "Record-Route"].iter().any(|k| name.eq_ignore_ascii_case(k));
+            let kept =
+                ["Via", "From", "Call-ID", "CSeq", "To", "Record-Route"].iter().any(|k| name.eq_ignore_ascii_case(k));
             if kept && (code < 300 || !name.eq_ignore_ascii_case("Record-Route")) {
                 headers.push(name, value.clone());
             }
@@ -354,7 +355,12 @@ mod tests {
             let mut flipped = INVITE.as_bytes().to_vec();
             flipped[n] ^= 0x80;
             if let Ok(Message::Request(r)) = Message::parse(&flipped) {
-                let _ = (r.headers.cseq(), r.headers.branch(), host_port(&r.uri), uri_of(r.headers.get("From").unwrap_or("")));
+                let _ = (
+                    r.headers.cseq(),
+                    r.headers.branch(),
+                    host_port(&r.uri),
+                    uri_of(r.headers.get("From").unwrap_or("")),
+                );
             }
         }
         let short = INVITE.replace("Content-Length: 4", "Content-Length: 400");

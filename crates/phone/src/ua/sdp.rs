@@ -114,7 +114,8 @@ impl Session {
 
     /// Reads a description; unknown codecs are left out.
     pub fn parse(text: &str) -> Result<Self, SdpError> {
-        let ip_of = |value: &str| value.split_whitespace().nth(2).and_then(|a| a.split('/').next()?.parse::<IpAddr>().ok());
+        let ip_of =
+            |value: &str| value.split_whitespace().nth(2).and_then(|a| a.split('/').next()?.parse::<IpAddr>().ok());
         let (mut session_ip, mut media_ip, mut in_audio, mut seen_media) = (None, None, false, false);
         let (mut port, mut types, mut maps, mut rtcp) = (None, Vec::new(), Vec::<(u8, String)>::new(), None);
         let (mut session_direction, mut direction, mut origin) = (None, None, (0, 0));
@@ -128,7 +129,9 @@ impl Session {
                 }
                 "m" => {
                     let words: Vec<_> = value.split_whitespace().collect();
-                    in_audio = !seen_media && words.first() == Some(&"audio") && words.get(2).is_some_and(|p| p.starts_with("RTP/AVP"));
+                    in_audio = !seen_media
+                        && words.first() == Some(&"audio")
+                        && words.get(2).is_some_and(|p| p.starts_with("RTP/AVP"));
                     // Only the first audio line counts; the phone refuses nothing else because it offers nothing else.
                     if in_audio {
                         seen_media = true;
@@ -156,7 +159,10 @@ impl Session {
         let ip = media_ip.or(session_ip).ok_or(SdpError::NoAddress)?;
         let named = |t: u8| maps.iter().find(|(m, _)| *m == t).map(|(_, n)| n.as_str());
         let codec = |t: u8| match named(t) {
-            Some(name) => name.split_once("/8000").filter(|(_, rest)| rest.is_empty() || *rest == "/1").and_then(|(n, _)| Codec::by_name(n)),
+            Some(name) => name
+                .split_once("/8000")
+                .filter(|(_, rest)| rest.is_empty() || *rest == "/1")
+                .and_then(|(n, _)| Codec::by_name(n)),
             None => [Codec::Pcmu, Codec::Pcma].into_iter().find(|c| c.static_payload_type() == Some(t)),
         };
         Ok(Self {
@@ -170,8 +176,19 @@ impl Session {
     }
 
     /// Our answer to this offer: the first codec of `ours` that it has, with its payload type; telephone events if it has them and we want them.
-    pub fn answer(&self, ours: &[Codec], events: bool, address: SocketAddr, wanted: Direction, origin: (u64, u64)) -> Result<Self, SdpError> {
-        let chosen = ours.iter().find_map(|c| self.codecs.iter().find(|(_, o)| o == c)).copied().ok_or_else(|| no_codec(ours))?;
+    pub fn answer(
+        &self,
+        ours: &[Codec],
+        events: bool,
+        address: SocketAddr,
+        wanted: Direction,
+        origin: (u64, u64),
+    ) -> Result<Self, SdpError> {
+        let chosen = ours
+            .iter()
+            .find_map(|c| self.codecs.iter().find(|(_, o)| o == c))
+            .copied()
+            .ok_or_else(|| no_codec(ours))?;
         Ok(Self {
             address,
             rtcp: None,
@@ -238,7 +255,10 @@ mod tests {
         assert_eq!((r.codec, r.payload_type, r.events, r.sending), (Codec::Pcma, 8, Some(96), false));
         let a = s.answer(&[Codec::Pcmu, Codec::Pcma], true, ours().address, Direction::SendRecv, (1, 1)).unwrap();
         assert_eq!((a.codecs, a.direction), (vec![(8, Codec::Pcma)], Direction::RecvOnly));
-        assert!(matches!(s.answer(&[Codec::Pcmu], true, ours().address, Direction::SendRecv, (1, 1)), Err(SdpError::NoCodec(_))));
+        assert!(matches!(
+            s.answer(&[Codec::Pcmu], true, ours().address, Direction::SendRecv, (1, 1)),
+            Err(SdpError::NoCodec(_))
+        ));
     }
 
     #[test]

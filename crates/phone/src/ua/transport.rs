@@ -76,7 +76,8 @@ impl Sockets {
             _ => address,
         };
         let streams = Mutex::default();
-        let sockets = Self(Arc::new(Inner { transport, local, udp, streams, received, stop, discarded: AtomicU64::new(0) }));
+        let sockets =
+            Self(Arc::new(Inner { transport, local, udp, streams, received, stop, discarded: AtomicU64::new(0) }));
         let running = sockets.clone();
         tokio::spawn(async move {
             let stop = running.0.stop.clone();
@@ -118,13 +119,11 @@ impl Sockets {
         let data: Bytes = data.into();
         tracing::trace!(%to, message = %String::from_utf8_lossy(&data), "SIP out");
         match &self.0.udp {
-            Some(udp) => {
-                match udp.try_send_to(&data, to) {
-                    Ok(_) => {}
-                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.send_when_writable(data, to),
-                    Err(e) => self.discard(&e.to_string()),
-                }
-            }
+            Some(udp) => match udp.try_send_to(&data, to) {
+                Ok(_) => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.send_when_writable(data, to),
+                Err(e) => self.discard(&e.to_string()),
+            },
             None => {
                 let open = self.streams().get(&to).filter(|s| !s.is_closed()).cloned();
                 let stream = open.unwrap_or_else(|| self.connect(to));
@@ -199,7 +198,9 @@ impl Sockets {
             let work = async {
                 let stream = match stream {
                     Some(s) => s,
-                    None => tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(peer)).await.map_err(io::Error::other)??,
+                    None => tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(peer))
+                        .await
+                        .map_err(io::Error::other)??,
                 };
                 stream.set_nodelay(true)?;
                 let (reader, mut writer) = stream.into_split();
@@ -263,7 +264,8 @@ fn framed(data: &[u8]) -> io::Result<Option<usize>> {
 
 /// Where a response goes by the top Via (RFC 3261 §18.2.2, RFC 3581), given where the request came from.
 pub fn response_target(via: &str, from: SocketAddr) -> SocketAddr {
-    let sent_by = via.split_whitespace().nth(1).and_then(|s| super::message::host_port(s.split(';').next().unwrap_or(s)));
+    let sent_by =
+        via.split_whitespace().nth(1).and_then(|s| super::message::host_port(s.split(';').next().unwrap_or(s)));
     match (param(via, "rport"), sent_by) {
         (None, Some((_, port))) => SocketAddr::new(from.ip(), port.unwrap_or(5060)),
         _ => from,

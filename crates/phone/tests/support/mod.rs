@@ -142,15 +142,32 @@ impl Relay {
 
     fn challenge(&mut self, request: &Request) -> Option<Vec<u8>> {
         let user = user_of(uri_of(request.headers.get("From").unwrap())).unwrap().to_owned();
-        let given: HashMap<String, String> =
-            request.headers.get("Authorization").and_then(|v| v.split_once(' ')).map(|(_, v)| parameters(v).into_iter().collect()).unwrap_or_default();
+        let given: HashMap<String, String> = request
+            .headers
+            .get("Authorization")
+            .and_then(|v| v.split_once(' '))
+            .map(|(_, v)| parameters(v).into_iter().collect())
+            .unwrap_or_default();
         let mut stale = false;
         if let Some(nonce) = given.get("nonce") {
             let uses = self.nonces.entry(nonce.clone()).or_insert(usize::MAX);
-            let challenge = Challenge { algorithm: self.behaviour.algorithm, realm: "test".into(), nonce: nonce.clone(), opaque: None, qop: true, stale: false };
-            let who = Credentials { username: &user, password: self.behaviour.password, method: &request.method, uri: &request.uri };
+            let challenge = Challenge {
+                algorithm: self.behaviour.algorithm,
+                realm: "test".into(),
+                nonce: nonce.clone(),
+                opaque: None,
+                qop: true,
+                stale: false,
+            };
+            let who = Credentials {
+                username: &user,
+                password: self.behaviour.password,
+                method: &request.method,
+                uri: &request.uri,
+            };
             let count = u32::from_str_radix(&given["nc"], 16).unwrap();
-            let right = response(&challenge, who, Some((count, &given["cnonce"]))) == given["response"] && given["opaque"] == "op";
+            let right = response(&challenge, who, Some((count, &given["cnonce"]))) == given["response"]
+                && given["opaque"] == "op";
             // A retransmission repeats its count with the same CSeq; another request must not.
             let fresh = self.counts.insert((format!("{nonce}{count}"), format!("{:?}", request.headers.cseq())));
             if right && *uses < self.behaviour.nonce_uses {
@@ -169,7 +186,13 @@ impl Relay {
         self.nonces.insert(nonce.clone(), 0);
         let mut no = request.response(401, "Unauthorized", Some("c"));
         let algorithm = if self.behaviour.algorithm == Algorithm::Md5 { "MD5" } else { "SHA-256" };
-        no.headers.push("WWW-Authenticate", format!("Digest realm=\"test\", nonce=\"{nonce}\", algorithm={algorithm}, qop=\"auth\", opaque=\"op\"{}", if stale { ", stale=true" } else { "" }));
+        no.headers.push(
+            "WWW-Authenticate",
+            format!(
+                "Digest realm=\"test\", nonce=\"{nonce}\", algorithm={algorithm}, qop=\"auth\", opaque=\"op\"{}",
+                if stale { ", stale=true" } else { "" }
+            ),
+        );
         Some(no.to_bytes())
     }
 }
@@ -177,4 +200,3 @@ impl Relay {
 fn sent_by(via: &str) -> SocketAddr {
     via.split_whitespace().nth(1).unwrap().split(';').next().unwrap().parse().unwrap()
 }
-

@@ -207,10 +207,7 @@ impl Control for House {
     }
 
     async fn call(&self, account: &AccountRef, uuid: &str) -> Option<CallSnapshot> {
-        (account.id == "main" && uuid == CALL).then(|| CallSnapshot {
-            call: call(CALL, false),
-            room_uuid: None,
-        })
+        (account.id == "main" && uuid == CALL).then(|| CallSnapshot { call: call(CALL, false), room_uuid: None })
     }
 
     async fn command_call(

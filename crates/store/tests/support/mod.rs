@@ -3,8 +3,8 @@
 
 use serde_json::json;
 use store::{
-    Account, AccountId, Body, CallId, CallRecord, Dialect, Direction, Life, MemberRecord, Method,
-    NewDelivery, NewEvent, RoomId, RoomRecord, RoomStatus, Store, StoreConfig, Subject, Timestamp,
+    Account, AccountId, Body, CallId, CallRecord, Dialect, Direction, Life, MemberRecord, Method, NewDelivery,
+    NewEvent, RoomId, RoomRecord, RoomStatus, Store, StoreConfig, Subject, Timestamp,
 };
 
 /// Seconds after an arbitrary start.
@@ -22,12 +22,7 @@ pub fn open_with(config: StoreConfig) -> Store {
 
 pub async fn account(store: &Store, name: &str) -> AccountId {
     let account = Account::new(name, Some(format!("{name}.sip.test")), at(0));
-    store
-        .batch()
-        .put_account(account.clone())
-        .commit()
-        .await
-        .expect("an account is stored");
+    store.batch().put_account(account.clone()).commit().await.expect("an account is stored");
     account.id
 }
 
@@ -101,23 +96,10 @@ pub fn member(room: &RoomRecord, number: u32, member_id: i64, call: CallId) -> M
 }
 
 pub fn event(account: AccountId, room: Option<RoomId>, kind: &str) -> NewEvent {
-    NewEvent {
-        account,
-        room,
-        call: None,
-        kind: kind.to_owned(),
-        payload: json!({"n": 1}),
-        created_at: at(1),
-    }
+    NewEvent { account, room, call: None, kind: kind.to_owned(), payload: json!({"n": 1}), created_at: at(1) }
 }
 
-pub fn delivery(
-    account: AccountId,
-    room: RoomId,
-    url: &str,
-    note: &str,
-    created_at: Timestamp,
-) -> NewDelivery {
+pub fn delivery(account: AccountId, room: RoomId, url: &str, note: &str, created_at: Timestamp) -> NewDelivery {
     NewDelivery {
         account,
         sub_account: None,

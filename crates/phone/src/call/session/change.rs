@@ -54,7 +54,8 @@ impl Session {
         };
         let moved = !Arc::ptr_eq(&self.line, &before.line);
         if result.is_err() {
-            (self.local, self.codecs, self.direction, self.advertise) = (before.local, before.codecs, before.direction, before.advertise);
+            (self.local, self.codecs, self.direction, self.advertise) =
+                (before.local, before.codecs, before.direction, before.advertise);
             self.line = before.line;
         } else if moved {
             before.line.close();

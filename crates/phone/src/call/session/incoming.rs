@@ -5,7 +5,8 @@ use super::*;
 /// Takes an INVITE. `None` if it could not be taken; then it is answered already.
 pub(crate) fn incoming(ctx: &Arc<Context>, request: Request, transaction: ServerTransaction) -> Option<IncomingCall> {
     let get = |name: &str| request.headers.get(name).map(str::to_owned);
-    let (Some(call_id), Some(from), Some(to), Some(contact)) = (get("Call-ID"), get("From"), get("To"), get("Contact")) else {
+    let (Some(call_id), Some(from), Some(to), Some(contact)) = (get("Call-ID"), get("From"), get("To"), get("Contact"))
+    else {
         transaction.respond(&simple(&request, 400));
         return None;
     };
@@ -42,21 +43,22 @@ impl Session {
         // The endpoint knows the dialog's inbox by its tags; a CANCEL has only the INVITE's branch.
         transaction.own(self.told.clone());
         let tag = self.dialog.local_tag.clone();
-        let respond = |session: &Self, code: u16, reason: &str, body: Option<String>, headers: Vec<(String, String)>| {
-            let reason = if reason.is_empty() { reason_phrase(code) } else { reason };
-            let mut response = invite.response(code, reason, Some(&tag));
-            if code < 300 {
-                response.headers.push("Contact", session.dialog.contact.clone());
-                response.headers.push("Allow", ALLOW);
-            }
-            response.headers.0.extend(headers);
-            if let Some(body) = body {
-                response.headers.push("Content-Type", "application/sdp");
-                response.body = body.into_bytes();
-            }
-            transaction.respond(&response);
-            response.headers
-        };
+        let respond =
+            |session: &Self, code: u16, reason: &str, body: Option<String>, headers: Vec<(String, String)>| {
+                let reason = if reason.is_empty() { reason_phrase(code) } else { reason };
+                let mut response = invite.response(code, reason, Some(&tag));
+                if code < 300 {
+                    response.headers.push("Contact", session.dialog.contact.clone());
+                    response.headers.push("Allow", ALLOW);
+                }
+                response.headers.0.extend(headers);
+                if let Some(body) = body {
+                    response.headers.push("Content-Type", "application/sdp");
+                    response.body = body.into_bytes();
+                }
+                transaction.respond(&response);
+                response.headers
+            };
         loop {
             tokio::select! {
                 command = self.commands.recv() => match command {

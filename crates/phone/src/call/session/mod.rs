@@ -83,12 +83,25 @@ fn body_text(body: &[u8]) -> String {
 }
 
 impl Session {
-    fn new(ctx: &Arc<Context>, dialog: Dialog, shared: Arc<Shared>, line: Arc<Line>, codecs: Vec<Codec>) -> (Self, Call) {
+    fn new(
+        ctx: &Arc<Context>,
+        dialog: Dialog,
+        shared: Arc<Shared>,
+        line: Arc<Line>,
+        codecs: Vec<Codec>,
+    ) -> (Self, Call) {
         let (commands_in, commands) = mpsc::channel(QUEUE);
         let (inbox_in, inbox) = mpsc::channel(QUEUE);
         ctx.endpoint.adopt(&dialog.call_id, &dialog.local_tag, inbox_in.clone());
         let origin = (u64::from(rand::random::<u32>()), 0);
-        let local = sdp::Session { address: line.address(), rtcp: None, codecs: Vec::new(), events: None, direction: Direction::SendRecv, origin };
+        let local = sdp::Session {
+            address: line.address(),
+            rtcp: None,
+            codecs: Vec::new(),
+            events: None,
+            direction: Direction::SendRecv,
+            origin,
+        };
         let session = Self {
             ctx: Arc::clone(ctx),
             dialog,
@@ -316,7 +329,6 @@ impl Session {
         self.shared.log(EventKind::Request { method, headers, body, answered });
         ControlFlow::Continue(())
     }
-
 }
 
 fn refuse(command: Command, state: &'static str) {

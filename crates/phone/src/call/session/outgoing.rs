@@ -122,7 +122,11 @@ impl Session {
         if early || matches!(*self.shared.state.borrow(), CallState::Trying) {
             self.state(if early { CallState::Early } else { CallState::Ringing });
         }
-        self.shared.log(EventKind::Progress { code: response.code, early_media: early, headers: response.headers.clone() });
+        self.shared.log(EventKind::Progress {
+            code: response.code,
+            early_media: early,
+            headers: response.headers.clone(),
+        });
         if let (Some(rseq), Some((number, _))) = (response.headers.get("RSeq"), invite.headers.cseq()) {
             let mut prack = self.dialog.request("PRACK");
             prack.headers.push("RAck", format!("{rseq} {number} INVITE"));
@@ -130,7 +134,12 @@ impl Session {
         }
     }
 
-    pub(super) async fn established(mut self, transaction: &ClientTransaction, ok: Response, cancel: Option<Vec<(String, String)>>) {
+    pub(super) async fn established(
+        mut self,
+        transaction: &ClientTransaction,
+        ok: Response,
+        cancel: Option<Vec<(String, String)>>,
+    ) {
         self.dialog.learn_from_response(&ok);
         let number = transaction.request().headers.cseq().map_or(1, |(n, _)| n);
         let mut ack = self.dialog.with_cseq("ACK", number);
