@@ -25,7 +25,7 @@ const HOLD: Duration = Duration::from_secs(60);
 const SETTLING: Duration = Duration::from_millis(2_500);
 /// How often a void trial is repeated.
 const RETRIES: usize = 5;
-/// The part of a core that rooms may use where capacity is estimated: a bare mixer held 1 300 of the 1 590 rooms its CPU would allow.
+/// The part of a core that rooms may use where capacity is estimated: what was held for a minute has kept it about so busy.
 pub const USABLE: f64 = 0.8;
 
 /// One trial.
@@ -85,7 +85,7 @@ pub fn measure(lab: &mut Lab) -> Result<Capacity> {
         if decide(lab, low, HOLD, &mut trials)? || low <= LEAST {
             break;
         }
-        low -= STEP;
+        low -= (2 * STEP).min(low - LEAST);
     }
     let last = trials.last().and_then(|trial| trial.void.clone());
     Ok(Capacity { rooms: low, trials, void: last })

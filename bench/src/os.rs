@@ -144,7 +144,7 @@ impl Inbox {
     pub fn receive(&mut self, socket: &UdpSocket) -> usize {
         let Self { bytes, control, arrived } = self;
         // SAFETY: all-zero is a valid iovec and message header. Every pointer put in is to memory of `self`, with its length.
-        let count = unsafe {
+        unsafe {
             let mut pieces: [libc::iovec; BATCH] = std::mem::zeroed();
             let mut messages: [libc::mmsghdr; BATCH] = std::mem::zeroed();
             for n in 0..BATCH {
@@ -167,8 +167,7 @@ impl Inbox {
                 arrived[n].len = (messages[n].msg_len as usize).min(LONGEST);
             }
             count
-        };
-        count
+        }
     }
 
     /// What the last call received, by number.

@@ -88,10 +88,10 @@ fn reflect(sockets: &[UdpSocket], stop: &AtomicBool) {
     while !stop.load(Ordering::Acquire) {
         os::sleep_until(start + slot * SLOT_NS);
         for socket in sockets.iter().skip((slot % SLOTS as u64) as usize).step_by(SLOTS) {
-            if let Ok(len) = socket.recv(&mut buffer) {
-                if let Some(bytes) = buffer.get(..len) {
-                    let _ = socket.send(bytes);
-                }
+            if let Ok(len) = socket.recv(&mut buffer)
+                && let Some(bytes) = buffer.get(..len)
+            {
+                let _ = socket.send(bytes);
             }
         }
         slot += 1;

@@ -64,10 +64,16 @@ pub struct Figures {
     pub command_to_audio_loaded_ms_p50: Option<f64>,
     /// Command to first changed packet, loaded server.
     pub command_to_audio_loaded_ms_p99: Option<f64>,
+    /// The same where a command lets somebody be heard: only packets that come after it may be, idle server.
+    pub widening_to_audio_ms_p50: Option<f64>,
+    /// See there.
+    pub widening_to_audio_ms_p99: Option<f64>,
     /// Delay the server adds.
     pub added_delay_ms_p50: Option<f64>,
     /// Delay the server adds.
     pub added_delay_ms_p99: Option<f64>,
+    /// The same in the room whose arrival phase is worst.
+    pub added_delay_worst_phase_ms_p99: Option<f64>,
     /// Calls set up and ended per second by the whole server on one core.
     pub setups_per_second: Option<f64>,
     /// Resident memory per member at 1 000 members.
@@ -151,6 +157,8 @@ impl Readings {
             if loaded {
                 (figures.command_to_audio_loaded_ms_p50, figures.command_to_audio_loaded_ms_p99) = (p50, p99);
             } else {
+                figures.widening_to_audio_ms_p50 = Some(reaction.widening_ms.p50);
+                figures.widening_to_audio_ms_p99 = Some(reaction.widening_ms.p99);
                 (figures.command_to_audio_ms_p50, figures.command_to_audio_ms_p99) = (p50, p99);
             }
             voids.extend(reaction.void.iter().map(|why| format!("command to audio: {why}")));
@@ -158,6 +166,7 @@ impl Readings {
         }
         if let Some(delay) = &self.delay {
             (figures.added_delay_ms_p50, figures.added_delay_ms_p99) = (Some(delay.all_ms.p50), Some(delay.all_ms.p99));
+            figures.added_delay_worst_phase_ms_p99 = Some(delay.worst_room_p99_ms);
             voids.extend(delay.void.iter().map(|why| format!("added delay: {why}")));
             noises.push(delay.noise);
         }
@@ -219,8 +228,11 @@ impl Report {
         row("command to audio, ms, p99, idle", f.command_to_audio_ms_p99, 2, "≤ 25");
         row("command to audio, ms, p50, loaded", f.command_to_audio_loaded_ms_p50, 2, "");
         row("command to audio, ms, p99, loaded", f.command_to_audio_loaded_ms_p99, 2, "≤ 25");
+        row("… where somebody becomes audible, ms, p50, idle", f.widening_to_audio_ms_p50, 2, "");
+        row("… where somebody becomes audible, ms, p99, idle", f.widening_to_audio_ms_p99, 2, "");
         row("added delay, ms, p50", f.added_delay_ms_p50, 2, "");
         row("added delay, ms, p99", f.added_delay_ms_p99, 2, "≤ 22");
+        row("added delay at the worst arrival phase, ms, p99", f.added_delay_worst_phase_ms_p99, 2, "");
         row("call setups per second on one core", f.setups_per_second, 0, "≥ 1 000");
         row(
             "… CPU of the server for each, ms",

@@ -207,13 +207,13 @@ impl Ear<'_> {
     fn expect(&self, now: &Moment, at: u64, seen: &mut Seen) -> ([u32; MOST_PHONES], u8) {
         let mut possible = [0u32; MOST_PHONES];
         let mut owed = 0;
-        for source in 0..self.played.layout.phones() {
+        for (source, codes) in possible.iter_mut().enumerate().take(self.played.layout.phones()) {
             if source == self.phone || now.allow[self.phone] >> source & 1 == 0 {
                 seen.forbidden += u64::from(now.place[self.phone].is_some());
                 continue;
             }
             let since = self.since[source];
-            possible[source] = arrived(&self.played.made[source], at)
+            *codes = arrived(&self.played.made[source], at)
                 .filter(|(_, a)| *a > since)
                 .fold(0, |bits, (m, _)| bits | 1 << m.code);
             let troubles = &self.played.troubles[source];

@@ -95,11 +95,14 @@ async fn a_server_that_is_told_to_stop_hangs_up_its_live_call_and_ends_well() {
     let (well, took) = well;
     assert!(well, "it did not end with 0");
     assert!(took < Duration::from_secs(10), "it ended after {took:?}");
+    // What could not be sent before the end is sent at the next start; nothing is lost, nothing told twice.
+    office.server.restart().await;
     let hangup = office.program.event("Hangup", 0, |asked| asked.path == "/hangup/customer").await;
-    assert_eq!(
-        (hangup.param("CallUUID"), hangup.param("HangupCauseCode")),
-        (customer.call_uuid.as_str(), "5010"),
-        "{hangup:?}"
-    );
+    let (call, code) = (hangup.param("CallUUID"), hangup.param("HangupCauseCode"));
+    assert_eq!((call, code), (customer.call_uuid.as_str(), "5010"), "{hangup:?}");
     office.program.event("MPCEnd", 0, |event| event.param("MPCUUID") == customer.room).await;
+    for event in ["ParticipantExit", "MPCEnd", "Hangup"] {
+        let told = office.program.asked().matching(|asked| asked.event() == event);
+        assert_eq!(told.len(), 1, "{event}: {told:?}");
+    }
 }

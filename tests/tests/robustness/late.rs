@@ -1,11 +1,10 @@
 //! Instructions that come when others are in force, and instructions that lead nowhere.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use phone::{Call, CallError, CallOptions, EndCause, Mouth};
+use phone::{Call, CallError, CallOptions, CallState, EndCause, Mouth};
 use reqwest::Method;
 use serde_json::json;
 use system_tests::SOON;
@@ -58,14 +57,15 @@ impl Slow {
         format!("http://{PROGRAM_HOST}:{}/slow#rt=40000&tt=55000&rc=0", self.port)
     }
 
-    /// The CallUUID of the request that waits.
-    async fn call_uuid(&self) -> String {
-        self.asked.expect("request for instructions", 0, SOON, |_| true).await
+    /// The CallUUID of the request at place `from`.
+    async fn call_uuid(&self, from: usize) -> String {
+        self.asked.expect("request for instructions", from, SOON, |_| true).await
     }
 
+    /// Lets both requests have their answer.
     async fn answers(&self, status: u16, body: &str) {
         self.tell.send_replace(Some((status, body.to_owned())));
-        self.answered.expect("answer given", 0, SOON, |_| true).await;
+        self.answered.expect_times("answers given", 2, 0, SOON, |_| true).await;
     }
 }
 
@@ -82,62 +82,79 @@ async fn wait_and_answer(State(mut waiting): State<Waiting>, request: Request) -
     (status, [("content-type", "application/xml")], body).into_response()
 }
 
-/// A call whose answer URL keeps it waiting is moved into room "a" with a customer; then the answer comes.
-async fn answer_comes_after_the_move(status: u16, document: impl Fn(&str) -> String) {
+/// Two calls are kept waiting by their answer URL. One is moved into room "a" with a customer; then the answer comes. Returns the office and the
+/// call that was not moved, to which the answer must happen.
+async fn answer_comes_after_a_move(status: u16, document: impl Fn(&Office) -> String) -> (Office, Call, String) {
     let [c, a, _] = tones::<3>();
     let office = Office::open().await;
     let slow = Slow::start().await;
     let customer = office.joins("customer", "a", "Customer", "stayAlone=\"true\"", voice(c)).await;
-    let hangup = office.program.url("/hangup/agent");
-    let app = office.server.application(&office.account, "agent", &slow.url(), &["--hangup-url", &hangup]).await;
-    office.server.endpoint(&office.account, "agent", Some(&app)).await;
+    let app = office
+        .server
+        .application(&office.account, "slow", &slow.url(), &["--hangup-url", &office.program.url("/hangup/slow")])
+        .await;
+    for name in ["agent", "other"] {
+        office.server.endpoint(&office.account, name, Some(&app)).await;
+    }
     let phone = office.connect("agent", voice(a), phone::Transport::Udp).await;
+    let other_phone = office.connect("other", Mouth::Silence, phone::Transport::Udp).await;
     let mark = office.program.mark();
     let call = phone.call("hotline", CallOptions::default()).unwrap();
-    let uuid = slow.call_uuid().await;
+    let uuid = slow.call_uuid(0).await;
+    let other = other_phone.call("hotline", CallOptions::default()).unwrap();
+    let other_uuid = slow.call_uuid(1).await;
 
-    let events = office.program.url("/events");
     let body = json!({ "call_uuid": uuid, "role": "agent", "enter_sound": "none", "exit_sound": "none",
-        "status_callback_url": events, "status_callback_method": "POST" });
+        "status_callback_url": office.program.url("/events"), "status_callback_method": "POST" });
     office.rest.post("/MultiPartyCall/name_a/Participant/", body).await;
     call.wait_answered(SOON).await.unwrap();
     let joined =
         office.program.event("ParticipantJoin", mark, |event| event.param("ParticipantCallUUID") == uuid).await;
     assert_eq!(joined.param("MPCUUID"), customer.room);
 
-    slow.answers(status, &document(&events)).await;
-    let late = Instant::now();
-    // Two seconds of sound: whatever the late answer does, it does in the first milliseconds.
+    slow.answers(status, &document(&office)).await;
+    // The other call's answer has had its effect; two seconds of sound more, and this one's would have had it too.
+    let state =
+        other.wait_state(SOON, |state| matches!(state, CallState::Answered | CallState::Ended(_))).await.unwrap();
+    assert_eq!(state == CallState::Answered, status == 200, "{state:?}");
     assert!(call.ear().wait_more(100, SOON).await, "the call has ended: {:?}", call.state());
     let two = [customer.heard(Some(c)), system_tests::ears::Heard { name: "agent", call: &call, tone: Some(a) }];
     hears("after the late answer", &two, &[("customer", "agent"), ("agent", "customer")]).await;
-    let listed = office.native.get("/rooms").await;
-    assert_eq!(
-        (&listed["total"], &listed["items"][0]["name"], &listed["items"][0]["members"]),
-        (&json!(1), &json!("a"), &json!(2)),
-        "{listed}"
-    );
+    let stays = office.native.get("/rooms/a").await;
+    assert_eq!((&stays["uuid"], &stays["members"]), (&json!(customer.room), &json!(2)), "{stays}");
     assert_eq!(office.native.get(&format!("/calls/{uuid}")).await["room_uuid"], customer.room.as_str());
-    let unwanted = office.program.asked().matching(|asked| {
-        asked.at > late && matches!(asked.event(), "ParticipantExit" | "ParticipantJoin" | "MPCInitialized" | "Hangup")
-    });
-    assert!(unwanted.is_empty(), "{unwanted:?}");
-    assert_eq!(slow.asked.len(), 1, "it was asked again");
+    let told = office
+        .program
+        .asked()
+        .matching(|asked| asked.param("ParticipantCallUUID") == uuid || asked.param("CallUUID") == uuid);
+    assert!(
+        told.iter().all(|asked| matches!(asked.event(), "ParticipantJoin") && asked.param("MPCUUID") == customer.room),
+        "{told:?}"
+    );
+    assert_eq!(slow.asked.len(), 2, "it was asked again");
+    (office, other, other_uuid)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_document_that_comes_after_the_call_was_moved_is_ignored() {
-    let other_room = |events: &str| {
+    let into_b = |office: &Office| {
+        let events = office.program.url("/events");
         format!(
             r#"<Response><MultiPartyCall role="Agent" stayAlone="true" statusCallbackUrl="{events}" {NO_SOUNDS}>b</MultiPartyCall></Response>"#
         )
     };
-    answer_comes_after_the_move(200, other_room).await;
+    let (office, _other, uuid) = answer_comes_after_a_move(200, into_b).await;
+    let b = office.native.get("/rooms/b").await;
+    let there: Vec<_> = b["member_list"].as_array().unwrap().iter().map(|member| member["call_uuid"].clone()).collect();
+    assert_eq!(there, [json!(uuid)], "the document's own room: {b}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_that_comes_after_the_call_was_moved_does_not_end_it() {
-    answer_comes_after_the_move(500, |_| "sorry".to_owned()).await;
+    let (office, other, uuid) = answer_comes_after_a_move(500, |_| "sorry".to_owned()).await;
+    assert_eq!(other.wait_ended(SOON).await.unwrap().code, Some(500));
+    let hangup = office.program.event("Hangup", 0, |asked| asked.path == "/hangup/slow").await;
+    assert_eq!((hangup.param("CallUUID"), hangup.param("HangupCauseCode")), (uuid.as_str(), "7011"), "{hangup:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -37,6 +37,8 @@ async fn a_sub_account_neither_sees_nor_changes_a_call_or_room_of_its_main_accou
     office.server.endpoint(&office.account, "own", Some(&app)).await;
     let phone = office.connect("own", Mouth::Silence, Transport::Udp).await;
     let own = office.calls_in("own", phone).await;
+    office.program.event("MPCStart", 0, |event| event.param("MPCUUID") == own.room).await;
+    office.program.event("MPCStart", 0, |event| event.param("MPCUUID") == customer.room).await;
     assert_eq!(rest.get(&format!("/Call/{}/?status=live", own.call_uuid)).await["call_status"], "in-progress");
     assert_eq!(rest.get("/MultiPartyCall/name_own-room/").await["mpc_uuid"], own.room.as_str());
 

@@ -662,8 +662,9 @@ fn apply(room: &mut Room, ids: &[MemberId], change: &MemberChange) -> Result<(),
         if let Some(tag) = &change.tag {
             room.tag(*id, tag.clone())?;
         }
-        if let Some(coach) = change.coach {
-            room.coach(*id, coach, change.coach_audience.clone())?;
+        if change.coach.is_some() || change.coach_audience.is_some() {
+            let coaching = change.coach.unwrap_or_else(|| room.member(*id).is_some_and(|member| member.coaching));
+            room.coach(*id, coaching, change.coach_audience.clone())?;
         }
         if let Some(muted) = change.mute {
             room.mute(*id, muted)?;

@@ -26,10 +26,13 @@ pub(crate) fn wanted(
 ) -> Option<SoundKey> {
     match room.private_sound(member)? {
         PrivateSound::Hold => settings.hold_music.get(&member.role).cloned().map(SoundKey::Url),
-        PrivateSound::Wait => settings.wait_music.clone().map(SoundKey::Url).or(match dialling? {
-            DialMusic::Ringback => Some(SoundKey::Ringback),
-            DialMusic::Silent => None,
-            DialMusic::Url(fetch) => Some(SoundKey::Url(fetch.clone())),
-        }),
+        PrivateSound::Wait => {
+            let dial = || match dialling? {
+                DialMusic::Ringback => Some(SoundKey::Ringback),
+                DialMusic::Silent => None,
+                DialMusic::Url(fetch) => Some(SoundKey::Url(fetch.clone())),
+            };
+            settings.wait_music.clone().map(SoundKey::Url).or_else(dial)
+        }
     }
 }
