@@ -14,6 +14,8 @@ pub enum Step {
     Play(u64, Vec<Prompt>),
     /// Stop what is being played.
     StopPlaying,
+    /// Answer the call, if it has not been: digits come only then.
+    Answer,
     /// Enter a room, answering the call first; tell [`Interpreter::left_room`] afterwards.
     Join(Box<Join>),
     /// Ask for instructions; tell [`Interpreter::document`], or end the call when they cannot be had, while
@@ -256,6 +258,7 @@ impl Interpreter {
         }
         let mut gathering = Gathering { gather, attempt, digits: String::new(), prompts: None, deadline: None };
         if heard.is_empty() {
+            self.steps.push_back(Step::Answer);
             gathering.deadline = Some(now + gathering.gather.first_digit);
         } else {
             gathering.prompts = Some(self.play(heard));

@@ -125,13 +125,13 @@ fn digits_are_gathered_until_the_finishing_key() {
 fn digits_are_gathered_until_there_are_enough_or_nobody_presses_any_more() {
     let mut enough = started(vec![Verb::Gather(gather(vec![]))]);
     "1234".chars().for_each(|digit| enough.digit(digit, NOW));
-    assert_eq!(steps(&mut enough), [Step::Fetch(1, fetch("digits"), Purpose::Digits("1234".into()))]);
+    assert_eq!(steps(&mut enough), [Step::Answer, Step::Fetch(1, fetch("digits"), Purpose::Digits("1234".into()))]);
 
     let mut slow = started(vec![Verb::Gather(gather(vec![]))]);
     slow.digit('1', later(1));
     assert_eq!(slow.next_timeout(), Some(later(3)));
     slow.handle_timeout(later(3));
-    assert_eq!(steps(&mut slow), [Step::Fetch(1, fetch("digits"), Purpose::Digits("1".into()))]);
+    assert_eq!(steps(&mut slow), [Step::Answer, Step::Fetch(1, fetch("digits"), Purpose::Digits("1".into()))]);
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn an_action_that_is_not_followed_is_told_and_the_next_verb_runs() {
     interpreter.digit('1', NOW);
     assert_eq!(
         steps(&mut interpreter),
-        [Step::Tell(fetch("digits"), Purpose::Digits("1".into())), Step::Play(1, vec![prompt("thanks")])]
+        [Step::Answer, Step::Tell(fetch("digits"), Purpose::Digits("1".into())), Step::Play(1, vec![prompt("thanks")])]
     );
 }
 

@@ -128,7 +128,8 @@ fn baresip(folder: &Scratch, account: &str, sip_port: u16, rtp_port: u16, tone: 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn baresip_registers() {
-    let office = Office::open().await;
+    // This baresip fails at a digest algorithm that it does not know, instead of passing it over (RFC 8760 §2.4).
+    let office = Office::with(ServerOptions::default().set("sip", "digest", "[\"MD5\"]")).await;
     office.server.endpoint(&office.account, "baresip", None).await;
     let folder = Scratch::new("baresip");
     let server = office.server.at().sip_udp;

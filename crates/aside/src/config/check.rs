@@ -150,6 +150,16 @@ fn sip(check: &mut Check<'_>, config: &Config) {
             "write the public address of the NAT",
         );
     }
+    if sip.digest.is_empty() || sip.digest.iter().any(|name| super::planes::digest_algorithm(name).is_none()) {
+        let shown = format!("{:?}", sip.digest);
+        check.refuse(
+            "sip",
+            "digest",
+            shown,
+            "not a list of digest algorithms",
+            "write [\"SHA-256\", \"MD5\"] or one of them",
+        );
+    }
     if sip.user_agent.is_empty() || sip.user_agent.len() > 100 || sip.user_agent.chars().any(char::is_control) {
         let shown = format!("{:?}", sip.user_agent);
         check.refuse("sip", "user_agent", shown, "it cannot stand in a header", "write 1 to 100 printable characters");

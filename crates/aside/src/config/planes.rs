@@ -30,6 +30,14 @@ pub fn store(config: &Config) -> StoreConfig {
     }
 }
 
+/// The digest algorithm of this name, in any case.
+pub(super) fn digest_algorithm(name: &str) -> Option<sip::Algorithm> {
+    [("SHA-256", sip::Algorithm::Sha256), ("MD5", sip::Algorithm::Md5)]
+        .into_iter()
+        .find(|(known, _)| name.eq_ignore_ascii_case(known))
+        .map(|(_, algorithm)| algorithm)
+}
+
 /// The signalling plane's part.
 pub fn sip(config: &Config) -> SipConfig {
     let sip = &config.sip;
@@ -40,6 +48,7 @@ pub fn sip(config: &Config) -> SipConfig {
         user_agent: sip.user_agent.clone(),
         local_domains: shared_domains(config),
         hosts: sip.hosts.iter().map(|(name, address)| (name.to_ascii_lowercase(), *address)).collect(),
+        algorithms: sip.digest.iter().filter_map(|name| digest_algorithm(name)).collect(),
         limits: Limits {
             message_bytes: sip.message_bytes,
             source_rate: sip.source_rate,

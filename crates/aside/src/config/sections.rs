@@ -49,6 +49,8 @@ section! {
         user_agent: String = "Aside".to_owned(),
         /// Names with a fixed address, for example of carriers; asked before DNS.
         hosts: BTreeMap<String, SocketAddr> = BTreeMap::new(),
+        /// Digest algorithms offered, first to last: `SHA-256`, `MD5`. Some old phones fail at one they do not know: offer them `MD5` alone.
+        digest: Vec<String> = vec!["SHA-256".to_owned(), "MD5".to_owned()],
         /// Seconds: registrations shorter than this are refused with 423.
         register_min_s: u32 = 60,
         /// Seconds: registrations longer than this are shortened.

@@ -156,7 +156,6 @@ impl<'a> Runner<'a> {
                 () = &mut over => return Err(HangupCause::RingTimeout),
                 () = race.lost.cancelled() => return Err(HangupCause::LostRace),
                 cause = hung_up(&mut self.messages, &self.view, &mut self.hanging_up) => return Err(cause),
-                else => return Err(worst),
             };
             let Ok((mut ringing, event)) = event else { continue };
             match event {
@@ -179,6 +178,9 @@ impl<'a> Runner<'a> {
                 Some(LegEvent::Refused { code, .. }) => worst = cause_of(code),
                 Some(LegEvent::Ended { .. } | LegEvent::Cancelled) | None => worst = HangupCause::NetworkFailure,
                 Some(_) => drop(legs.spawn(listen(ringing))),
+            }
+            if legs.is_empty() {
+                return Err(worst);
             }
         }
     }
@@ -424,6 +426,7 @@ impl Session {
                 match step {
                     crate::interpreter::Step::Play(number, prompts) => self.play(number, prompts).await,
                     crate::interpreter::Step::StopPlaying => self.stop_playing().await,
+                    crate::interpreter::Step::Answer => {}
                     _ => return false,
                 }
             }

@@ -27,6 +27,9 @@ impl Session {
                     }
                 }
                 Step::StopPlaying => self.stop_playing().await,
+                Step::Answer => {
+                    self.ensure_answered().await;
+                }
                 Step::Join(join) => {
                     if self.ensure_answered().await {
                         self.join(*join).await;
@@ -34,7 +37,13 @@ impl Session {
                 }
                 Step::Fetch(number, fetch, purpose) => self.fetch(number, fetch, purpose),
                 Step::Tell(fetch, purpose) => self.tell(fetch, purpose),
-                Step::Hangup(cause, refusal) => self.finish(cause, refusal).await,
+                Step::Hangup(cause, refusal) => {
+                    if let HangupCause::Instructions(_) = cause {
+                        let text = "the instructions redirect in a loop; let them play something or enter a room";
+                        self.warn(text.to_owned()).await;
+                    }
+                    self.finish(cause, refusal).await;
+                }
             }
         }
     }
