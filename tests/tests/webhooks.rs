@@ -195,7 +195,8 @@ async fn a_failing_action_redirect_or_transfer_hangs_up_with_its_own_code() {
             );
         };
         let (mark, call) = (program.mark(), caller.gathers().await);
-        call.send_digits("7").await.unwrap();
+        // The call may be over before the key's last repeat is sent.
+        let _ = call.send_digits("7").await;
         ends_with(&call, mark, action).await;
         assert!(
             program
