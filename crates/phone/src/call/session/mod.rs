@@ -32,7 +32,7 @@ const QUEUE: usize = 64;
 type Reply<T> = oneshot::Sender<Result<T, CallError>>;
 type Exchanged = Option<(Request, Response)>;
 
-/// What a background request of this session came to.
+/// What a request in the background came to.
 enum Outcome {
     Bye,
     Changed(Exchanged, Box<Before>, Reply<()>),
