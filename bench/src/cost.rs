@@ -10,7 +10,8 @@ use crate::generator::Phones;
 use crate::histogram::{Spread, median};
 use crate::lab::{Lab, REFLECTED, SERVED, Stretch};
 use crate::noise::Noise;
-use crate::reflector::Reflector;
+use crate::os::Ring;
+use crate::reflector::{Method, Reflector};
 use crate::rooms::{Hearing, MEMBERS, Rooms};
 
 /// A reflector that costs more says that the machine is too busy, ms per member-second.
@@ -22,11 +23,13 @@ const REFLECTOR_SETTLING: Duration = Duration::from_millis(300);
 const ROUNDS: usize = 5;
 const RETRIES: usize = 5;
 
-/// One round: the three, one after the other.
+/// One round: floors, coached and plain rooms, one after the other.
 #[derive(Clone, Debug, Serialize)]
 pub struct Round {
-    /// ms of CPU per member-second.
-    pub reflector: f64,
+    /// The reflector with a system call for each packet, ms of CPU per member-second.
+    pub plain_reflector: f64,
+    /// The reflector through io_uring; absent where the kernel refuses it.
+    pub ring_reflector: Option<f64>,
     /// ms of CPU per member-second.
     pub coached: f64,
     /// ms of CPU per member-second.
@@ -37,9 +40,9 @@ pub struct Round {
     pub missing_percent: f64,
     /// Lateness of packets of coached rooms, ms.
     pub lateness_ms: Spread,
-    /// Lateness of packets of the reflector, ms.
+    /// Lateness of packets of the plain reflector, ms.
     pub reflector_lateness_ms: Spread,
-    /// The noise of all three.
+    /// The noise of all.
     pub noise: Noise,
     /// Why it does not count.
     pub void: Option<String>,
@@ -70,6 +73,21 @@ impl Cost {
         median(&self.counting().into_iter().map(figure).collect::<Vec<_>>())
     }
 
+    /// The floor's method: the one that costs less, by the median over the rounds that count.
+    pub fn method(&self) -> Method {
+        let ring = self.median(|round| round.ring_reflector.unwrap_or(f64::MAX));
+        let plain = self.median(|round| round.plain_reflector);
+        if ring < plain { Method::Ring } else { Method::Plain }
+    }
+
+    /// The floor of a round by a method.
+    pub fn floor(round: &Round, method: Method) -> f64 {
+        match method {
+            Method::Plain => round.plain_reflector,
+            Method::Ring => round.ring_reflector.unwrap_or(round.plain_reflector),
+        }
+    }
+
     /// The worst noise of the rounds that count.
     pub fn noise(&self) -> Noise {
         self.counting().iter().fold(Noise::default(), |worst, round| worst.worst(round.noise))
@@ -88,7 +106,7 @@ pub fn measure(lab: &mut Lab, rooms: usize, window: Duration) -> Result<Cost> {
     lab.generator.connect(REFLECTED, ports)?;
     let mut reflector = Some(reflector);
     let mut rounds: Vec<Round> = Vec::new();
-    let round_time = SETTLING * 2 + REFLECTOR_SETTLING + window * 3 + Duration::from_secs(1);
+    let round_time = SETTLING * 2 + REFLECTOR_SETTLING * 2 + window * 4 + Duration::from_secs(1);
     while rounds.len() < ROUNDS + RETRIES && rounds.iter().filter(|round| round.void.is_none()).count() < ROUNDS {
         if rounds.len() >= ROUNDS && !lab.has_time_for(round_time) {
             break;
@@ -115,9 +133,9 @@ fn round(
 ) -> Result<Round> {
     let legs = phones.legs.len();
     let per_member = |cpu: Duration| cpu.as_secs_f64() * 1e3 / (legs as f64 * window.as_secs_f64());
-    let mut floor = None;
+    let mut floors = (None, None);
     if !backwards {
-        floor = reflect(lab, reflector, window)?;
+        floors = reflect_both(lab, reflector, window)?;
     }
     let first = if backwards { Hearing::Plain } else { Hearing::Coached };
     let (mut rooms, ports) = Rooms::open(lab.server_cpu, phones, first, JitterConfig::default())?;
@@ -129,21 +147,24 @@ fn round(
     let two = lab.stretch(SERVED, rooms.shard_thread(), SETTLING, window)?;
     rooms.close()?;
     if backwards {
-        floor = reflect(lab, reflector, window)?;
+        floors = reflect_both(lab, reflector, window)?;
     }
+    let (floor, ring) = floors;
     let (coached, plain) = if backwards { (two, one) } else { (one, two) };
     let (floor_cost, floor_late, noise) = match &floor {
         Some(floor) => (per_member(floor.cpu), floor.ran.lateness, floor.noise),
         None => (0.0, Spread::default(), Noise::default()),
     };
     let noise = noise.worst(coached.noise).worst(plain.noise);
+    let noise = ring.as_ref().map_or(noise, |ring| noise.worst(ring.noise));
     let void = noise.voids().or_else(|| {
         (floor_cost > DEAREST_FLOOR)
             .then(|| format!("the reflector cost {floor_cost:.3} ms per member-second (limit {DEAREST_FLOOR})"))
     });
     let whole = (SETTLING + window).as_secs_f64();
     Ok(Round {
-        reflector: floor_cost,
+        plain_reflector: floor_cost,
+        ring_reflector: ring.map(|ring| per_member(ring.cpu)),
         coached: per_member(coached.cpu),
         plain: per_member(plain.cpu),
         control: control.as_secs_f64() * 1e3 / (legs as f64 * whole),
@@ -155,9 +176,23 @@ fn round(
     })
 }
 
-fn reflect(lab: &mut Lab, reflector: &mut Option<Reflector>, window: Duration) -> Result<Option<Stretch>> {
+type Floors = (Option<Stretch>, Option<Stretch>);
+
+/// The floor by each method.
+fn reflect_both(lab: &mut Lab, reflector: &mut Option<Reflector>, window: Duration) -> Result<Floors> {
+    let plain = reflect(lab, reflector, Method::Plain, window)?;
+    let ring = if Ring::open(1).is_ok() { reflect(lab, reflector, Method::Ring, window)? } else { None };
+    Ok((plain, ring))
+}
+
+fn reflect(
+    lab: &mut Lab,
+    reflector: &mut Option<Reflector>,
+    method: Method,
+    window: Duration,
+) -> Result<Option<Stretch>> {
     let Some(sockets) = reflector.take() else { return Ok(None) };
-    let working = sockets.start(lab.server_cpu)?;
+    let working = sockets.start(lab.server_cpu, method)?;
     let stretch = lab.stretch(REFLECTED, working.thread(), REFLECTOR_SETTLING, window);
     *reflector = Some(working.stop());
     stretch.map(Some)

@@ -3,10 +3,14 @@
 //! Each block calls one libc function with pointers to local values that outlive the call and whose size is passed along.
 #![allow(unsafe_code)]
 
+mod ring;
+
 use std::io;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
+
+pub use ring::Ring;
 
 fn clock(id: libc::clockid_t) -> io::Result<Duration> {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };

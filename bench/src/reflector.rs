@@ -7,11 +7,21 @@ use std::thread::JoinHandle;
 
 use crate::failure::{Result, Tried};
 use crate::generator::SERVER;
-use crate::os;
+use crate::os::{self, Ring};
 
 /// Sub-slots of a tick, as the server's wheel has.
 const SLOTS: usize = 20;
 const SLOT_NS: u64 = 1_000_000;
+
+/// How packets are received and sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// A system call for each.
+    Plain,
+    /// All receives of a sub-slot by one system call, and all sends by another, through io_uring.
+    Ring,
+}
 
 /// The reflector's sockets, between runs.
 pub struct Reflector {
@@ -47,14 +57,16 @@ impl Reflector {
     ///
     /// # Errors
     /// No thread.
-    pub fn start(self, cpu: usize) -> Result<Reflecting> {
+    pub fn start(self, cpu: usize, method: Method) -> Result<Reflecting> {
         let number = Arc::new(AtomicU32::new(0));
         let stop = Arc::new(AtomicBool::new(false));
         let (told, stopped) = (number.clone(), stop.clone());
         let reflect = move || {
             let _ = os::pin(cpu);
+            let legs = self.sockets.len().div_ceil(SLOTS);
+            let mut ring = (method == Method::Ring).then(|| Ring::open(legs).ok()).flatten();
             told.store(os::thread_id(), Ordering::Release);
-            reflect(&self.sockets, &stopped);
+            reflect(&self.sockets, ring.as_mut(), &stopped);
             self.sockets
         };
         let thread =
@@ -81,19 +93,24 @@ impl Reflecting {
     }
 }
 
-fn reflect(sockets: &[UdpSocket], stop: &AtomicBool) {
+fn reflect(sockets: &[UdpSocket], mut ring: Option<&mut Ring>, stop: &AtomicBool) {
     let mut buffer = [0u8; 2_048];
     let start = os::monotonic();
     let mut slot = 0u64;
     while !stop.load(Ordering::Acquire) {
         os::sleep_until(start + slot * SLOT_NS);
-        for socket in sockets.iter().skip((slot % SLOTS as u64) as usize).step_by(SLOTS) {
+        let due = sockets.iter().skip((slot % SLOTS as u64) as usize).step_by(SLOTS);
+        slot += 1;
+        if let Some(ring) = &mut ring {
+            ring.reflect(due);
+            continue;
+        }
+        for socket in due {
             if let Ok(len) = socket.recv(&mut buffer)
                 && let Some(bytes) = buffer.get(..len)
             {
                 let _ = socket.send(bytes);
             }
         }
-        slot += 1;
     }
 }

@@ -1,6 +1,6 @@
 //! A program that the server asks: answers as the test says, and remembers every request.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,6 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::response::Response;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::SOON;
@@ -21,6 +22,8 @@ pub enum Reply {
     Xml(String),
     /// Any status, type and body.
     Plain(u16, &'static str, Vec<u8>),
+    /// 200 with header fields of its own.
+    With(Vec<(&'static str, &'static str)>, Vec<u8>),
     /// 302 to another URL.
     Redirect(String),
     /// No answer at all.
@@ -36,6 +39,8 @@ pub struct Asked {
     pub method: String,
     /// Path without query.
     pub path: String,
+    /// The query as it was sent; empty if there is none.
+    pub query: String,
     /// Parameters of query and form; of repeated ones the last.
     pub params: BTreeMap<String, String>,
     /// Header fields, names in lower case.
@@ -60,6 +65,7 @@ impl Asked {
 #[derive(Default)]
 struct Shared {
     replies: Mutex<HashMap<String, Reply>>,
+    held: watch::Sender<HashSet<String>>,
     asked: Log<Asked>,
 }
 
@@ -117,6 +123,16 @@ impl Program {
         self.reply(path, Reply::Xml(format!("<Response>{inside}</Response>")));
     }
 
+    /// Answers of a path wait from now on, until they are released.
+    pub fn hold(&self, path: &str) {
+        self.shared.held.send_if_modified(|held| held.insert(path.to_owned()));
+    }
+
+    /// Answers of a path wait no longer.
+    pub fn release(&self, path: &str) {
+        self.shared.held.send_if_modified(|held| held.remove(path));
+    }
+
     /// All that was asked.
     pub fn asked(&self) -> &Log<Asked> {
         &self.shared.asked
@@ -164,20 +180,27 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
     let path = head.uri.path().to_owned();
     let reply = shared.replies.lock().unwrap_or_else(PoisonError::into_inner).get(&path).cloned();
-    shared.asked.push(Asked { at, method: head.method.to_string(), path, params, headers: headers.collect() });
-    let (status, kind, body, location) = match reply {
-        None => (200, "text/plain", Vec::new(), None),
-        Some(Reply::Xml(text)) => (200, "application/xml", text.into_bytes(), None),
-        Some(Reply::Plain(status, kind, body)) => (status, kind, body, None),
-        Some(Reply::Redirect(to)) => (302, "text/plain", Vec::new(), Some(to)),
+    let query = head.uri.query().unwrap_or_default().to_owned();
+    let (method, headers) = (head.method.to_string(), headers.collect());
+    shared.asked.push(Asked { at, method, path: path.clone(), query, params, headers });
+    // The sender lives as long as this program.
+    let _ = shared.held.subscribe().wait_for(|held| !held.contains(&path)).await;
+    let (status, fields, body) = match reply {
+        None => (200, vec![(CONTENT_TYPE.as_str(), "text/plain".to_owned())], Vec::new()),
+        Some(Reply::Xml(text)) => (200, vec![(CONTENT_TYPE.as_str(), "application/xml".to_owned())], text.into_bytes()),
+        Some(Reply::Plain(status, kind, body)) => (status, vec![(CONTENT_TYPE.as_str(), kind.to_owned())], body),
+        Some(Reply::With(fields, body)) => {
+            (200, fields.into_iter().map(|(name, value)| (name, value.to_owned())).collect(), body)
+        }
+        Some(Reply::Redirect(to)) => (302, vec![(LOCATION.as_str(), to)], Vec::new()),
         Some(Reply::Never) => {
             std::future::pending::<()>().await;
             return Response::default();
         }
     };
-    let mut response = Response::builder().status(status).header(CONTENT_TYPE, kind);
-    if let Some(to) = location {
-        response = response.header(LOCATION, to);
+    let mut response = Response::builder().status(status);
+    for (name, value) in fields {
+        response = response.header(name, value);
     }
     response.body(Body::from(body)).unwrap_or_default()
 }

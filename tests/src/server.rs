@@ -36,6 +36,7 @@ impl Default for ServerOptions {
             ("server", "stop_wait_s", "0"),
             ("sip", "udp", "[\"127.0.0.1:0\"]"),
             ("sip", "tcp", "[\"127.0.0.1:0\"]"),
+            ("sip", "allow", "[\"127.0.0.0/8\"]"),
             ("media", "bind", "\"127.0.0.1\""),
             ("media", "shards", "2"),
             ("media", "port_rest_s", "1"),

@@ -61,13 +61,17 @@ async fn coaches(office: Office, port: u16, mut command: Command, scratch: &Path
     let supervisor = rings(&office, "supervisor", &format!("{here}/supervisor"), high).await;
 
     let customer_call = customer.call("hotline", CallOptions::default()).unwrap();
-    let incoming = agent.incoming(SOON * 2).await.unwrap_or_else(|| panic!("the agent's phone does not ring: {:?}", tool.err.all()));
+    let incoming = agent
+        .incoming(SOON * 2)
+        .await
+        .unwrap_or_else(|| panic!("the agent's phone does not ring: {:?}", tool.err.all()));
     let agent_call = incoming.answer().await.unwrap();
     customer_call.wait_answered(SOON).await.unwrap();
     let supervisor_call = supervisor.call("coaching", CallOptions::default()).unwrap();
     supervisor_call.wait_answered(SOON).await.unwrap();
     // The customer's status URL is the room's: it is told of everybody who enters.
-    tool.line("the supervisor's entry", SOON, |line| line.to_lowercase().starts_with("participantjoin supervisor")).await;
+    tool.line("the supervisor's entry", SOON, |line| line.to_lowercase().starts_with("participantjoin supervisor"))
+        .await;
 
     let people = [
         system_tests::ears::Heard { name: "customer", call: &customer_call, tone: Some(low) },

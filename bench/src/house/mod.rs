@@ -101,7 +101,7 @@ impl House {
         let url = format!("http://{application}/answer");
         command(&program, &folder, &["account", "create", "bench"])?;
         command(&program, &folder, &["application", "create", "bench", "--answer-url", &url])?;
-        command(&program, &folder, &["trunk", "create", "bench", "--source", &source])?;
+        command(&program, &folder, &["trunk", "create", "bench", "--source", &source, "--max-concurrent", "1000000"])?;
         command(&program, &folder, &["number", "create", &format!("+{NUMBER}"), "--app", "bench"])?;
         let key = command(&program, &folder, &["key", "create", "bench", "--scopes", "read,monitor,coach,admin"])?;
         let key = key.get("key").and_then(Value::as_str).unwrap_or_default().to_owned();

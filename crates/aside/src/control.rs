@@ -195,7 +195,7 @@ mod tests {
         let store = store::Store::open_temporary(store::StoreConfig::default()).unwrap();
         let data_dir = store.path().parent().unwrap().to_owned();
         let stop = CancellationToken::new();
-        let manager = Manager { store: store.clone(), shared_domains: Vec::new() };
+        let manager = Manager { store: store.clone(), shared_domains: Vec::new(), live: None };
         let socket = ControlSocket::bind(&data_dir).unwrap();
         let task = tokio::spawn(socket.serve(manager, stop.clone()));
         (store, data_dir, stop, task)

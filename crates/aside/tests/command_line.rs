@@ -94,6 +94,17 @@ impl Drop for Serving {
 }
 
 #[test]
+fn a_limit_from_an_unset_variable_makes_no_key_without_limits() {
+    let shell = Shell::new();
+    shell.good(&["account", "create", "main"]);
+    for limit in ["--rooms", "--tag", "--expires"] {
+        let told = shell.refused(&["key", "create", "supervisors", "--scopes", "monitor", limit, ""]);
+        assert!(told.contains("leave it out"), "{told}");
+    }
+    assert_eq!(shell.good(&["key", "list"])["items"].as_array().map(Vec::len), Some(0));
+}
+
+#[test]
 fn everything_is_managed_without_a_server() {
     let shell = Shell::new();
     assert!(shell.refused(&["application", "list"]).contains("aside account create"));
@@ -151,6 +162,33 @@ fn everything_is_managed_without_a_server() {
         shell.good(&[what, "delete", id]);
         assert!(shell.refused(&[what, "show", id]).contains("there is no"), "{what}");
     }
+}
+
+#[test]
+fn leave_to_use_a_trunk_is_the_owners_to_give_and_to_take() {
+    let shell = Shell::new();
+    let account = |name: &str| shell.good(&["account", "create", name])["auth_id"].as_str().unwrap().to_owned();
+    let (owner, other) = (account("owner"), account("other"));
+    shell.good(&["trunk", "create", "carrier", "--account", &owner, "--host", "sip.example", "--allow-prefix", "1"]);
+    let own =
+        |more: &[&'static str]| [&["trunk", "grant", "carrier", "--account", &owner, "--to", &other], more].concat();
+    assert!(shell.refused(&own(&["--allow-prefix", "+1415"])).contains("1415"), "prefixes are digits");
+    let granted = shell.good(&own(&["--allow-prefix", "1415", "--calls-per-second", "2"]));
+    assert_eq!((&granted["auth_id"], &granted["calls_per_second"]), (&Json::from(other.as_str()), &Json::from(2)));
+    // Again: changed, not a second one.
+    shell.good(&own(&["--allow-prefix", "1212"]));
+    let listed = shell.good(&["trunk", "grants", "carrier", "--account", &owner]);
+    assert_eq!((&listed["total"], &listed["items"][0]["allowed_prefixes"][0]), (&Json::from(1), &Json::from("1212")));
+    // It is not the other account's to pass on, nor to take away; and nobody needs leave for his own.
+    let theirs = ["trunk", "grant", "carrier", "--account", &other, "--to", &owner];
+    assert!(shell.refused(&theirs).contains("no trunk"), "{listed}");
+    let revoke = |by: &str| ["trunk", "revoke", "carrier", "--account", by, "--to", &other].map(str::to_owned);
+    let refused = revoke(&other);
+    assert!(shell.refused(&refused.each_ref().map(String::as_str)).contains("no trunk"));
+    let own = ["trunk", "grant", "carrier", "--account", &owner, "--to", &owner];
+    assert!(shell.refused(&own).contains("its own already"));
+    shell.good(&revoke(&owner).each_ref().map(String::as_str));
+    assert_eq!(shell.good(&["trunk", "grants", "carrier", "--account", &owner])["total"], 0);
 }
 
 #[test]

@@ -238,10 +238,37 @@ async fn a_key_without_the_scope_or_for_other_people_changes_nothing_in_a_live_r
     assert_eq!(stage.ask("PATCH", &format!("/members/{agent}"), &team, json!({ "hold": false })).await.status, 200);
     assert_eq!(stage.ask("PATCH", &format!("/members/{customer}"), &team, json!({ "mute": true })).await.status, 403);
     assert_eq!(stage.ask("PUT", &mode, &team, json!({ "mode": "whisper" })).await.status, 200);
+    // An agent by its tag is set aside by a takeover like the others, and this key is not for it.
+    let as_agent = json!({ "tag": "agent" });
+    assert_eq!(stage.ask("PATCH", &format!("/members/{customer}"), &stage.key, as_agent).await.status, 200);
+    let refused = stage.ask("PUT", &mode, &team, json!({ "mode": "takeover" })).await;
+    assert_eq!(refused.status, 403, "{}", refused.text);
+    assert_eq!(stage.ask("DELETE", "", &team, Json::Null).await.status, 403);
     assert_eq!(stage.ask("DELETE", &format!("/members/{agent}"), &team, Json::Null).await.status, 200);
     let gone = Deadline::new();
     while members(stage.api, &stage.key).await.len() > 2 {
         gone.pause().await;
+    }
+    stage.server.stop(Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn modes_are_for_supervisors_and_hearing_says_from_which_tick_it_holds() {
+    let stage = stage().await;
+    for role in ["agent", "customer"] {
+        let path = format!("/members/{}/mode", stage.number(role).await);
+        for mode in ["monitor", "whisper", "barge", "takeover", "stop"] {
+            let refused = stage.ask("PUT", &path, &stage.key, json!({ "mode": mode })).await;
+            assert_eq!(refused.status, 409, "{role} {mode}: {}", refused.text);
+        }
+    }
+    let path = format!("/members/{}/mode", stage.number("supervisor").await);
+    for mode in ["barge", "monitor"] {
+        let applied = stage.ask("PUT", &path, &stage.key, json!({ "mode": mode })).await.json();
+        let shown = stage.ask("GET", "/hearing", &stage.key, Json::Null).await.json();
+        assert_eq!(shown["at"], applied["applied_at"], "{mode}: {shown}");
+        assert!(shown["tick"].as_u64().is_some_and(|tick| tick > 0), "{shown}");
+        assert_eq!(shown["pending"], false);
     }
     stage.server.stop(Duration::ZERO).await;
 }

@@ -65,7 +65,6 @@ impl House {
             started_at: Some(at),
             ended_at: None,
             termination_cause: None,
-            termination_code: None,
             settings: json!({}),
             sequence: 1,
         };
@@ -196,6 +195,39 @@ async fn what_belongs_to_another_account_does_not_exist() {
     let id = house.admin.split('_').nth(1).unwrap();
     assert_eq!(ask(house.api, "DELETE", &format!("/api/v1/keys/{id}"), Some(other_key), "").await.status, 404);
     assert_eq!(house.get("/account", other_key).await.json()["auth_id"], other.auth_id.as_str());
+}
+
+#[tokio::test]
+async fn a_key_for_a_tag_sees_a_room_whose_thousandth_member_and_more_had_it() {
+    let house = house().await;
+    let room = house.room("fair", None).await;
+    let key = house.key(&[Scope::Read], |key| key.tag = Some("team-a".to_owned())).await;
+    assert_eq!(house.get(&format!("/rooms/{room}"), &key).await.status, 403);
+    let first = house.store.members(house.account, room, Default::default(), store::Page::first(1)).await.unwrap();
+    let first = first.items.into_iter().next().unwrap();
+    let most = store::PAGE_LIMIT;
+    let ids = house.store.reserve_member_ids(house.account, store::PAGE_LIMIT + 1).await.unwrap();
+    // One at either end: the order of the list is not this test's business.
+    for (tagged, others) in [(most + 1, 2..=most + 1), (1, 1..=1)] {
+        let mut batch = house.store.batch();
+        for number in others {
+            let (member_id, call) = if number == 1 {
+                (first.member_id, first.call)
+            } else {
+                (ids + i64::from(number) - 2, CallId::generate())
+            };
+            let tag = (number == tagged).then(|| "team-a".to_owned());
+            batch = batch.put_member(MemberRecord { number, member_id, call, tag, ..first.clone() });
+        }
+        batch.commit().await.unwrap();
+        assert_eq!(house.get(&format!("/rooms/{room}"), &key).await.status, 200, "member {tagged}");
+        let without =
+            MemberRecord { number: most + 1, member_id: ids + i64::from(most) - 1, tag: None, ..first.clone() };
+        house.store.batch().put_member(without).commit().await.unwrap();
+        if tagged != 1 {
+            assert_eq!(house.get(&format!("/rooms/{room}"), &key).await.status, 403);
+        }
+    }
 }
 
 #[tokio::test]
@@ -392,7 +424,8 @@ async fn health_and_metrics_tell_of_every_part_and_a_stopped_server_lets_go_of_e
         "aside_sip_messages_in_total 0",
         "aside_sip_dialogs_live 0",
         // The outbox asks the writer now and then, so the queue need not be empty.
-        "aside_store_write_queue ",
+        "aside_store_backlog ",
+        "aside_store_failing_seconds 0",
         "aside_http_requests_total{route=\"/api/v1/rooms\",method=\"GET\",status=\"200\"} 1",
         "aside_http_request_seconds_bucket{route=\"/api/v1/rooms\",le=\"+Inf\"} 1",
     ] {

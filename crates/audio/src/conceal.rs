@@ -3,6 +3,9 @@
 //!
 //! Every sample of history carries the mark of the packet it came from, so that whoever hears a concealed sample can be
 //! told how old its material is.
+//!
+//! Holes are rare and history is long: whoever plays samples that he still has elsewhere may `note` them with their mark, and
+//! hand them over by `catch_up` only when something is about to look at history.
 
 /// Output samples remembered: three of the longest pitch periods, a quarter for the joint, a little more.
 pub const HISTORY: usize = 400;
@@ -25,13 +28,16 @@ struct Span {
 
 /// Continues speech over a hole. `record` real output, `continue_over` a hole, `merge` when speech returns.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub struct Concealer {
-    history: [i16; HISTORY],
+    // In the order of use: a frame without a hole touches the first fields only.
+    state: State,
+    span_count: usize,
+    /// Samples that were noted and are not yet in `history`.
+    behind: usize,
     /// Where the history came from, oldest first.
     spans: [Span; SPANS],
-    span_count: usize,
-    /// The history at the start of the hole, which the synthesis reads.
-    frozen: [i16; HISTORY],
+    mark: u64,
     period: usize,
     /// Pitch periods the next turn of the loop goes back.
     turns: usize,
@@ -39,8 +45,14 @@ pub struct Concealer {
     produced: usize,
     /// Difference at the joint, faded out over a quarter period.
     step: f32,
-    mark: u64,
-    state: State,
+    samples: Box<Samples>,
+}
+
+#[derive(Debug, Clone)]
+struct Samples {
+    history: [i16; HISTORY],
+    /// The history at the start of the hole, which the synthesis reads.
+    frozen: [i16; HISTORY],
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,39 +72,65 @@ impl Concealer {
     /// A concealer that has heard nothing: it conceals with silence.
     pub fn new() -> Self {
         Self {
-            history: [0; HISTORY],
-            spans: [Span { len: 0, mark: u64::MAX }; SPANS],
+            state: State::Speech,
             span_count: 0,
-            frozen: [0; HISTORY],
+            behind: 0,
+            spans: [Span { len: 0, mark: u64::MAX }; SPANS],
+            mark: u64::MAX,
             period: LONGEST_PERIOD,
             turns: 1,
             at: 0,
             produced: 0,
             step: 0.0,
-            mark: u64::MAX,
-            state: State::Speech,
+            samples: Box::new(Samples { history: [0; HISTORY], frozen: [0; HISTORY] }),
         }
     }
 
     /// Forgets all history.
     pub fn reset(&mut self) {
-        self.history.fill(0);
+        self.samples.history.fill(0);
         self.span_count = 0;
+        self.behind = 0;
         self.state = State::Speech;
         self.mark = u64::MAX;
     }
 
     /// Notes what was played, with the smallest mark that contributed (`u64::MAX` for none).
     pub fn record(&mut self, played: &[i16], mark: u64) {
+        debug_assert_eq!(self.behind, 0, "history must have caught up");
         let tail = &played[played.len().saturating_sub(HISTORY)..];
-        self.history.copy_within(tail.len().., 0);
-        self.history[HISTORY - tail.len()..].copy_from_slice(tail);
-        self.note(tail.len(), mark);
+        self.append(tail);
+        self.add_span(tail.len(), mark);
+    }
+
+    /// Notes that `len` samples were played, which [`Self::catch_up`] will bring before anything else is asked than for marks.
+    pub fn note(&mut self, len: usize, mark: u64) {
+        let len = len.min(HISTORY);
+        self.behind = (self.behind + len).min(HISTORY);
+        self.add_span(len, mark);
+    }
+
+    /// How many of the last samples played were noted and not yet brought.
+    pub fn behind(&self) -> usize {
+        self.behind
+    }
+
+    /// Brings the last [`Self::behind`] samples played.
+    pub fn catch_up(&mut self, played: &[i16]) {
+        debug_assert_eq!(self.behind, played.len(), "as many as are missing");
+        self.append(&played[played.len().saturating_sub(HISTORY)..]);
+        self.behind = 0;
+    }
+
+    fn append(&mut self, tail: &[i16]) {
+        let history = &mut self.samples.history;
+        history.copy_within(tail.len().., 0);
+        history[HISTORY - tail.len()..].copy_from_slice(tail);
     }
 
     /// The last `len` (≤ [`HISTORY`]) samples played.
     pub fn recent(&self, len: usize) -> &[i16] {
-        &self.history[HISTORY - len.min(HISTORY)..]
+        &self.samples.history[HISTORY - len.min(HISTORY)..]
     }
 
     /// The smallest mark among the last `len` samples played.
@@ -173,7 +211,7 @@ impl Concealer {
         for span in self.spans[..self.span_count].iter_mut().rev() {
             let start = end.saturating_sub(span.len as usize);
             if span.mark < mark {
-                self.history[start..end].fill(0);
+                self.samples.history[start..end].fill(0);
                 span.mark = u64::MAX;
             }
             end = start;
@@ -181,12 +219,12 @@ impl Concealer {
         if self.mark < mark {
             self.mark = u64::MAX;
             self.produced = SILENT;
-            self.frozen.fill(0);
+            self.samples.frozen.fill(0);
         }
     }
 
     fn begin(&mut self) {
-        self.frozen = self.history;
+        self.samples.frozen = self.samples.history;
         self.mark = self.mark_of_recent(HISTORY);
         self.produced = 0;
         self.state = State::Hole;
@@ -195,18 +233,18 @@ impl Concealer {
             self.produced = SILENT;
             return;
         }
-        self.period = pitch(&self.history);
+        self.period = pitch(&self.samples.history);
         self.at = HISTORY - self.period;
-        self.step = self.frozen[HISTORY - 1] as f32 - self.frozen[self.at - 1] as f32;
+        self.step = self.samples.frozen[HISTORY - 1] as f32 - self.samples.frozen[self.at - 1] as f32;
     }
 
     fn next_sample(&mut self) -> i16 {
         let joint = self.period / 4;
-        let mut value = self.frozen[self.at] as f32;
+        let mut value = self.samples.frozen[self.at] as f32;
         if self.at >= HISTORY - joint {
             // The end of the loop flows into the samples before its new beginning.
             let weight = (self.at + joint - HISTORY) as f32 / joint as f32;
-            let before = self.frozen[self.at - self.turns * self.period] as f32;
+            let before = self.samples.frozen[self.at - self.turns * self.period] as f32;
             value += (before - value) * weight;
         }
         if self.produced < joint {
@@ -227,7 +265,7 @@ impl Concealer {
         (value * gain) as i16
     }
 
-    fn note(&mut self, len: usize, mark: u64) {
+    fn add_span(&mut self, len: usize, mark: u64) {
         let spans = &mut self.spans;
         match self.span_count {
             0 => {}
@@ -258,6 +296,9 @@ impl Concealer {
         }
         if covered > HISTORY {
             self.spans[first].len -= (covered - HISTORY) as u16;
+        }
+        if first == 0 {
+            return;
         }
         self.spans.copy_within(first..self.span_count, 0);
         self.span_count -= first;

@@ -115,6 +115,9 @@ impl DtmfReceiver {
 
     /// The next digit. Also ends a press whose end packets were lost.
     pub fn poll(&mut self, now: Duration) -> Option<Digit> {
+        if self.current.is_none() && self.ready[0].is_none() {
+            return None;
+        }
         if self.current.is_some_and(|p| now.saturating_sub(p.last_seen) >= END_LOST_AFTER) {
             self.finish();
         }
@@ -127,6 +130,11 @@ impl DtmfReceiver {
     pub fn reset(&mut self) {
         self.finish();
         self.reported = None;
+    }
+
+    /// Whether a key is down, as far as packets have told.
+    pub fn is_pressed(&self) -> bool {
+        self.current.is_some()
     }
 
     fn is_old(&self, timestamp: u32, code: u8) -> bool {

@@ -10,7 +10,7 @@ mod scaling;
 mod sequence;
 
 use crate::codec::Codec;
-use crate::conceal::Concealer;
+use crate::conceal::{Concealer, HISTORY};
 use learner::Learner;
 use queue::{Put, Queue, Stretch};
 use sequence::{Seen, Sequence};
@@ -18,6 +18,8 @@ use std::time::Duration;
 
 /// The longest frame one pull fills, in samples.
 pub const LONGEST_PULL: usize = 480;
+/// The longest packet of most phones (20 ms).
+const ORDINARY: usize = 160;
 /// The longest packet taken, in samples (120 ms).
 const LONGEST_PACKET: usize = 960;
 /// A packet that is this much faster than any of the last 20 s belongs to a timeline that jumped (60 ms).
@@ -164,18 +166,17 @@ struct Jump {
 }
 
 /// The playout buffer of one stream.
+///
+/// What a regular packet and a regular pull touch lies together at its beginning, for a server has thousands of them and visits
+/// each once in 20 ms.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub struct JitterBuffer {
     codec: Codec,
     config: JitterConfig,
     /// In µs: how long before a tick a packet must have come.
     guard: u64,
     maximum: i64,
-    queue: Queue,
-    concealer: Concealer,
-    learner: Learner,
-    sequence: Sequence,
-    stats: JitterStats,
     /// Samples pulled (or skipped) so far: the position of the next pull.
     clock: i64,
     last_pull: Option<LastPull>,
@@ -193,9 +194,17 @@ pub struct JitterBuffer {
     overflowed: bool,
     /// For how many pulls the offset has not been right.
     pace: scaling::Pace,
+    sequence: Sequence,
+    stats: JitterStats,
+    learner: Learner,
+    concealer: Concealer,
+    queue: Queue,
 }
 
 impl JitterBuffer {
+    /// How many of its first bytes regular packets and pulls touch, beside the samples themselves; for fetching them early.
+    pub const NEEDED: usize = std::mem::offset_of!(Self, queue) + Queue::NEEDED;
+
     /// An empty buffer. Allocates all it will ever need: 320 ms of samples at the default maximum.
     pub fn new(codec: Codec, config: JitterConfig) -> Self {
         let maximum = (config.maximum.min(Duration::from_millis(400)).as_micros() as i64 * 8) / 1_000;
@@ -204,11 +213,6 @@ impl JitterBuffer {
             config,
             guard: (config.minimum / 2).as_micros() as u64,
             maximum,
-            queue: Queue::new(maximum as usize + LONGEST_PACKET),
-            concealer: Concealer::new(),
-            learner: Learner::new(),
-            sequence: Sequence::default(),
-            stats: JitterStats::default(),
             clock: 0,
             last_pull: None,
             lateness: scaling::Lateness::default(),
@@ -220,6 +224,11 @@ impl JitterBuffer {
             mean_transit: None,
             overflowed: false,
             pace: scaling::Pace::default(),
+            sequence: Sequence::default(),
+            stats: JitterStats::default(),
+            learner: Learner::new(),
+            concealer: Concealer::new(),
+            queue: Queue::new(maximum as usize + LONGEST_PACKET),
         }
     }
 
@@ -233,7 +242,7 @@ impl JitterBuffer {
     pub fn reset(&mut self) {
         self.queue.clear();
         self.concealer.reset();
-        self.learner = Learner::new();
+        self.learner.reset();
         self.sequence.reset();
         self.play = None;
         self.timeline = None;
@@ -247,13 +256,24 @@ impl JitterBuffer {
 
     /// Drops packets, history and concealment older than `mark`, so that nothing of them is ever returned.
     pub fn forget_before(&mut self, mark: u64) {
+        if let Some(play) = self.play {
+            self.catch_up(play);
+        }
         self.queue.retain(|s| s.mark >= mark);
         self.concealer.forget_before(mark);
     }
 
+    /// Where the samples of the next pull and of the next packet lie, most likely; for fetching them early.
+    pub fn next_samples(&self) -> &[i16] {
+        self.play.map_or(&[], |play| self.queue.around(play))
+    }
+
     /// Counters and delay.
-    pub fn stats(&self) -> &JitterStats {
-        &self.stats
+    pub fn stats(&self) -> JitterStats {
+        let (Some(play), Some(mean)) = (self.play, self.mean_transit) else { return self.stats };
+        let delay = |offset: i64| Duration::from_micros((offset - mean / 16).max(0) as u64 * 125);
+        let offset = self.clock - play;
+        JitterStats { delay: delay(offset), target: delay(self.wanted().unwrap_or(offset)), ..self.stats }
     }
 
     /// Whether nothing is queued and nothing is fading: pulls return silence until the next packet. They need not be made.
@@ -293,8 +313,6 @@ impl JitterBuffer {
         };
         self.last_arrival = self.last_arrival.max(packet.arrival);
         let skip = self.play.map_or(0, |play| (play - start).clamp(0, len as i64)) as usize;
-        let mut samples = [0i16; LONGEST_PACKET];
-        self.codec.decode(packet.payload, &mut samples[..len]);
         let stretch = Stretch {
             start: start + skip as i64,
             origin: start,
@@ -303,7 +321,17 @@ impl JitterBuffer {
             arrival: packet.arrival.as_micros() as u64,
             judged: false,
         };
-        match self.queue.put(stretch, &samples[skip..len]) {
+        if let Some(play) = self.play
+            && self.queue.overruns(stretch.end(), play - HISTORY as i64)
+        {
+            self.catch_up(play);
+        }
+        let put = if len <= ORDINARY {
+            self.decode_into_queue::<ORDINARY>(packet.payload, stretch, skip)
+        } else {
+            self.decode_into_queue::<LONGEST_PACKET>(packet.payload, stretch, skip)
+        };
+        match put {
             Put::Done => Inserted::Queued,
             Put::Dropped(packets) => {
                 self.stats.overflows += packets as u64;
@@ -318,6 +346,23 @@ impl JitterBuffer {
                 self.stats.late += 1;
                 Inserted::Late
             }
+        }
+    }
+
+    fn decode_into_queue<const LONGEST: usize>(&mut self, payload: &[u8], stretch: Stretch, skip: usize) -> Put {
+        let mut samples = [0i16; LONGEST];
+        let len = self.codec.decode(payload, &mut samples);
+        self.queue.put(stretch, &samples[skip..len])
+    }
+
+    /// Gives the concealer what was played up to `play` straight from the queue; before anything looks at history, and before
+    /// the place of these samples in the timeline is forgotten.
+    fn catch_up(&mut self, play: i64) {
+        let behind = self.concealer.behind();
+        if behind > 0 {
+            let mut played = [0i16; HISTORY];
+            self.queue.read(play - behind as i64, &mut played[..behind]);
+            self.concealer.catch_up(&played[..behind]);
         }
     }
 
@@ -425,7 +470,6 @@ impl JitterBuffer {
             }
         }
         self.learner.end_tick();
-        self.report();
         pulled
     }
 
@@ -476,7 +520,7 @@ impl JitterBuffer {
         let play = if backlog > depth + frame { last.end() - depth } else { first.start };
         if play > first.start {
             self.stats.deleted_samples += (play - first.start) as u64;
-            self.learner = Learner::new();
+            self.learner.reset();
             self.learner.observe_need(self.clock - play);
             self.skip_to(play);
         }
@@ -486,7 +530,9 @@ impl JitterBuffer {
 
     /// Moves playout forward over samples that will not be played.
     fn skip_to(&mut self, to: i64) {
-        self.play = Some(to);
+        if let Some(play) = self.play.replace(to) {
+            self.catch_up(play);
+        }
         while self.queue.pop_before(to).is_some() {}
         if self.config.concealment == Concealment::Waveform {
             self.concealer.splice();
@@ -504,13 +550,6 @@ impl JitterBuffer {
         };
         let ceiling = self.learner.fastest().map_or(i64::MAX, |fastest| fastest + self.maximum);
         Some((required + floor).min(ceiling))
-    }
-
-    fn report(&mut self) {
-        let (Some(play), Some(mean)) = (self.play, self.mean_transit) else { return };
-        let samples = |offset: i64| Duration::from_micros((offset - mean / 16).max(0) as u64 * 125);
-        self.stats.delay = samples(self.clock - play);
-        self.stats.target = samples(self.wanted().unwrap_or(self.clock - play));
     }
 }
 

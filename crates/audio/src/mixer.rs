@@ -28,6 +28,14 @@ pub fn accumulate_bus(sum: &mut [i32], bus: &[i32]) {
     }
 }
 
+/// Writes a sum without one of its frames as 16-bit samples; what does not fit is clipped.
+#[inline]
+pub fn saturate_difference(sum: &[i32], frame: &[i16], out: &mut [i16]) {
+    for ((sample, &value), &own) in out.iter_mut().zip(sum).zip(frame) {
+        *sample = (value - own as i32).clamp(i16::MIN as i32, i16::MAX as i32) as i16;
+    }
+}
+
 /// Writes a sum as 16-bit samples; what does not fit is clipped.
 #[inline]
 pub fn saturate_into(sum: &[i32], out: &mut [i16]) {

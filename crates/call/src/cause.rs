@@ -12,14 +12,6 @@ pub enum HangupSource {
     Callee,
     /// This server.
     Server,
-    /// A carrier's answer.
-    Carrier,
-    /// A program's request.
-    Api,
-    /// A program's instructions.
-    Instructions,
-    /// A fault.
-    Error,
 }
 
 /// Why a call ended.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use conference::{Audience, Tag};
+use store::ActorKind;
 
 use crate::dialect::{CallView, MemberView, Params, RoomView};
 use crate::verb::{Fetch, Join, Refusal};
@@ -44,8 +45,8 @@ pub enum Whom {
 /// Who asks: written into the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asker {
-    /// `key`, `application`, `phone`, `server`.
-    pub kind: &'static str,
+    /// What kind of asker.
+    pub kind: ActorKind,
     /// The key's id, the application's id, the endpoint.
     pub id: String,
 }
@@ -53,7 +54,7 @@ pub struct Asker {
 impl Asker {
     /// The server itself: timers, rules, restarts.
     pub fn server() -> Self {
-        Self { kind: "server", id: String::new() }
+        Self { kind: ActorKind::Server, id: String::new() }
     }
 }
 
@@ -75,10 +76,11 @@ pub struct MemberChange {
 }
 
 /// What a command did. The audio has changed and the events are committed when this is returned, unless `confirmed` is
-/// false: then the media plane had not answered within a second and the change is pending.
+/// false: then the media plane had not answered, or the database had not committed, within a second and the change, or its
+/// record, is pending; it will come in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Applied {
-    /// Whether the shard has applied it.
+    /// Whether the shard has applied it and all of it is recorded.
     pub confirmed: bool,
     /// The shard.
     pub shard: u16,
@@ -139,12 +141,9 @@ pub struct Dial {
     pub state_callback: Option<Fetch>,
     /// Digits sent after the answer (`w` waits 0.5 s, `W` 1 s).
     pub send_digits: Option<String>,
-    /// Longest call.
-    pub time_limit: Option<Duration>,
 }
 
 /// Who is added.
-#[expect(clippy::large_enum_variant, reason = "made once per request")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Newcomer {
     /// Somebody who is dialled.
@@ -199,6 +198,9 @@ pub struct RoomSnapshot {
     pub members: Vec<MemberView>,
     /// Legs being dialled.
     pub expected: u32,
+    /// A change was answered as pending, and the media plane still has not applied it: what is said here may not be heard
+    /// yet.
+    pub pending: bool,
 }
 
 /// A live call to be changed by a program.
@@ -213,10 +215,14 @@ pub enum CallCommand {
 /// Who hears whom at one instant.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct HearingMatrix {
-    /// The shard's tick from which it holds.
+    /// The shard's tick from which it holds; 0 before anybody has heard anything.
     pub tick: u64,
-    /// In UTC, microseconds since 1970.
+    /// That tick in UTC, microseconds since 1970.
     pub at: i64,
+    /// Some change has not been confirmed by the shard: the rows are what will be heard, the tick that of the last change
+    /// that was confirmed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pending: bool,
     /// One row per listener: its number, role, and the numbers of the members it hears.
     pub rows: Vec<HearingRow>,
 }
@@ -257,9 +263,32 @@ pub enum CommandError {
     /// A limit is reached.
     #[error("the server is at its limit ({0}); try again in a second")]
     Busy(&'static str),
+    /// The account has as many of something as it may have.
+    #[error(
+        "the account has {limit} {what} at once, the most it may have; end some, or raise [server] max_{what}_per_account"
+    )]
+    OverLimit {
+        /// `calls`, `rooms`.
+        what: &'static str,
+        /// How many it may have.
+        limit: usize,
+    },
+    /// What is asked for would have to be recorded, and the database takes no writes: locked, disk full.
+    #[error("{0}")]
+    Unavailable(String),
     /// The database or media plane failed.
     #[error("the server could not do it ({0}); see its log")]
     Failed(String),
+}
+
+impl From<store::StoreError> for CommandError {
+    fn from(error: store::StoreError) -> Self {
+        match error {
+            store::StoreError::Unavailable { .. } => Self::Unavailable(error.to_string()),
+            store::StoreError::Busy { .. } => Self::Busy("requests to the database"),
+            error => Self::Failed(error.to_string()),
+        }
+    }
 }
 
 /// A supervisor's mode by name; see [`conference::Mode`].

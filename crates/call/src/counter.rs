@@ -25,8 +25,12 @@ pub struct Counters {
     pub calls_in: Counter,
     /// Calls placed.
     pub calls_out: Counter,
-    /// Calls refused at a limit.
+    /// Calls that came in and were refused.
     pub calls_refused: Counter,
+    /// Calls, in or out, refused because their account had as many as it may have.
+    pub calls_over_account_limit: Counter,
+    /// Rooms refused because their account had as many as it may have.
+    pub rooms_over_account_limit: Counter,
     /// Rooms opened.
     pub rooms_opened: Counter,
     /// Messages that did not fit into a call's or room's mailbox.
@@ -39,6 +43,14 @@ pub struct Counters {
     pub callbacks_failed: Counter,
     /// Digits beyond what a person can press.
     pub digits_dropped: Counter,
+    /// Room sounds left out because too many sounded already.
+    pub notices_dropped: Counter,
+    /// Digits, speech and warnings left out of the records because far too much waited for the database.
+    pub records_dropped: Counter,
+    /// Downloads of sounds that had to wait for a place or for memory.
+    pub sound_waits: Counter,
+    /// Sounds that were had by waiting for a fetch under way.
+    pub sound_fetches_shared: Counter,
     /// Facts of legs and rooms that are gone.
     pub stray_facts: Counter,
 }

@@ -85,8 +85,6 @@ pub enum Purpose {
     LeftRoom(Box<Departure>),
     /// A sound or music URL.
     Sound,
-    /// The call is over; the answer is ignored.
-    Hangup,
 }
 
 /// A stay in a room that is over.

@@ -17,13 +17,13 @@ use crate::command::{
     AccountRef, AddMember, Added, AddedCall, Asker, CallCommand, CallSnapshot, CommandError, Newcomer, RoomRef,
 };
 use crate::counter::Counters;
-use crate::dialect::{Dialect, Kind, MemberView};
+use crate::dialect::{Dialect, Direction, Kind, MemberView};
 use crate::hooks::Hooks;
 use crate::http::{Http, HttpPolicy};
 use crate::numbers::MemberNumbers;
 use crate::outbox::{self, OutboxConfig};
 use crate::records::Records;
-use crate::registry::{Calls, Rooms};
+use crate::registry::{Calls, Ceilings, Full, Rooms};
 use crate::room::{self, MediaFact, Opening, RoomHandle};
 use crate::routing::Routing;
 use crate::session::{self, CallMessage, DialledMember, LegFact};
@@ -41,6 +41,12 @@ pub struct EngineConfig {
     pub max_calls: usize,
     /// Rooms at once.
     pub max_rooms: usize,
+    /// Calls of one account at once.
+    pub max_calls_per_account: usize,
+    /// Rooms of one account at once.
+    pub max_rooms_per_account: usize,
+    /// Which hosts trunks may lead to.
+    pub trunks: HttpPolicy,
     /// Longest call.
     pub max_call: Duration,
     /// Domains that every account's endpoints may register and be called at, besides their own realm.
@@ -58,11 +64,24 @@ impl Default for EngineConfig {
             sounds: SoundConfig::default(),
             max_calls: 10_000,
             max_rooms: 10_000,
+            max_calls_per_account: 10_000,
+            max_rooms_per_account: 10_000,
+            trunks: HttpPolicy::default(),
             max_call: Duration::from_secs(8 * 3600),
             shared_domains: store::SHARED_REALMS.map(str::to_owned).to_vec(),
             outbox: OutboxConfig::default(),
             advertised: None,
         }
+    }
+}
+
+impl EngineConfig {
+    pub(crate) fn call_ceilings(&self) -> Ceilings {
+        Ceilings { server: self.max_calls, account: self.max_calls_per_account }
+    }
+
+    fn room_ceilings(&self) -> Ceilings {
+        Ceilings { server: self.max_rooms, account: self.max_rooms_per_account }
     }
 }
 
@@ -124,8 +143,8 @@ impl Engine {
             tracing::warn!(calls = closed.calls, rooms = closed.rooms, "closed what the last run left open");
         }
         let inner = Arc::new(Inner {
-            sounds: Sounds::new(hooks.clone(), config.sounds),
-            routing: Routing::new(store.clone(), sip.clone(), config.shared_domains.clone()),
+            sounds: Sounds::new(hooks.clone(), config.sounds, &counters),
+            routing: Routing::new(store.clone(), sip.clone(), config.shared_domains.clone(), config.trunks.clone()),
             numbers: MemberNumbers::new(store.clone()),
             config,
             clock,
@@ -153,6 +172,11 @@ impl Engine {
         tokio::spawn(pass_facts(Arc::clone(&inner), facts));
         tokio::spawn(take_calls(Arc::clone(&inner), incoming));
         Ok(Self { inner })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
     }
 
     /// The database.
@@ -224,6 +248,7 @@ impl Engine {
         if inner.draining.load(Ordering::Relaxed) {
             return Err(CommandError::Busy("it is being stopped"));
         }
+        inner.store.ready()?;
         let AddMember { room: which, who, mut join, dialect } = add;
         tracing::info!(account = account.id, by = by.id, room = ?which, "a program adds a member");
         let known = inner.rooms.get(&account.id, &which);
@@ -241,7 +266,13 @@ impl Engine {
         match who {
             Newcomer::Call(uuid) => self.move_call(account, uuid, join, known, dialect).await,
             Newcomer::Dialled(dial) => {
-                let legs = inner.routing.resolve_all(&account.id, &dial).await?;
+                let legs = inner.routing.resolve_all(account, &dial).await?;
+                // A call that has no place later, because others were quicker, fails like one that nobody answers.
+                let ceilings = inner.config.call_ceilings();
+                inner.calls.check(&account.id, dial.destinations.len(), ceilings).map_err(|full| {
+                    inner.count_refused_call(full);
+                    full.error("calls", ceilings)
+                })?;
                 let main_auth_id = inner.main_auth_id(account).await;
                 let request_uuid = Uuid::new_v4().to_string();
                 let calls: Vec<AddedCall> = dial
@@ -317,13 +348,23 @@ impl Engine {
         let snapshot = self.call(account, &uuid).await.ok_or_else(gone)?;
         // The place is kept first: a call that cannot enter stays where it is.
         let dial = self.inner.dials.fetch_add(1, Ordering::Relaxed);
-        let newcomer = MemberView::expected(&join, &uuid, &snapshot.call.from, &snapshot.call.to);
+        let newcomer = match snapshot.call.direction {
+            Direction::Outbound => MemberView::expected(&join, &uuid, &snapshot.call.from, &snapshot.call.to),
+            Direction::Inbound => MemberView {
+                address: snapshot.call.from.clone(),
+                direction: Direction::Inbound,
+                ..MemberView::expected(&join, &uuid, &snapshot.call.from, &snapshot.call.to)
+            },
+        };
         let silent = crate::command::DialMusic::Silent;
-        let room = self.expect(account, dialect, &join, known, dial, &silent, newcomer).await?;
+        let room = self.expect(account, dialect, &join, known, dial, &silent, newcomer.clone()).await?;
+        room.tell(Kind::AddInitiated, Some(newcomer.clone()), Some(snapshot.call.clone())).await;
         let (reply, answer) = oneshot::channel();
         let message = CallMessage::Move { join: Box::new(join), room: room.clone(), dialect, reply };
         let answer =
             if mailbox.send(message).await { answer.await.unwrap_or_else(|_| Err(gone())) } else { Err(gone()) };
+        let outcome = if answer.is_ok() { session::ENTERED } else { session::NOT_ENTERED };
+        room.added(outcome, &snapshot.call, newcomer).await;
         room.expectation_over(dial).await;
         let joined = answer?;
         let call = AddedCall {
@@ -335,8 +376,8 @@ impl Engine {
         Ok(Added { request_uuid: uuid, calls: vec![call], room_uuid: room.uuid().to_owned() })
     }
 
-    /// Stops: takes no new calls, waits up to `wait` for the live ones to end, hangs up the rest, and delivers what
-    /// callbacks it can.
+    /// Stops: takes no new calls, waits up to `wait` for the live ones to end, hangs up the rest, and delivers the callbacks
+    /// that are due, for as long as [`OutboxConfig::drain`].
     pub async fn shutdown(&self, wait: Duration) {
         let inner = &self.inner;
         inner.draining.store(true, Ordering::Relaxed);
@@ -374,7 +415,8 @@ impl Engine {
         }
         inner.stop_outbox.cancel();
         inner.tasks.close();
-        if tokio::time::timeout(Duration::from_secs(16), inner.tasks.wait()).await.is_err() {
+        // The last requests begin just before the time is up, and have a limit of their own.
+        if tokio::time::timeout(inner.config.outbox.drain + outbox::LAST_REQUESTS, inner.tasks.wait()).await.is_err() {
             tracing::warn!("callbacks under way were cut off; they are delivered after the next start");
         }
     }
@@ -402,7 +444,11 @@ impl Inner {
             };
             room::open(self, opening)
         };
-        let (room, new) = self.rooms.get_or_open(account, &join.room, self.config.max_rooms, open)?;
+        let opened = self.rooms.get_or_open(account, &join.room, self.config.room_ceilings(), open);
+        if let Err(CommandError::OverLimit { .. }) = &opened {
+            self.counters.rooms_over_account_limit.add(1);
+        }
+        let (room, new) = opened?;
         if new {
             self.counters.rooms_opened.add(1);
         }
@@ -417,6 +463,14 @@ impl Inner {
             Err(_) => None,
         };
         main.map_or_else(|| account.auth_id.clone(), |main| main.auth_id)
+    }
+
+    /// Counts a call out that had no place.
+    pub fn count_refused_call(&self, full: Full) {
+        self.counters.calls_refused.add(1);
+        if full == Full::Account {
+            self.counters.calls_over_account_limit.add(1);
+        }
     }
 
     pub fn is_draining(&self) -> bool {
@@ -449,7 +503,9 @@ fn taken(name: &str) -> CommandError {
 async fn pass_facts(inner: Arc<Inner>, mut facts: mpsc::Receiver<Fact>) {
     while let Some(fact) = facts.recv().await {
         let (leg, told) = match fact {
-            Fact::Digit { leg, digit, .. } => (leg, LegFact::Digit(digit)),
+            Fact::Digit { leg, digit, duration_ms } => {
+                (leg, LegFact::Digit(digit, Duration::from_millis(duration_ms.into())))
+            }
             Fact::PlayEnded { leg, play, .. } => (leg, LegFact::PlayEnded(play)),
             Fact::Speaking { leg, speaking, .. } => (leg, LegFact::Speaking(speaking)),
             Fact::MediaTimeout { leg } => (leg, LegFact::Timeout),
@@ -476,8 +532,8 @@ async fn pass_facts(inner: Arc<Inner>, mut facts: mpsc::Receiver<Fact>) {
 
 fn tell_room(inner: &Inner, room: media::RoomId, fact: MediaFact) {
     match inner.rooms.by_media(room) {
-        Some(room) if room.media_fact(fact) => {}
-        Some(_) => inner.counters.mailbox_overflows.add(1),
+        // The media plane tells it once.
+        Some(room) => room.owe_fact(fact),
         None => inner.counters.stray_facts.add(1),
     }
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use store::AccountId;
 
 use crate::dialect::{CallView, DeliveryOptions, Dialect, DocumentError, Params, Purpose, SigningKeys};
-use crate::http::{Answer, Http, HttpError, Request};
+use crate::http::{Answer, Http, HttpError, Request, shown};
+use crate::intake::Download;
 use crate::verb::{Fetch, Method, Prompt, Verb};
 
 /// Longest document of instructions, bytes.
@@ -62,7 +63,7 @@ impl Hooks {
         fetch: &Fetch,
         purpose: &Purpose,
     ) -> Result<Vec<Verb>, HookError> {
-        let answer = self.ask(account, dialect, Some(call), fetch, purpose, DOCUMENT).await?;
+        let answer = self.ask(account, dialect, call, fetch, purpose, DOCUMENT).await?;
         Ok(self.dialect(dialect)?.document(&answer.content_type, &answer.body)?)
     }
 
@@ -76,16 +77,32 @@ impl Hooks {
         &self,
         account: &str,
         dialect: &'static str,
-        call: Option<&CallView>,
+        call: &CallView,
         fetch: &Fetch,
         purpose: &Purpose,
         limit: usize,
     ) -> Result<Answer, HookError> {
         let speaker = self.dialect(dialect)?;
-        let params = call.map(|call| speaker.request(call, purpose)).unwrap_or_default();
+        let params = speaker.request(call, purpose);
         let options = speaker.delivery(&fetch.url);
-        let keys = self.keys(account, call.map(|call| call.auth_id.as_str())).await?;
-        self.send(&keys, speaker, fetch, &params, options, limit).await
+        let keys = self.keys(account, &call.auth_id).await?;
+        self.send(&keys, speaker, fetch, &params, options, (limit, None)).await
+    }
+
+    /// One signed request for the sound of a room of the (sub-)account `auth_id`. It says nothing of any call: a room's
+    /// music is everybody's.
+    pub(crate) async fn sound(
+        &self,
+        account: &str,
+        auth_id: &str,
+        dialect: &'static str,
+        fetch: &Fetch,
+        (limit, download): (usize, &Download),
+    ) -> Result<Answer, HookError> {
+        let speaker = self.dialect(dialect)?;
+        let keys = self.keys(account, auth_id).await?;
+        let room = (limit, Some(download));
+        self.send(&keys, speaker, fetch, &Params::new(), speaker.delivery(&fetch.url), room).await
     }
 
     /// Delivers a callback: one attempt, its answer is ignored.
@@ -106,21 +123,29 @@ impl Hooks {
         let speaker = self.dialect(dialect)?;
         let options = DeliveryOptions { retries: 0, ..speaker.delivery(&to.url) };
         let options = DeliveryOptions { total: options.total.min(Duration::from_secs(15)), ..options };
-        self.send(&keys, speaker, to, params, options, DOCUMENT).await.map(drop)
+        self.send(&keys, speaker, to, params, options, (DOCUMENT, None)).await.map(drop)
     }
 
-    /// Fetches a sound file.
-    pub(crate) async fn download(&self, url: &str, limit: usize) -> Result<Answer, HttpError> {
-        let options = DeliveryOptions {
-            connect: Duration::from_secs(2),
-            total: Duration::from_secs(120),
-            retries: 1,
-            retry_connect: true,
-            retry_timeout: true,
-            retry_4xx: true,
-            retry_5xx: true,
+    /// Fetches a sound file. Files are larger than documents: where the URL asks for nothing, they may take their time.
+    pub(crate) async fn download(
+        &self,
+        dialect: &'static str,
+        url: &str,
+        (limit, download): (usize, &Download),
+    ) -> Result<Answer, HookError> {
+        let options = match url.split_once('#') {
+            Some(_) => self.dialect(dialect)?.delivery(url),
+            None => DeliveryOptions {
+                connect: Duration::from_secs(2),
+                total: Duration::from_secs(120),
+                retries: 1,
+                retry_connect: true,
+                retry_timeout: true,
+                retry_4xx: true,
+                retry_5xx: true,
+            },
         };
-        self.http.download(without_fragment(url), limit, options).await
+        Ok(self.http.download(without_fragment(url), limit, options, download).await?)
     }
 
     async fn send(
@@ -130,7 +155,7 @@ impl Hooks {
         fetch: &Fetch,
         params: &Params,
         options: DeliveryOptions,
-        limit: usize,
+        (limit, download): (usize, Option<&Download>),
     ) -> Result<Answer, HookError> {
         let url = without_fragment(&fetch.url);
         let url = match fetch.method {
@@ -139,7 +164,7 @@ impl Hooks {
         };
         let headers = speaker.sign(keys, fetch.method, &url, params);
         let form = (fetch.method == Method::Post).then_some(params);
-        let request = Request { method: fetch.method, url: &url, form, headers: &headers, limit };
+        let request = Request { method: fetch.method, url: &url, form, headers: &headers, limit, download };
         Ok(self.http.send(&request, options).await?)
     }
 
@@ -150,13 +175,13 @@ impl Hooks {
     }
 
     /// The tokens that sign for this account, and for the sub-account that acts in it.
-    async fn keys(&self, account: &str, auth_id: Option<&str>) -> Result<SigningKeys, HookError> {
+    async fn keys(&self, account: &str, auth_id: &str) -> Result<SigningKeys, HookError> {
         let unknown = || HookError::Account(account.to_owned());
         let main = self.store.account(account.parse().map_err(|_| unknown())?).await?.ok_or_else(unknown)?;
         let main_token = main.auth_token.reveal().to_owned();
-        let acting = match auth_id {
-            Some(auth_id) if auth_id != main.auth_id => self.store.account_by_auth_id(auth_id).await?,
-            _ => None,
+        let acting = match auth_id != main.auth_id {
+            true => self.store.account_by_auth_id(auth_id).await?,
+            false => None,
         };
         let token = acting.map_or_else(|| main_token.clone(), |sub| sub.auth_token.reveal().to_owned());
         Ok(SigningKeys { token, main_token })
@@ -168,7 +193,7 @@ fn without_fragment(url: &str) -> &str {
 }
 
 fn with_query(url: &str, params: &Params) -> Result<String, HttpError> {
-    let mut parsed = url::Url::parse(url).map_err(|_| HttpError::BadUrl { url: url.to_owned() })?;
+    let mut parsed = url::Url::parse(url).map_err(|_| HttpError::BadUrl { url: shown(url) })?;
     if !params.is_empty() {
         parsed.query_pairs_mut().extend_pairs(params);
     }

@@ -12,6 +12,7 @@ use reqwest::redirect::Policy;
 use url::{Host, Url};
 
 use crate::dialect::{DeliveryOptions, Params};
+use crate::intake::Download;
 use crate::verb::Method;
 
 /// A range of addresses, for example `10.0.0.0/8`.
@@ -107,7 +108,7 @@ pub enum HttpError {
     /// Not an absolute http or https URL.
     #[error("{url:?} is not an absolute http or https URL")]
     BadUrl {
-        /// What was given.
+        /// What was given, as it may be [`shown`].
         url: String,
     },
     /// The URL leads to an address that programs may not reach.
@@ -127,12 +128,20 @@ pub enum HttpError {
         problem: String,
     },
     /// No answer in time.
-    #[error("{host} did not answer within {seconds} s")]
+    #[error("{host} did not answer within {} ms, time to connect included", .limit.as_millis())]
     Timeout {
         /// The host.
         host: String,
+        /// For one attempt, from its begin to the last byte of the answer.
+        limit: Duration,
+    },
+    /// Too many downloads.
+    #[error("{host} was not read: other downloads of sounds took all the room for {} ms; use smaller files", .limit.as_millis())]
+    Crowded {
+        /// The host.
+        host: String,
         /// The limit.
-        seconds: u64,
+        limit: Duration,
     },
     /// An answer that is no success.
     #[error("{host} answered {status}")]
@@ -163,6 +172,8 @@ pub enum HttpError {
 pub struct Answer {
     /// `Content-Type`, empty if there is none.
     pub content_type: String,
+    /// How long it may be used again, if it says so; zero: not at all (RFC 9111, sections 5.1 and 5.2.2).
+    pub fresh_for: Option<Duration>,
     /// The body.
     pub body: bytes::Bytes,
 }
@@ -180,6 +191,8 @@ pub struct Request<'a> {
     pub headers: &'a [(String, String)],
     /// Longest body of an answer, bytes.
     pub limit: usize,
+    /// What bounds the memory of its answer; none for short documents.
+    pub(crate) download: Option<&'a Download>,
 }
 
 /// The client. Cheap to clone.
@@ -187,6 +200,15 @@ pub struct Request<'a> {
 pub struct Http {
     policy: Arc<HttpPolicy>,
     clients: Arc<Mutex<HashMap<u128, reqwest::Client>>>,
+}
+
+/// An absolute `http` or `https` URL, wherever it leads.
+///
+/// # Errors
+/// `BadUrl`.
+pub fn web_url(url: &str) -> Result<Url, HttpError> {
+    let parsed = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    parsed.ok_or_else(|| HttpError::BadUrl { url: shown(url) })
 }
 
 const MAX_CLIENTS: usize = 32;
@@ -200,12 +222,8 @@ impl Http {
 
     /// Checks a URL without asking it: scheme, and literal addresses.
     pub fn check(&self, url: &str) -> Result<Url, HttpError> {
-        let bad = || HttpError::BadUrl { url: url.to_owned() };
-        let parsed = Url::parse(url).map_err(|_| bad())?;
-        if !matches!(parsed.scheme(), "http" | "https") {
-            return Err(bad());
-        }
-        let literal = match parsed.host().ok_or_else(bad)? {
+        let parsed = web_url(url)?;
+        let literal = match parsed.host().ok_or_else(|| HttpError::BadUrl { url: shown(url) })? {
             Host::Ipv4(ip) => Some(IpAddr::V4(ip)),
             Host::Ipv6(ip) => Some(IpAddr::V6(ip)),
             Host::Domain(_) => None,
@@ -222,13 +240,48 @@ impl Http {
     pub async fn send(&self, request: &Request<'_>, options: DeliveryOptions) -> Result<Answer, HttpError> {
         let url = self.check(request.url)?;
         let mut attempt = 0;
+        match self.attempts(&url, request, options, &mut attempt).await? {
+            // Following it would move the instructions to a place that nobody signed for.
+            (_, Some(_)) => Err(HttpError::Redirected { host: host_of(&url) }),
+            (answer, None) => Ok(answer),
+        }
+    }
+
+    /// Fetches a file by GET, tried again as `options` say. Redirects are followed, each one checked.
+    pub(crate) async fn download(
+        &self,
+        url: &str,
+        limit: usize,
+        options: DeliveryOptions,
+        download: &Download,
+    ) -> Result<Answer, HttpError> {
+        let mut url = self.check(url)?;
+        let mut attempt = 0;
+        for _ in 0..=MAX_REDIRECTS {
+            let text = url.to_string();
+            let request =
+                Request { method: Method::Get, url: &text, form: None, headers: &[], limit, download: Some(download) };
+            match self.attempts(&url, &request, options, &mut attempt).await? {
+                (answer, None) => return Ok(answer),
+                (_, Some(location)) => {
+                    let next = url.join(&location).map_err(|_| HttpError::BadUrl { url: shown(&location) })?;
+                    url = self.check(next.as_str())?;
+                }
+            }
+        }
+        Err(HttpError::Redirected { host: host_of(&url) })
+    }
+
+    /// Exchanges until one succeeds or no attempt is left; `attempt` counts those that failed.
+    async fn attempts(
+        &self,
+        url: &Url,
+        request: &Request<'_>,
+        options: DeliveryOptions,
+        attempt: &mut u32,
+    ) -> Result<(Answer, Option<String>), HttpError> {
         loop {
-            let outcome = match self.exchange(&url, request, options).await {
-                // Following it would move the instructions to a place that nobody signed for.
-                Ok((_, Some(_))) => Err(HttpError::Redirected { host: host_of(&url) }),
-                Ok((answer, None)) => Ok(answer),
-                Err(error) => Err(error),
-            };
+            let outcome = self.exchange(url, request, options).await;
             let again = match &outcome {
                 Err(HttpError::Connect { .. }) => options.retry_connect,
                 Err(HttpError::Timeout { .. }) => options.retry_timeout,
@@ -236,29 +289,11 @@ impl Http {
                 Err(HttpError::Status { status, .. }) if *status >= 400 => options.retry_4xx,
                 _ => false,
             };
-            if !again || attempt >= options.retries {
+            if !again || *attempt >= options.retries {
                 return outcome;
             }
-            attempt += 1;
+            *attempt += 1;
         }
-    }
-
-    /// Fetches a file by GET. Redirects are followed, each one checked.
-    pub async fn download(&self, url: &str, limit: usize, options: DeliveryOptions) -> Result<Answer, HttpError> {
-        let mut url = self.check(url)?;
-        for _ in 0..=MAX_REDIRECTS {
-            let text = url.to_string();
-            let request = Request { method: Method::Get, url: &text, form: None, headers: &[], limit };
-            match self.exchange(&url, &request, options).await {
-                Ok((answer, None)) => return Ok(answer),
-                Ok((_, Some(location))) => {
-                    let next = url.join(&location).map_err(|_| HttpError::BadUrl { url: location })?;
-                    url = self.check(next.as_str())?;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Err(HttpError::Redirected { host: host_of(&url) })
     }
 
     async fn exchange(
@@ -268,18 +303,24 @@ impl Http {
         options: DeliveryOptions,
     ) -> Result<(Answer, Option<String>), HttpError> {
         let client = self.client(options.connect)?;
+        let end = tokio::time::Instant::now() + options.total;
+        let crowded = |_| HttpError::Crowded { host: host_of(url), limit: options.total };
+        if let Some(download) = request.download {
+            tokio::time::timeout_at(end, download.begin()).await.map_err(crowded)?;
+        }
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
         };
-        let mut builder = client.request(method, url.clone()).timeout(options.total);
+        let mut builder =
+            client.request(method, url.clone()).timeout(end.saturating_duration_since(tokio::time::Instant::now()));
         if let Some(form) = request.form {
             builder = builder.form(form);
         }
         for (name, value) in request.headers {
             builder = builder.header(name, value);
         }
-        let describe = |error: reqwest::Error| describe(url, options, &error);
+        let describe = |error: reqwest::Error| describe(url, options, error);
         let mut response = builder.send().await.map_err(describe)?;
         let status = response.status();
         let header = |name| response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
@@ -288,14 +329,30 @@ impl Http {
             return Err(HttpError::Status { host: host_of(url), status: status.as_u16() });
         }
         let content_type = header(reqwest::header::CONTENT_TYPE).unwrap_or_default();
+        let every = response.headers().get_all(reqwest::header::CACHE_CONTROL).iter();
+        let cache_control = every.filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",");
+        let fresh_for = freshness(&cache_control, header(reqwest::header::AGE).as_deref());
+        let told = response.content_length().and_then(|length| usize::try_from(length).ok());
+        let too_long = || HttpError::TooLong { host: host_of(url), limit: request.limit };
+        if told.is_some_and(|length| length > request.limit) {
+            return Err(too_long());
+        }
         let mut body = bytes::BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(describe)? {
             if body.len() + chunk.len() > request.limit {
-                return Err(HttpError::TooLong { host: host_of(url), limit: request.limit });
+                return Err(too_long());
+            }
+            if let Some(download) = request.download
+                && body.len() + chunk.len() > download.room()
+            {
+                // What it will need in all; where nobody said, the most that it may.
+                let most = told.unwrap_or(request.limit).max(body.len() + chunk.len());
+                tokio::time::timeout_at(end, download.grow(most)).await.map_err(crowded)?;
+                body.reserve(most - body.len());
             }
             body.extend_from_slice(&chunk);
         }
-        Ok((Answer { content_type, body: body.freeze() }, location))
+        Ok((Answer { content_type, fresh_for, body: body.freeze() }, location))
     }
 
     fn client(&self, connect: Duration) -> Result<reqwest::Client, HttpError> {
@@ -320,13 +377,56 @@ impl Http {
     }
 }
 
+/// How long an answer says that it may be used again. Nothing is asked whether it has changed, so what must be asked for is
+/// not used again.
+fn freshness(cache_control: &str, age: Option<&str>) -> Option<Duration> {
+    let mut fresh_for = None;
+    for directive in cache_control.split(',') {
+        let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
+        match name.trim().to_ascii_lowercase().as_str() {
+            "no-store" | "no-cache" => return Some(Duration::ZERO),
+            "max-age" => {
+                // What is no number makes the answer stale (RFC 9111, section 4.2.1).
+                let seconds = value.trim().trim_matches('"').parse().unwrap_or(0);
+                fresh_for = Some(fresh_for.unwrap_or(u64::MAX).min(seconds));
+            }
+            _ => {}
+        }
+    }
+    let age = age.and_then(|age| age.trim().parse().ok()).unwrap_or(0);
+    fresh_for.map(|seconds| Duration::from_secs(seconds.saturating_sub(age)))
+}
+
+/// A URL as logs, events and messages show it: scheme, host, port and path. User, password, query and fragment may hold
+/// secrets.
+pub fn shown(url: &str) -> String {
+    const LONGEST: usize = 200;
+    let text = match Url::parse(url) {
+        Ok(parsed) if parsed.has_host() => {
+            let port = parsed.port().map_or_else(String::new, |port| format!(":{port}"));
+            format!("{}://{}{port}{}", parsed.scheme(), parsed.host_str().unwrap_or_default(), parsed.path())
+        }
+        _ => {
+            let bare = url.split(['?', '#']).next().unwrap_or_default();
+            match (bare.split_once("://"), bare.rsplit_once('@')) {
+                (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),
+                (None, Some((_, rest))) => rest.to_owned(),
+                (_, None) => bare.to_owned(),
+            }
+        }
+    };
+    if text.chars().count() > LONGEST { text.chars().take(LONGEST).chain(['…']).collect() } else { text }
+}
+
 fn host_of(url: &Url) -> String {
     url.host_str().unwrap_or_default().to_owned()
 }
 
-fn describe(url: &Url, options: DeliveryOptions, error: &reqwest::Error) -> HttpError {
+fn describe(url: &Url, options: DeliveryOptions, error: reqwest::Error) -> HttpError {
     let host = host_of(url);
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    // Its text would have the whole of it.
+    let error = error.without_url();
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     let mut problem = error.to_string();
     while let Some(inner) = cause {
         if let Some(refused) = inner.downcast_ref::<ForbiddenAddress>() {
@@ -336,7 +436,7 @@ fn describe(url: &Url, options: DeliveryOptions, error: &reqwest::Error) -> Http
         cause = inner.source();
     }
     if error.is_timeout() && !error.is_connect() {
-        HttpError::Timeout { host, seconds: options.total.as_secs() }
+        HttpError::Timeout { host, limit: options.total }
     } else {
         HttpError::Connect { host, problem }
     }
@@ -400,6 +500,39 @@ mod tests {
     }
 
     #[test]
+    fn a_url_is_shown_without_what_may_be_secret() {
+        for (url, expected) in [
+            ("http://user:s3cretpw@a.example.com:8080/x/y?token=tok3n#frag", "http://a.example.com:8080/x/y"),
+            ("HTTPS://tok3n@a.example.com?tok3n", "https://a.example.com/"),
+            ("http://[::1]:9/p?q", "http://[::1]:9/p"),
+            ("http://user:s3cretpw@a b/x?token=tok3n", "http://a b/x"),
+            ("user:s3cretpw@host/x?token=tok3n", "host/x"),
+            ("mailto:tok3n@example.com", "example.com"),
+            ("/path?token=tok3n", "/path"),
+        ] {
+            assert_eq!(shown(url), expected, "{url}");
+        }
+        assert_eq!(shown(&format!("http://a/{}", "x".repeat(9_000))).chars().count(), 201);
+        let error =
+            Http::new(HttpPolicy::default()).check("ftp://user:s3cretpw@a/?token=tok3n").unwrap_err().to_string();
+        assert!(!error.contains("s3cretpw") && !error.contains("tok3n"), "{error}");
+    }
+
+    #[test]
+    fn an_answer_is_fresh_for_as_long_as_it_says() {
+        let seconds = |text, age| freshness(text, age).map(|fresh| fresh.as_secs());
+        assert_eq!(seconds("", None), None);
+        assert_eq!(seconds("public, immutable", None), None);
+        assert_eq!(seconds("public, Max-Age=60", None), Some(60));
+        assert_eq!(seconds("max-age=60, max-age=\"5\"", None), Some(5));
+        assert_eq!(seconds("max-age=60", Some("50")), Some(10));
+        assert_eq!(seconds("max-age=60", Some("90")), Some(0));
+        assert_eq!(seconds("max-age=soon", None), Some(0));
+        assert_eq!(seconds("max-age=60, no-store", None), Some(0));
+        assert_eq!(seconds("no-cache", None), Some(0));
+    }
+
+    #[test]
     fn an_allowed_network_may_be_asked() {
         let allowed = vec![Network::parse("127.0.0.0/8").unwrap()];
         let http = Http::new(HttpPolicy { allowed, ..HttpPolicy::default() });
@@ -419,7 +552,14 @@ mod tests {
             retry_4xx: false,
             retry_5xx: false,
         };
-        let request = Request { method: Method::Get, url: "http://localhost:9/", form: None, headers: &[], limit: 10 };
+        let request = Request {
+            method: Method::Get,
+            url: "http://localhost:9/",
+            form: None,
+            headers: &[],
+            limit: 10,
+            download: None,
+        };
         let error = http.send(&request, options).await.unwrap_err();
         assert!(matches!(error, HttpError::Forbidden { .. }), "{error}");
     }

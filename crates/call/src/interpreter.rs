@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::cause::{FaultAt, FaultKind, HangupCause, InstructionsFault};
 use crate::dialect::{Departure, Purpose};
-use crate::verb::{Fetch, Gather, Hangup, Join, Prompt, Refusal, Verb};
+use crate::verb::{Fetch, Gather, Hangup, Join, Prompt, Refusal, Times, Verb};
 
 /// What the driver must do next.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,7 +59,7 @@ pub struct Interpreter {
     steps: VecDeque<Step>,
     prompts: u64,
     fetches: u64,
-    /// Requests in a row without anything heard and without a room.
+    /// Requests in a row without anything heard, a wait for keys or a room.
     hops: u32,
     hangup_at: Option<Duration>,
     /// What ends the call when the instructions are through.
@@ -120,7 +120,14 @@ impl Interpreter {
             self.steps.push_back(Step::StopPlaying);
         }
         self.rest.clear();
+        // Somebody asked for it: however often, it is no loop of documents.
+        self.hops = 0;
         self.fetch(fetch, Purpose::Transfer);
+    }
+
+    /// Something of the prompts has begun to sound: whatever follows is no loop.
+    pub fn heard(&mut self) {
+        self.hops = 0;
     }
 
     /// Prompts ended, or could not be played.
@@ -141,6 +148,7 @@ impl Interpreter {
     /// The caller pressed a key.
     pub fn digit(&mut self, digit: char, now: Duration) {
         let Doing::Gathering(gathering) = &mut self.doing else { return };
+        self.hops = 0;
         if gathering.prompts.take().is_some() {
             self.steps.push_back(Step::StopPlaying);
         }
@@ -208,6 +216,7 @@ impl Interpreter {
         if gathering.deadline.is_none_or(|deadline| now < deadline) {
             return;
         }
+        self.hops = 0;
         if gathering.digits.is_empty() {
             self.retry(now);
         } else {
@@ -246,7 +255,6 @@ impl Interpreter {
 
     fn play(&mut self, prompts: Vec<Prompt>) -> u64 {
         self.prompts += 1;
-        self.hops = 0;
         self.steps.push_back(Step::Play(self.prompts, prompts));
         self.prompts
     }
@@ -270,7 +278,12 @@ impl Interpreter {
         let Doing::Gathering(gathering) = &mut self.doing else { return };
         gathering.digits.clear();
         let sound = gathering.gather.invalid_sound.clone();
+        let sound = sound.map(|url| Prompt::Audio { url, times: Times::Count(1) });
         if gathering.attempt >= gathering.gather.attempts {
+            // He is told all the same, before the next verb.
+            if let Some(sound) = sound {
+                self.rest.push_front(Verb::Prompt(sound));
+            }
             self.doing = Doing::Nothing;
             self.advance(now);
             return;
@@ -278,8 +291,8 @@ impl Interpreter {
         let mut gather = gathering.gather.clone();
         let attempt = gathering.attempt + 1;
         let original = gather.prompts.clone();
-        if let Some(url) = sound {
-            gather.prompts.insert(0, Prompt::Audio { url, times: crate::verb::Times::Count(1) });
+        if let Some(sound) = sound {
+            gather.prompts.insert(0, sound);
         }
         self.gather(gather, attempt, now);
         if let Doing::Gathering(gathering) = &mut self.doing {

@@ -1,7 +1,7 @@
 //! Delivers callbacks from the durable outbox: in order within a lane, lanes side by side, signed at each attempt.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use store::{Body, Delivery, Store, Timestamp};
 use tokio::sync::Semaphore;
@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::counter::Counters;
 use crate::dialect::Params;
 use crate::hooks::{HookError, Hooks};
+use crate::http::{HttpError, shown};
 use crate::verb::{Fetch, Method};
 
 /// Limits of delivery.
@@ -23,16 +24,25 @@ pub struct OutboxConfig {
     pub first_retry: Duration,
     /// Longest pause.
     pub longest_retry: Duration,
+    /// How long a stopping server goes on delivering what is due.
+    pub drain: Duration,
 }
 
 impl Default for OutboxConfig {
     fn default() -> Self {
-        Self { concurrency: 256, first_retry: Duration::from_millis(500), longest_retry: Duration::from_secs(15) }
+        Self {
+            concurrency: 256,
+            first_retry: Duration::from_millis(500),
+            longest_retry: Duration::from_secs(15),
+            drain: Duration::from_secs(10),
+        }
     }
 }
 
 /// Deliveries claimed in one go.
 const CLAIM: u32 = 64;
+/// How long requests may still be under way when a stopping server begins no more: the limit of one, and a little.
+pub(crate) const LAST_REQUESTS: Duration = Duration::from_secs(16);
 /// The longest sleep without a look.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 
@@ -45,7 +55,8 @@ struct Courier {
     counters: Arc<Counters>,
 }
 
-/// Delivers until `stop` is cancelled, then finishes what is under way.
+/// Delivers until `stop` is cancelled; then what is due and has its turn before the time of the draining is up. What fails
+/// from then on, or has no turn, stays for the next start. Finishes what is under way.
 pub(crate) async fn run(
     store: Store,
     hooks: Hooks,
@@ -58,7 +69,16 @@ pub(crate) async fn run(
     let places = Arc::new(Semaphore::new(config.concurrency));
     let under_way = TaskTracker::new();
     let courier = Courier { store, hooks, clock, config, counters };
-    while !stop.is_cancelled() {
+    let mut over: Option<Instant> = None;
+    loop {
+        if over.is_none() && stop.is_cancelled() {
+            over = Some(Instant::now() + courier.config.drain);
+            // From now on it says when the last one has ended; more may begin all the same.
+            under_way.close();
+        }
+        if over.is_some_and(|over| Instant::now() >= over) {
+            break;
+        }
         let free = u32::try_from(places.available_permits()).unwrap_or(CLAIM).min(CLAIM);
         if free == 0 {
             // A place is free again soon: every request has a time limit.
@@ -72,8 +92,11 @@ pub(crate) async fn run(
             Err(error) => {
                 tracing::error!(%error, "the outbox cannot be read; tried again in a moment");
                 tokio::select! {
+                    // Something was written: it can be read again.
+                    result = changed.changed() => if result.is_err() { break },
                     () = tokio::time::sleep(LONGEST_SLEEP) => {}
-                    () = stop.cancelled() => {}
+                    () = stop.cancelled(), if over.is_none() => {}
+                    () = passed(over) => {}
                 }
                 continue;
             }
@@ -90,6 +113,18 @@ pub(crate) async fn run(
         if claimed == free as usize {
             continue;
         }
+        if over.is_some() {
+            if claimed == 0 && under_way.is_empty() {
+                break;
+            }
+            // What is answered lets the next of its lane go.
+            tokio::select! {
+                result = changed.changed() => if result.is_err() { break },
+                () = under_way.wait() => {}
+                () = passed(over) => {}
+            }
+            continue;
+        }
         let pause =
             claim.next_due.map_or(LONGEST_SLEEP, |due| due.since(now).clamp(Duration::from_millis(5), LONGEST_SLEEP));
         tokio::select! {
@@ -100,6 +135,13 @@ pub(crate) async fn run(
     }
     under_way.close();
     under_way.wait().await;
+}
+
+async fn passed(over: Option<Instant>) {
+    match over {
+        Some(over) => tokio::time::sleep_until(over.into()).await,
+        None => std::future::pending().await,
+    }
 }
 
 impl Courier {
@@ -113,8 +155,13 @@ impl Courier {
                 self.store.mark_done(account, id, now).await.map(drop)
             }
             // No later attempt can make these right.
-            Err(error @ (HookError::Account(_) | HookError::Dialect(_))) => {
+            Err(
+                error @ (HookError::Account(_)
+                | HookError::Dialect(_)
+                | HookError::Http(HttpError::Forbidden { .. } | HttpError::BadUrl { .. })),
+            ) => {
                 self.counters.callbacks_failed.add(1);
+                tracing::warn!(%account, url = shown(&delivery.url), %error, "a callback cannot be delivered; it can be replayed when that is mended");
                 self.store.mark_failed(account, id, now, &error.to_string()).await.map(drop)
             }
             Err(error) => {
@@ -122,7 +169,7 @@ impl Courier {
                 let doubled =
                     self.config.first_retry.saturating_mul(1 << delivery.attempts.clamp(1, 10).saturating_sub(1));
                 let at = now.plus(doubled.min(self.config.longest_retry));
-                tracing::warn!(%account, url = delivery.url, attempt = delivery.attempts, %error, "a callback was not taken");
+                tracing::warn!(%account, url = shown(&delivery.url), attempt = delivery.attempts, %error, "a callback was not taken");
                 self.store.mark_retry(account, id, delivery.attempts, now, at, &error.to_string()).await.map(drop)
             }
         };

@@ -1,17 +1,19 @@
 //! Writes what happens to the store: rows, events, callbacks and ledger entries of one change in one batch.
 
 use std::collections::{BTreeMap, HashMap};
+use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value as Json, json};
 use store::{
-    AccountId, ActorKind, Batch, Body, CallId, CallRecord, Dialect as StoredDialect, LedgerEntry, LedgerKind, Life,
-    MemberRecord, NewDelivery, NewEvent, RoomId, RoomRecord, RoomStatus, Store, StoreError, Subject, Timestamp,
+    AccountId, Batch, Body, CallId, CallRecord, Dialect as StoredDialect, LedgerEntry, LedgerKind, Life, MemberRecord,
+    NewDelivery, NewEvent, RoomId, RoomRecord, RoomStatus, Store, StoreError, Subject, Timestamp,
 };
 
 use crate::command::{Applied, Asker, HearingMatrix};
 use crate::dialect::{CallState, CallView, Callback, Direction, Happening, Kind, MemberView, RoomView};
 use crate::hooks::Hooks;
+use crate::stored::word;
 use crate::verb::Method;
 
 /// What becomes of one happening: an event, and the callbacks it is worth.
@@ -72,7 +74,14 @@ impl Records {
     /// The event and callbacks of a happening at `at` (UTC, microseconds). `None` where nobody is told and nothing is
     /// logged: speech that no program follows.
     pub async fn record(&self, account: &str, at: i64, happened: &Happened) -> Option<Record> {
-        let account: AccountId = account.parse().ok()?;
+        self.made_of(account, at, happened).await.unwrap_or_else(|error| {
+            tracing::error!(account, kind = happened.kind.name(), %error, "something that happened cannot be recorded");
+            None
+        })
+    }
+
+    async fn made_of(&self, account: &str, at: i64, happened: &Happened) -> Result<Option<Record>, StoreError> {
+        let account: AccountId = id("account", account)?;
         let happening = Happening {
             at,
             sequence: happened.sequence,
@@ -81,16 +90,22 @@ impl Records {
             member: happened.member.as_ref(),
             call: happened.call.as_ref(),
         };
-        let room: Option<RoomId> = happened.room.as_ref().and_then(|room| room.uuid.parse().ok());
+        let room: Option<RoomId> = happened.room.as_ref().map(|room| id("room", &room.uuid)).transpose()?;
         let call_uuid = happened.call.as_ref().map(|c| &c.uuid).or(happened.member.as_ref().map(|m| &m.call_uuid));
-        let call: Option<CallId> = call_uuid.and_then(|uuid| uuid.parse().ok());
+        let call: Option<CallId> = call_uuid.map(|uuid| id("call", uuid)).transpose()?;
         let subject = room.map(Subject::Room).or(call.map(Subject::Call));
         let acting =
             happened.room.as_ref().map(|room| &room.auth_id).or(happened.call.as_ref().map(|call| &call.auth_id));
         let sub_account = self.sub_account(acting.map(String::as_str)).await;
         let mut deliveries = Vec::new();
         for name in &happened.dialects {
-            let Ok(dialect) = self.hooks.dialect(name) else { continue };
+            let dialect = match self.hooks.dialect(name) {
+                Ok(dialect) => dialect,
+                Err(error) => {
+                    tracing::error!(%account, %error, "the programs of a dialect are not told what happened");
+                    continue;
+                }
+            };
             for callback in dialect.callbacks(&happening) {
                 if let Some(subject) = subject {
                     deliveries.push(NewDelivery { sub_account, ..delivery(account, subject, name, callback, at) });
@@ -98,7 +113,7 @@ impl Records {
             }
         }
         if matches!(happened.kind, Kind::Speaking(_)) && deliveries.is_empty() {
-            return None;
+            return Ok(None);
         }
         if let Kind::Warning(text) = &happened.kind {
             let room = happened.room.as_ref().map(|room| room.name.as_str()).unwrap_or_default();
@@ -114,7 +129,7 @@ impl Records {
         });
         let kind = happened.kind.name().to_owned();
         let created_at = Timestamp::from_micros(at);
-        Some(Record { event: NewEvent { account, room, call, kind, payload, created_at }, deliveries })
+        Ok(Some(Record { event: NewEvent { account, room, call, kind, payload, created_at }, deliveries }))
     }
 
     /// [`Records::record`] for several.
@@ -147,56 +162,45 @@ impl Records {
         self.sub_accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Commits a change of a room.
-    pub async fn commit_room(
+    /// What is to be written of a change of a room.
+    pub async fn of_room(
         &self,
         account: &str,
         rows: Option<RoomRows>,
         records: Vec<Record>,
         ledger: Option<(String, LedgerNote)>,
-    ) -> Result<(), StoreError> {
-        let Ok(account) = account.parse::<AccountId>() else { return Ok(()) };
+    ) -> Result<Batch, StoreError> {
+        let account: AccountId = id("account", account)?;
         let mut batch = self.store.batch();
         if let Some(rows) = rows {
             let sub_account = self.sub_account(Some(&rows.room.auth_id)).await;
-            batch = put_room(batch, account, sub_account, &rows);
+            batch = put_room(batch, account, sub_account, &rows)?;
         }
         batch = put_records(batch, records);
-        if let Some((room, note)) = ledger
-            && let Ok(room) = room.parse()
-        {
-            batch = batch.append_ledger(ledger_entry(account, room, note));
+        if let Some((room, note)) = ledger {
+            batch = batch.append_ledger(ledger_entry(account, id("room", &room)?, note));
         }
-        self.commit(batch).await
+        Ok(batch)
     }
 
-    /// Commits a change of a call.
-    pub async fn commit_call(
+    /// What is to be written of a change of a call.
+    pub async fn of_call(
         &self,
         account: &str,
         dialect: &str,
         app_id: Option<&str>,
         call: &CallView,
         records: Vec<Record>,
-    ) -> Result<(), StoreError> {
-        let Ok(account) = account.parse::<AccountId>() else { return Ok(()) };
-        let Some(mut row) = call_row(account, dialect, app_id, call) else { return Ok(()) };
+    ) -> Result<Batch, StoreError> {
+        let mut row = call_row(id("account", account)?, dialect, app_id, call)?;
         row.sub_account = self.sub_account(Some(&call.auth_id)).await;
-        self.commit(put_records(self.store.batch().put_call(row), records)).await
+        Ok(put_records(self.store.batch().put_call(row), records))
     }
+}
 
-    async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
-        let spare = batch.clone();
-        match batch.commit().await {
-            Ok(_) => Ok(()),
-            // The account owes too many callbacks already; what happened is recorded all the same.
-            Err(error @ StoreError::OutboxFull { .. }) => {
-                tracing::error!(%error, "callbacks are not queued until the account's servers take the older ones; the events are kept");
-                spare.without_deliveries().commit().await.map(drop)
-            }
-            Err(error) => Err(error),
-        }
-    }
+/// An id as the store has it.
+fn id<T: FromStr>(what: &'static str, text: &str) -> Result<T, StoreError> {
+    text.parse().map_err(|_| StoreError::Invalid { what, why: format!("{text:?} is no id; it must be a UUID") })
 }
 
 fn delivery(account: AccountId, subject: Subject, dialect: &str, callback: Callback, at: i64) -> NewDelivery {
@@ -247,9 +251,14 @@ fn put_records(mut batch: Batch, records: Vec<Record>) -> Batch {
     batch
 }
 
-fn put_room(batch: Batch, account: AccountId, sub_account: Option<AccountId>, rows: &RoomRows) -> Batch {
+fn put_room(
+    batch: Batch,
+    account: AccountId,
+    sub_account: Option<AccountId>,
+    rows: &RoomRows,
+) -> Result<Batch, StoreError> {
     let room = &rows.room;
-    let Ok(id) = room.uuid.parse::<RoomId>() else { return batch };
+    let room_id: RoomId = id("room", &room.uuid)?;
     let status = match (room.ended_at, room.started) {
         (Some(_), _) => RoomStatus::Ended,
         (None, true) => RoomStatus::Active,
@@ -257,7 +266,7 @@ fn put_room(batch: Batch, account: AccountId, sub_account: Option<AccountId>, ro
     };
     let mut batch = batch.put_room(RoomRecord {
         account,
-        id,
+        id: room_id,
         sub_account,
         name: room.name.clone(),
         dialect: stored_dialect(rows.dialect),
@@ -266,18 +275,18 @@ fn put_room(batch: Batch, account: AccountId, sub_account: Option<AccountId>, ro
         started_at: room.started_at.map(Timestamp::from_micros),
         ended_at: room.ended_at.map(Timestamp::from_micros),
         termination_cause: room.end_cause.and_then(|cause| word(&cause)),
-        termination_code: None,
         settings: json!({ "view": room, "member_callbacks": rows.callbacks }),
         sequence: i64::try_from(rows.sequence).unwrap_or(i64::MAX),
     });
     for member in &rows.members {
-        if let (Some(joined_at), Ok(call)) = (member.joined_at, member.call_uuid.parse()) {
+        // Whoever never came has no row.
+        if let Some(joined_at) = member.joined_at {
             batch = batch.put_member(MemberRecord {
                 account,
-                room: id,
+                room: room_id,
                 number: member.id.0,
                 member_id: member.number,
-                call,
+                call: id("call", &member.call_uuid)?,
                 role: member.role.map(|role| role.as_str().to_owned()),
                 tag: member.tag.as_ref().map(|tag| tag.as_str().to_owned()),
                 address: member.address.clone(),
@@ -292,28 +301,24 @@ fn put_room(batch: Batch, account: AccountId, sub_account: Option<AccountId>, ro
             });
         }
     }
-    batch
+    Ok(batch)
 }
 
-/// The serde name of a unit variant.
-pub(crate) fn word<T: serde::Serialize>(value: &T) -> Option<String> {
-    match serde_json::to_value(value).ok()? {
-        Json::String(word) => Some(word),
-        Json::Object(map) => map.into_iter().next().map(|(word, _)| word),
-        _ => None,
-    }
-}
-
-fn call_row(account: AccountId, dialect: &str, app_id: Option<&str>, call: &CallView) -> Option<CallRecord> {
+fn call_row(
+    account: AccountId,
+    dialect: &str,
+    app_id: Option<&str>,
+    call: &CallView,
+) -> Result<CallRecord, StoreError> {
     let status = match (call.state, call.answered_at) {
         (CallState::Ringing, _) => "ringing",
         (CallState::InProgress, _) => "in-progress",
         (CallState::Ended, Some(_)) => "completed",
         (CallState::Ended, None) => "failed",
     };
-    Some(CallRecord {
+    Ok(CallRecord {
         account,
-        id: call.uuid.parse().ok()?,
+        id: id("call", &call.uuid)?,
         sub_account: None,
         dialect: stored_dialect(dialect),
         direction: match call.direction {
@@ -323,22 +328,14 @@ fn call_row(account: AccountId, dialect: &str, app_id: Option<&str>, call: &Call
         from: call.from.clone(),
         to: call.to.clone(),
         caller_name: Some(call.caller_name.clone()).filter(|name| !name.is_empty()),
-        parent: None,
         request_id: call.request_uuid.clone(),
         app_id: app_id.map(str::to_owned),
-        endpoint_id: None,
-        trunk: None,
-        sip_call_id: None,
         state: if call.ended_at.is_some() { Life::Ended } else { Life::Live },
         status: status.to_owned(),
         initiated_at: Timestamp::from_micros(call.began_at),
         answered_at: call.answered_at.map(Timestamp::from_micros),
         ended_at: call.ended_at.map(Timestamp::from_micros),
         hangup_cause: call.cause.as_ref().and_then(word),
-        hangup_code: None,
-        hangup_source: None,
-        sip_status: None,
-        sip_reason: None,
         extra: json!({ "view": call }),
     })
 }
@@ -351,13 +348,7 @@ fn ledger_entry(account: AccountId, room: RoomId, note: LedgerNote) -> LedgerEnt
         shard: u32::from(note.applied.shard),
         tick: i64::try_from(note.applied.tick).unwrap_or(i64::MAX),
         at: Timestamp::from_micros(note.applied.at),
-        who_kind: match note.by.kind {
-            "key" => ActorKind::Key,
-            "account" => ActorKind::Account,
-            "application" => ActorKind::Application,
-            "phone" => ActorKind::Caller,
-            _ => ActorKind::Server,
-        },
+        who_kind: note.by.kind,
         who_id: note.by.id,
         command_id: note.command_id,
         kind: LedgerKind::Snapshot,

@@ -13,6 +13,66 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// How many there may be at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ceilings {
+    /// Of all accounts.
+    pub server: usize,
+    /// Of one account.
+    pub account: usize,
+}
+
+/// Which ceiling is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Full {
+    Server,
+    Account,
+}
+
+impl Full {
+    /// As it is said to whoever asked.
+    pub fn error(self, what: &'static str, ceilings: Ceilings) -> CommandError {
+        match self {
+            Self::Server if what == "rooms" => CommandError::Busy("rooms at once"),
+            Self::Server => CommandError::Busy("calls at once"),
+            Self::Account => CommandError::OverLimit { what, limit: ceilings.account },
+        }
+    }
+}
+
+/// How many things are live, in all and of each account.
+#[derive(Default)]
+struct Count {
+    all: usize,
+    of_account: HashMap<String, usize>,
+}
+
+impl Count {
+    /// Whether there is a place for `more` of the account's.
+    fn check(&self, account: &str, more: usize, ceilings: Ceilings) -> Result<(), Full> {
+        if self.all.saturating_add(more) > ceilings.server {
+            return Err(Full::Server);
+        }
+        let own = self.of_account.get(account).copied().unwrap_or(0);
+        if own.saturating_add(more) > ceilings.account { Err(Full::Account) } else { Ok(()) }
+    }
+
+    fn add(&mut self, account: &str) {
+        self.all += 1;
+        *self.of_account.entry(account.to_owned()).or_default() += 1;
+    }
+
+    fn remove(&mut self, account: &str) {
+        self.all = self.all.saturating_sub(1);
+        if let Some(own) = self.of_account.get_mut(account) {
+            *own = own.saturating_sub(1);
+            if *own == 0 {
+                self.of_account.remove(account);
+            }
+        }
+    }
+}
+
 /// The live rooms.
 #[derive(Default)]
 pub(crate) struct Rooms {
@@ -22,6 +82,7 @@ pub(crate) struct Rooms {
 #[derive(Default)]
 struct RoomIndex {
     by_uuid: HashMap<String, RoomHandle>,
+    count: Count,
     by_name: HashMap<(String, String), String>,
     by_media: HashMap<media::RoomId, String>,
 }
@@ -42,7 +103,7 @@ impl Rooms {
         &self,
         account: &str,
         name: &str,
-        most: usize,
+        ceilings: Ceilings,
         open: impl FnOnce() -> Result<RoomHandle, CommandError>,
     ) -> Result<(RoomHandle, bool), CommandError> {
         let mut index = locked(&self.inner);
@@ -50,10 +111,9 @@ impl Rooms {
         if let Some(room) = index.by_name.get(&key).and_then(|uuid| index.by_uuid.get(uuid)) {
             return Ok((room.clone(), false));
         }
-        if index.by_uuid.len() >= most {
-            return Err(CommandError::Busy("rooms at once"));
-        }
+        index.count.check(account, 1, ceilings).map_err(|full| full.error("rooms", ceilings))?;
         let room = open()?;
+        index.count.add(account);
         index.by_name.insert(key, room.uuid().to_owned());
         index.by_media.insert(room.media_room(), room.uuid().to_owned());
         index.by_uuid.insert(room.uuid().to_owned(), room.clone());
@@ -68,6 +128,7 @@ impl Rooms {
     pub fn forget(&self, uuid: &str) {
         let mut index = locked(&self.inner);
         if let Some(room) = index.by_uuid.remove(uuid) {
+            index.count.remove(room.account());
             index.by_media.remove(&room.media_room());
             index.by_name.remove(&(room.account().to_owned(), room.name().to_owned()));
         }
@@ -90,19 +151,25 @@ pub(crate) struct Calls {
 
 #[derive(Default)]
 struct CallIndex {
+    count: Count,
     by_uuid: HashMap<String, (String, CallMailbox)>,
     by_leg: HashMap<LegId, CallMailbox>,
 }
 
 impl Calls {
-    /// Takes a call in; false at the limit.
-    pub fn add(&self, uuid: &str, account: &str, mailbox: CallMailbox, most: usize) -> bool {
+    /// Takes a call in.
+    pub fn add(&self, uuid: &str, account: &str, mailbox: CallMailbox, ceilings: Ceilings) -> Result<(), Full> {
         let mut index = locked(&self.inner);
-        if index.by_uuid.len() >= most {
-            return false;
+        index.count.check(account, 1, ceilings)?;
+        if index.by_uuid.insert(uuid.to_owned(), (account.to_owned(), mailbox)).is_none() {
+            index.count.add(account);
         }
-        index.by_uuid.insert(uuid.to_owned(), (account.to_owned(), mailbox));
-        true
+        Ok(())
+    }
+
+    /// Whether there are places for `more` calls of the account, now.
+    pub fn check(&self, account: &str, more: usize, ceilings: Ceilings) -> Result<(), Full> {
+        locked(&self.inner).count.check(account, more, ceilings)
     }
 
     pub fn add_leg(&self, leg: LegId, mailbox: CallMailbox) {
@@ -124,7 +191,10 @@ impl Calls {
     }
 
     pub fn forget(&self, uuid: &str) {
-        locked(&self.inner).by_uuid.remove(uuid);
+        let mut index = locked(&self.inner);
+        if let Some((account, _)) = index.by_uuid.remove(uuid) {
+            index.count.remove(&account);
+        }
     }
 
     pub fn forget_leg(&self, leg: LegId) {
@@ -137,5 +207,30 @@ impl Calls {
 
     pub fn len(&self) -> usize {
         locked(&self.inner).by_uuid.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_at_its_ceiling_leaves_the_rest_to_the_others() {
+        let ceilings = Ceilings { server: 3, account: 2 };
+        let calls = Calls::default();
+        let add = |uuid: &str, account: &str| calls.add(uuid, account, CallMailbox::new().0, ceilings);
+        assert_eq!((add("1", "a"), add("2", "a")), (Ok(()), Ok(())));
+        assert_eq!(add("3", "a"), Err(Full::Account));
+        assert_eq!(calls.check("b", 2, ceilings), Err(Full::Server));
+        assert_eq!(add("4", "b"), Ok(()));
+        assert_eq!(add("5", "b"), Err(Full::Server));
+        calls.forget("1");
+        calls.forget("1");
+        assert_eq!(
+            (calls.len(), calls.check("a", 1, ceilings), calls.check("a", 2, ceilings)),
+            (2, Ok(()), Err(Full::Server))
+        );
+        assert_eq!(add("6", "a"), Ok(()));
+        assert_eq!(add("7", "a"), Err(Full::Server));
     }
 }

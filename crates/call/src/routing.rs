@@ -1,13 +1,15 @@
 //! Where calls go: applications for those that come in; endpoints and trunks for those that go out.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sip::{Identity, Incoming, Party, Target};
-use store::{AccountId, Application, Store, StoreError, TrunkId, UsableTrunk};
+use store::{AccountId, Application, Endpoint, Store, StoreError, TrunkId, UsableTrunk};
 
-use crate::command::{CommandError, Dial};
+use crate::command::{AccountRef, CommandError, Dial};
+use crate::http::HttpPolicy;
 
 /// Why a call that came in has no application.
 #[derive(Debug, thiserror::Error)]
@@ -32,11 +34,31 @@ pub(crate) enum Route {
     Trunk { trunk: Box<UsableTrunk>, digits: String, from: String },
 }
 
+/// Why a carrier cannot be called.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unreachable {
+    /// Its name has no address.
+    #[error(transparent)]
+    Sip(#[from] sip::SipError),
+    /// It leads where nobody allowed it to.
+    #[error(
+        "the trunk's host {host} leads to a private address ({address}); allow its network under [sip] allow, if it is yours"
+    )]
+    Forbidden {
+        /// The host.
+        host: String,
+        /// Where it leads.
+        address: IpAddr,
+    },
+}
+
 /// Decides where calls go.
 pub(crate) struct Routing {
     store: Store,
     sip: sip::Sip,
     shared_domains: Vec<String>,
+    /// Where trunks may lead.
+    trunks: HttpPolicy,
     uses: Arc<Mutex<HashMap<UsedBy, TrunkUse>>>,
 }
 
@@ -88,8 +110,8 @@ pub(crate) fn shared_realm(domain: &str, shared: &[String]) -> Option<String> {
 }
 
 impl Routing {
-    pub fn new(store: Store, sip: sip::Sip, shared_domains: Vec<String>) -> Self {
-        Self { store, sip, shared_domains, uses: Arc::default() }
+    pub fn new(store: Store, sip: sip::Sip, shared_domains: Vec<String>, trunks: HttpPolicy) -> Self {
+        Self { store, sip, shared_domains, trunks, uses: Arc::default() }
     }
 
     /// The application for a call that came in.
@@ -122,7 +144,7 @@ impl Routing {
     }
 
     /// How each destination of a dial can be reached, in their order.
-    pub async fn resolve_all(&self, account: &str, dial: &Dial) -> Result<Vec<Route>, CommandError> {
+    pub async fn resolve_all(&self, account: &AccountRef, dial: &Dial) -> Result<Vec<Route>, CommandError> {
         let mut routes = Vec::with_capacity(dial.destinations.len());
         for destination in &dial.destinations {
             routes.push(self.resolve(account, &destination.to, &dial.from).await?);
@@ -130,34 +152,52 @@ impl Routing {
         Ok(routes)
     }
 
-    async fn resolve(&self, account: &str, to: &str, from: &str) -> Result<Route, CommandError> {
+    async fn resolve(&self, asking: &AccountRef, to: &str, from: &str) -> Result<Route, CommandError> {
         let failed = |error: StoreError| CommandError::Failed(error.to_string());
-        let account: AccountId = account.parse().map_err(|_| CommandError::Failed("no such account".into()))?;
+        let account: AccountId = asking.id.parse().map_err(|_| CommandError::Failed("no such account".into()))?;
         let address = to.strip_prefix("sip:").or_else(|| to.strip_prefix("sips:"));
         if let Some((user, host)) = address.and_then(|address| address.split_once('@')) {
             let domain = host.split([':', ';', '?']).next().unwrap_or(host).to_ascii_lowercase();
             let realm = shared_realm(&domain, &self.shared_domains).unwrap_or_else(|| domain.clone());
             let endpoint = self.store.resolve_endpoint(&realm, user).await.map_err(failed)?;
-            return match endpoint {
-                Some((endpoint, _)) if endpoint.account == account && endpoint.enabled => Ok(Route::Endpoint {
-                    aor: aor(&endpoint.endpoint_id),
-                    to: Party { user: user.to_owned(), host: domain, display: String::new() },
-                }),
-                _ => Err(CommandError::NotFound { what: "endpoint", id: to.to_owned() }),
+            let endpoint = endpoint.map(|(endpoint, _)| endpoint);
+            let Some(endpoint) = endpoint.filter(|found| found.account == account && found.enabled) else {
+                return Err(CommandError::NotFound { what: "endpoint", id: to.to_owned() });
             };
+            if !self.may_dial(asking, account, &endpoint).await? {
+                return Err(CommandError::NotFound { what: "endpoint", id: to.to_owned() });
+            }
+            return Ok(Route::Endpoint {
+                aor: aor(&endpoint.endpoint_id),
+                to: Party { user: user.to_owned(), host: domain, display: String::new() },
+            });
         }
         let digits = digits_of(to).ok_or_else(|| {
             CommandError::Invalid(format!(
                 "{to:?} is neither a number nor a sip: address; write 15551234567 or sip:user@domain"
             ))
         })?;
-        let trunks = self.store.usable_trunks(account).await.map_err(failed)?;
+        // A sub-account has the trunks that it was given leave to use, not its main account's.
+        let using = if asking.auth_id.starts_with("SA") {
+            let found = self.store.account_by_auth_id(&asking.auth_id).await.map_err(failed)?;
+            let own = found.filter(|sub| sub.parent == Some(account) && sub.enabled);
+            own.ok_or_else(|| CommandError::Forbidden("the sub-account is gone or disabled".into()))?.id
+        } else {
+            account
+        };
+        let trunks = self.store.usable_trunks(using).await.map_err(failed)?;
         let trunk =
             trunks.into_iter().find(|trunk| trunk.trunk.enabled && trunk.permits(&digits)).ok_or_else(|| {
                 CommandError::Forbidden(format!(
-                    "no trunk of the account may dial {digits}; create one whose prefixes allow it"
+                    "{} may dial {digits} by no trunk; create one whose prefixes allow it, or have one granted",
+                    asking.auth_id
                 ))
             })?;
+        if let Some(host) = &trunk.trunk.host
+            && let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>()
+        {
+            self.check_reach(host, address).map_err(|error| CommandError::Forbidden(error.to_string()))?;
+        }
         let rules = &trunk.trunk.caller_id;
         let asked =
             digits_of(from).filter(|asked| rules.allowed.iter().any(|prefix| asked.starts_with(prefix.as_str())));
@@ -165,6 +205,18 @@ impl Routing {
             CommandError::Forbidden(format!("trunk {} does not allow the caller id {from:?}", trunk.trunk.name))
         })?;
         Ok(Route::Trunk { trunk: Box::new(trunk), digits, from })
+    }
+
+    /// A main account dials all its endpoints. Its sub-accounts dial their own and those that are the main account's, but
+    /// not one another's, whose very names are none of their business.
+    async fn may_dial(&self, asking: &AccountRef, main: AccountId, endpoint: &Endpoint) -> Result<bool, CommandError> {
+        let Some(owner) = endpoint.sub_account else { return Ok(true) };
+        if !asking.auth_id.starts_with("SA") {
+            return Ok(true);
+        }
+        let found = self.store.account_by_auth_id(&asking.auth_id).await;
+        let found = found.map_err(|error| CommandError::Failed(error.to_string()))?;
+        Ok(found.is_some_and(|sub| sub.parent == Some(main) && sub.id == owner))
     }
 
     /// The phones to ring for a route; none: the endpoint is not registered.
@@ -178,6 +230,28 @@ impl Routing {
         }
     }
 
+    /// Where an INVITE goes; a carrier's name is looked up now, so that our session description names the address that
+    /// leads there.
+    pub async fn aim(&self, targeted: &mut Targeted) -> Result<IpAddr, Unreachable> {
+        if let Target::Contact(contact) = &targeted.target {
+            return Ok(contact.binding.source.ip());
+        }
+        let transport = targeted.transport.unwrap_or(sip::Transport::Udp);
+        let authority = targeted.route.clone().unwrap_or_default();
+        let address = self.sip.locate(&authority, transport).await?;
+        self.check_reach(host_of(&authority), address.ip())?;
+        targeted.route = Some(address.to_string());
+        Ok(address.ip())
+    }
+
+    /// Refuses a carrier in a private network, unless the configuration names its host or allows the network.
+    fn check_reach(&self, host: &str, address: IpAddr) -> Result<(), Unreachable> {
+        if self.trunks.hosts.contains_key(&host.to_ascii_lowercase()) || self.trunks.allows(address) {
+            return Ok(());
+        }
+        Err(Unreachable::Forbidden { host: host.to_owned(), address })
+    }
+
     /// The domain for addresses of our own.
     pub async fn home_domain(&self, account: &str) -> String {
         let realm = match account.parse() {
@@ -189,7 +263,25 @@ impl Routing {
 
     /// Takes a place on the route's trunk, within its limits.
     pub fn take_place(&self, route: &Route) -> Result<Option<TrunkPlace>, CommandError> {
-        let Route::Trunk { trunk, .. } = route else { return Ok(None) };
+        match route {
+            Route::Endpoint { .. } => Ok(None),
+            Route::Trunk { trunk, .. } => self.take(trunk, true).map(Some),
+        }
+    }
+
+    /// Takes a place on the trunk that a call came in on: it counts as one at once, and not among those dialled per second.
+    pub async fn take_incoming_place(&self, identity: &Identity) -> Result<Option<TrunkPlace>, CommandError> {
+        let Identity::Trunk { account, trunk } = identity else { return Ok(None) };
+        let failed = |problem: String| CommandError::Failed(problem);
+        let account: AccountId = account.parse().map_err(|_| failed(format!("{account} is no account id")))?;
+        let usable = self.store.usable_trunks(account).await.map_err(|error| failed(error.to_string()))?;
+        let usable = usable.iter().find(|usable| usable.trunk.id.to_string() == *trunk);
+        let usable =
+            usable.ok_or_else(|| CommandError::Forbidden(format!("trunk {trunk} is not the account's to use")))?;
+        self.take(usable, false).map(Some)
+    }
+
+    fn take(&self, trunk: &UsableTrunk, dialled: bool) -> Result<TrunkPlace, CommandError> {
         let of_all = (trunk.trunk.max_calls_per_second, trunk.trunk.max_concurrent);
         let mut limits = vec![((trunk.trunk.id, None), of_all)];
         if let Some(grant) = &trunk.grant {
@@ -205,17 +297,19 @@ impl Routing {
             if used.live >= *most {
                 return Err(CommandError::Busy("calls at once on the trunk"));
             }
-            if used.recent.len() >= *rate as usize {
+            if dialled && used.recent.len() >= *rate as usize {
                 return Err(CommandError::Busy("calls per second on the trunk"));
             }
         }
         for (used_by, _) in &limits {
             let used = uses.entry(*used_by).or_default();
             used.live += 1;
-            used.recent.push_back(now);
+            if dialled {
+                used.recent.push_back(now);
+            }
         }
         let taken = limits.into_iter().map(|(used_by, _)| used_by).collect();
-        Ok(Some(TrunkPlace { taken, uses: Arc::clone(&self.uses) }))
+        Ok(TrunkPlace { taken, uses: Arc::clone(&self.uses) })
     }
 }
 
@@ -229,19 +323,18 @@ pub(crate) struct Targeted {
     pub transport: Option<sip::Transport>,
 }
 
-impl Targeted {
-    /// Where the INVITE goes; a carrier's name is looked up now, so that our session description names the address that
-    /// leads there.
-    pub async fn aim(&mut self, sip: &sip::Sip) -> Result<std::net::IpAddr, sip::SipError> {
-        if let Target::Contact(contact) = &self.target {
-            return Ok(contact.binding.source.ip());
-        }
-        let transport = self.transport.unwrap_or(sip::Transport::Udp);
-        let address = sip.locate(self.route.as_deref().unwrap_or_default(), transport).await?;
-        self.route = Some(address.to_string());
-        Ok(address.ip())
+/// The host of `host`, `host:port`, `[v6]` or `[v6]:port`.
+fn host_of(authority: &str) -> &str {
+    if let Some(rest) = authority.strip_prefix('[') {
+        return rest.split(']').next().unwrap_or(rest);
     }
+    match authority.rsplit_once(':') {
+        Some((host, _)) if !host.contains(':') => host,
+        _ => authority,
+    }
+}
 
+impl Targeted {
     fn to_contact(contact: sip::Contact, to: Party) -> Self {
         let target = Target::Contact(Box::new(contact));
         Self { target, to: Some(to), from_user: None, auth: None, route: None, transport: None }
@@ -266,6 +359,51 @@ impl Targeted {
                 store::Transport::Udp => Some(sip::Transport::Udp),
                 store::Transport::Tcp | store::Transport::Tls => Some(sip::Transport::Tcp),
             },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use store::{Account, Credential, StoreConfig, Timestamp};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_sub_account_dials_its_own_and_its_main_accounts_endpoints_and_no_other_sub_accounts() {
+        let store = Store::open_temporary(StoreConfig::default()).unwrap();
+        let at = Timestamp::from_micros(1_700_000_000_000_000);
+        let main = Account::new("main", Some("phone.test".to_owned()), at);
+        let (one, two) = (main.new_sub("one", at), main.new_sub("two", at));
+        let stranger = Account::new("stranger", None, at);
+        let mut batch = store.batch();
+        for account in [&main, &one, &two, &stranger] {
+            batch = batch.put_account(account.clone());
+        }
+        for (name, owner) in [("desk", None), ("ones", Some(one.id)), ("twos", Some(two.id))] {
+            let mut endpoint = Endpoint::new(main.id, name, at);
+            endpoint.sub_account = owner;
+            batch = batch.put_endpoint(endpoint, Some(Credential::derive(name, "secret1", ["phone.test"])));
+        }
+        batch.commit().await.unwrap();
+        let config = sip::SipConfig { udp: vec![([127, 0, 0, 1], 0).into()], ..sip::SipConfig::default() };
+        let roster = crate::roster::StoredRoster::new(store.clone(), Vec::new());
+        let (sip, _incoming) = sip::Sip::start(config, Arc::new(roster)).await.unwrap();
+        let routing = Routing::new(store.clone(), sip, Vec::new(), HttpPolicy::default());
+        for (asking, reached) in [
+            (AccountRef { id: main.id.to_string(), auth_id: main.auth_id.clone() }, [true, true, true]),
+            (AccountRef { id: main.id.to_string(), auth_id: one.auth_id.clone() }, [true, true, false]),
+            (AccountRef { id: main.id.to_string(), auth_id: two.auth_id.clone() }, [true, false, true]),
+            (AccountRef { id: stranger.id.to_string(), auth_id: stranger.auth_id.clone() }, [false, false, false]),
+        ] {
+            for (name, reached) in ["desk", "ones", "twos"].into_iter().zip(reached) {
+                let route = routing.resolve(&asking, &format!("sip:{name}@phone.test"), "100").await;
+                match route {
+                    Ok(Route::Endpoint { .. }) if reached => {}
+                    Err(CommandError::NotFound { .. }) if !reached => {}
+                    _ => panic!("{} and {name}: it should be {reached}", asking.auth_id),
+                }
+            }
         }
     }
 }

@@ -1,16 +1,16 @@
 //! Turns prompts and music URLs into sounds: fetched, decoded and spoken away from the media plane, cached, limited.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use media::{Sound, SoundLimits};
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 
-use crate::dialect::{CallView, Purpose};
+use crate::counter::Counters;
 use crate::hooks::{HookError, Hooks};
-use crate::http::HttpError;
-use crate::speech::{self, SpeechError};
+use crate::intake::Intake;
+use crate::speech::{self, Cut, SpeechError};
 use crate::verb::{Fetch, Method, Prompt, Times};
 
 /// Limits of sounds.
@@ -20,7 +20,7 @@ pub struct SoundConfig {
     pub limits: SoundLimits,
     /// Samples kept for further use, bytes.
     pub cache_bytes: usize,
-    /// How long a file is kept before it is fetched again.
+    /// How long a file is kept before it is fetched again; shorter if its answer says so.
     pub fresh_for: Duration,
 }
 
@@ -36,9 +36,6 @@ pub enum SoundFault {
     /// The URL did not answer with anything usable.
     #[error(transparent)]
     Hook(#[from] HookError),
-    /// The file could not be had.
-    #[error(transparent)]
-    Http(#[from] HttpError),
     /// The file is no sound.
     #[error(transparent)]
     File(#[from] media::SoundError),
@@ -51,6 +48,24 @@ pub enum SoundFault {
     /// The decoder failed.
     #[error("the file could not be decoded: {0}")]
     Decoder(String),
+    /// What others waited for as well.
+    #[error(transparent)]
+    Shared(#[from] Arc<SoundFault>),
+}
+
+/// Something to hear.
+#[derive(Clone, Debug)]
+pub(crate) struct Heard {
+    /// Its samples.
+    pub sound: Sound,
+    /// What was left out of a text.
+    pub cut: Option<Cut>,
+}
+
+impl From<Sound> for Heard {
+    fn from(sound: Sound) -> Self {
+        Self { sound, cut: None }
+    }
 }
 
 /// Texts spoken at once; further ones wait.
@@ -65,10 +80,31 @@ enum Key {
     Speech(String, String, String),
 }
 
-struct Cached {
-    sound: Sound,
-    at: Instant,
+/// What a fetch came to.
+#[derive(Clone)]
+enum Fetched {
+    Heard(Heard),
+    Document(Arc<[Prompt]>),
 }
+
+/// A fetch under way. Whoever wants the same waits for it; if its first asker is gone, another one goes on in his place.
+type Flight = OnceCell<Result<Fetched, Arc<SoundFault>>>;
+
+/// A file asked for as music is signed, and may be a document.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum As {
+    Music,
+    Prompt,
+}
+
+struct Cached {
+    heard: Heard,
+    at: Instant,
+    until: Instant,
+}
+
+/// Fetches under way.
+type Flights = HashMap<(As, Key), Weak<Flight>>;
 
 /// The source of all sounds. Cheap to clone.
 #[derive(Clone)]
@@ -76,6 +112,9 @@ pub struct Sounds {
     hooks: Hooks,
     config: SoundConfig,
     cache: Arc<Mutex<HashMap<Key, Cached>>>,
+    flights: Arc<Mutex<Flights>>,
+    intake: Arc<Intake>,
+    counters: Arc<Counters>,
     /// Places for children that speak.
     voices: Arc<Semaphore>,
     /// Places for files being decoded.
@@ -84,79 +123,142 @@ pub struct Sounds {
 
 impl Sounds {
     /// Sounds fetched by these hooks.
-    pub fn new(hooks: Hooks, config: SoundConfig) -> Self {
+    pub(crate) fn new(hooks: Hooks, config: SoundConfig, counters: &Arc<Counters>) -> Self {
         Self {
             hooks,
             config,
             cache: Arc::default(),
+            flights: Arc::default(),
+            intake: Arc::new(Intake::new(config.limits.bytes, Arc::clone(counters))),
+            counters: Arc::clone(counters),
             voices: Arc::new(Semaphore::new(VOICES)),
             decoders: Arc::new(Semaphore::new(DECODERS)),
         }
     }
 
-    /// The sound of a music URL: the file it answers with, or its document's prompts one after another.
+    /// The sound of a music URL: the file it answers with, or its document's prompts one after another. Asked in the name of
+    /// the (sub-)account `auth_id`.
     pub(crate) async fn music(
         &self,
         account: &str,
+        auth_id: &str,
         dialect: &'static str,
-        call: Option<&CallView>,
         fetch: &Fetch,
-    ) -> Result<Sound, SoundFault> {
+    ) -> Result<Heard, SoundFault> {
         let key = Key::File(account.to_owned(), fetch.clone());
-        if let Some(sound) = self.cached(&key) {
-            return Ok(sound);
+        let load = || async {
+            let download = self.intake.download(account);
+            let room = (self.config.limits.bytes, &download);
+            let answer = self.hooks.sound(account, auth_id, dialect, fetch, room).await?;
+            if is_document(&answer.content_type, &answer.body) {
+                return Ok(Fetched::Document(self.hooks.prompts(dialect, &answer)?.into()));
+            }
+            let heard = self.decode(answer.body.into(), self.config.limits).await?.into();
+            if fetch.method == Method::Get {
+                self.keep(key.clone(), &heard, answer.fresh_for);
+            }
+            Ok(Fetched::Heard(heard))
+        };
+        // What a POST answers is for this once (RFC 9111 has it kept only where it says so, and nobody does).
+        let fetched = match fetch.method {
+            Method::Get => self.once(As::Music, &key, load).await?,
+            Method::Post => load().await?,
+        };
+        match fetched {
+            Fetched::Heard(heard) => Ok(heard),
+            // Outside the flight: a document may name its own URL.
+            Fetched::Document(prompts) => self.sequence(account, dialect, &prompts).await,
         }
-        let answer = self.hooks.ask(account, dialect, call, fetch, &Purpose::Sound, self.config.limits.bytes).await?;
-        if is_document(&answer.content_type, &answer.body) {
-            let prompts = self.hooks.prompts(dialect, &answer)?;
-            return self.sequence(account, &prompts).await;
-        }
-        let sound = self.decode(answer.body.to_vec()).await?;
-        self.keep(key, &sound);
-        Ok(sound)
     }
 
     /// One prompt, once.
-    pub(crate) async fn prompt(&self, account: &str, prompt: &Prompt) -> Result<Sound, SoundFault> {
-        match prompt {
-            Prompt::Silence(length) => Ok(Sound::silence(*length)),
-            Prompt::Beep => Ok(beeps(1)),
+    pub(crate) async fn prompt(
+        &self,
+        account: &str,
+        dialect: &'static str,
+        prompt: &Prompt,
+    ) -> Result<Heard, SoundFault> {
+        let fetched = match prompt {
+            Prompt::Silence(length) => return Ok(Sound::silence(*length).into()),
+            Prompt::Beep => return Ok(beeps(1).into()),
             Prompt::Audio { url, .. } => {
                 let key = Key::File(account.to_owned(), Fetch { url: url.clone(), method: Method::Get });
-                if let Some(sound) = self.cached(&key) {
-                    return Ok(sound);
-                }
-                let answer = self.hooks.download(url, self.config.limits.bytes).await?;
-                let sound = self.decode(answer.body.to_vec()).await?;
-                self.keep(key, &sound);
-                Ok(sound)
+                let load = || async {
+                    let download = self.intake.download(account);
+                    let answer = self.hooks.download(dialect, url, (self.config.limits.bytes, &download)).await?;
+                    let heard = self.decode(answer.body.into(), self.config.limits).await?.into();
+                    self.keep(key.clone(), &heard, answer.fresh_for);
+                    Ok(Fetched::Heard(heard))
+                };
+                self.once(As::Prompt, &key, load).await?
             }
             Prompt::Speech { text, voice, language, .. } => {
                 let key = Key::Speech(text.clone(), voice.clone(), language.clone());
-                if let Some(sound) = self.cached(&key) {
-                    return Ok(sound);
-                }
-                // A closed semaphore is impossible: nobody closes it.
-                let _voice = self.voices.acquire().await;
-                let wav = speech::speak(text, voice, language).await?;
-                let sound = self.decode(wav).await?;
-                self.keep(key, &sound);
-                Ok(sound)
+                let load = || async {
+                    // A closed semaphore is impossible: nobody closes it.
+                    let _voice = self.voices.acquire().await;
+                    let spoken = speech::speak(text, voice, language, self.config.limits.duration).await?;
+                    // It is as long as it may be, whatever that is in bytes.
+                    let limits = SoundLimits { bytes: usize::MAX, ..self.config.limits };
+                    let heard = Heard { sound: self.decode(spoken.wav, limits).await?, cut: spoken.cut };
+                    self.keep(key.clone(), &heard, None);
+                    Ok(Fetched::Heard(heard))
+                };
+                self.once(As::Prompt, &key, load).await?
             }
+        };
+        match fetched {
+            Fetched::Heard(heard) => Ok(heard),
+            Fetched::Document(_) => Err(SoundFault::Nothing),
         }
     }
 
+    /// What is kept, or what the one fetch of it under way comes to.
+    async fn once<F>(&self, as_what: As, key: &Key, load: impl FnOnce() -> F) -> Result<Fetched, SoundFault>
+    where
+        F: Future<Output = Result<Fetched, SoundFault>>,
+    {
+        let place = (as_what, key.clone());
+        let flight = {
+            let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(heard) = self.cached(key) {
+                return Ok(Fetched::Heard(heard));
+            }
+            match flights.get(&place).and_then(Weak::upgrade) {
+                Some(flight) => {
+                    self.counters.sound_fetches_shared.add(1);
+                    flight
+                }
+                None => {
+                    flights.retain(|_, flight| flight.strong_count() > 0);
+                    let flight = Arc::new(Flight::new());
+                    flights.insert(place.clone(), Arc::downgrade(&flight));
+                    flight
+                }
+            }
+        };
+        let fetched = flight.get_or_init(|| async { load().await.map_err(Arc::new) }).await.clone();
+        // Whoever comes from now on has it from what is kept, or asks anew.
+        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        if flights.get(&place).is_some_and(|other| other.as_ptr() == Arc::as_ptr(&flight)) {
+            flights.remove(&place);
+        }
+        Ok(fetched?)
+    }
+
     /// Several prompts as one sound; what repeats forever is heard once here, since the whole repeats.
-    async fn sequence(&self, account: &str, prompts: &[Prompt]) -> Result<Sound, SoundFault> {
+    async fn sequence(&self, account: &str, dialect: &'static str, prompts: &[Prompt]) -> Result<Heard, SoundFault> {
         let most = usize::try_from(self.config.limits.duration.as_secs()).unwrap_or(usize::MAX).saturating_mul(8_000);
         let mut samples: Vec<i16> = Vec::new();
+        let mut cut = None;
         for prompt in prompts {
             if let Prompt::Silence(length) = prompt
                 && *length > self.config.limits.duration
             {
                 return Err(media::SoundError::TooLong(self.config.limits.duration).into());
             }
-            let sound = self.prompt(account, prompt).await?;
+            let Heard { sound, cut: left_out } = self.prompt(account, dialect, prompt).await?;
+            cut = cut.or(left_out);
             let times = match prompt {
                 Prompt::Audio { times: Times::Count(n), .. } | Prompt::Speech { times: Times::Count(n), .. } => *n,
                 _ => 1,
@@ -168,32 +270,39 @@ impl Sounds {
                 samples.extend_from_slice(sound.samples());
             }
         }
-        if samples.is_empty() { Err(SoundFault::Nothing) } else { Ok(Sound::from_samples(&samples)) }
+        if samples.is_empty() {
+            Err(SoundFault::Nothing)
+        } else {
+            Ok(Heard { sound: Sound::from_samples(&samples), cut })
+        }
     }
 
-    async fn decode(&self, file: Vec<u8>) -> Result<Sound, SoundFault> {
-        let limits = self.config.limits;
+    async fn decode(&self, file: Vec<u8>, limits: SoundLimits) -> Result<Sound, SoundFault> {
         // Nobody closes it.
         let _place = self.decoders.acquire().await;
         let decoded = tokio::task::spawn_blocking(move || Sound::decode(file, limits)).await;
         Ok(decoded.map_err(|error| SoundFault::Decoder(error.to_string()))??)
     }
 
-    fn cached(&self, key: &Key) -> Option<Sound> {
+    fn cached(&self, key: &Key) -> Option<Heard> {
         let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.get(key).filter(|c| c.at.elapsed() < self.config.fresh_for).map(|c| c.sound.clone())
+        cache.get(key).filter(|c| Instant::now() < c.until).map(|c| c.heard.clone())
     }
 
-    fn keep(&self, key: Key, sound: &Sound) {
-        let size = |sound: &Sound| sound.samples().len() * 2;
+    /// Keeps a sound for as long as the configuration and its own answer allow.
+    fn keep(&self, key: Key, heard: &Heard, fresh_for: Option<Duration>) {
+        let length = fresh_for.unwrap_or(self.config.fresh_for).min(self.config.fresh_for);
+        let at = Instant::now();
+        let Some(until) = at.checked_add(length).filter(|until| *until > at) else { return };
+        let size = |cached: &Cached| cached.heard.sound.samples().len() * 2;
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.retain(|_, c| c.at.elapsed() < self.config.fresh_for);
-        cache.insert(key, Cached { sound: sound.clone(), at: Instant::now() });
-        let mut total: usize = cache.values().map(|c| size(&c.sound)).sum();
+        cache.retain(|_, c| at < c.until);
+        cache.insert(key, Cached { heard: heard.clone(), at, until });
+        let mut total: usize = cache.values().map(size).sum();
         while total > self.config.cache_bytes {
             let Some(oldest) = cache.iter().min_by_key(|(_, c)| c.at).map(|(key, _)| key.clone()) else { break };
             if let Some(gone) = cache.remove(&oldest) {
-                total -= size(&gone.sound);
+                total -= size(&gone);
             }
         }
     }

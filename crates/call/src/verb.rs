@@ -111,8 +111,6 @@ pub struct Gather {
     pub attempts: u32,
     /// A beep after the prompts.
     pub beep: bool,
-    /// Whether digits may be logged.
-    pub log: bool,
 }
 
 /// How to end a call.

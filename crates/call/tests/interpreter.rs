@@ -40,7 +40,6 @@ fn gather(prompts: Vec<Prompt>) -> Gather {
         invalid_sound: None,
         attempts: 1,
         beep: false,
-        log: true,
     }
 }
 
@@ -156,9 +155,55 @@ fn an_invalid_digit_is_answered_by_its_sound_and_another_try() {
     steps(&mut interpreter);
     interpreter.digit('9', NOW);
     let sound = Prompt::Audio { url: wrong, times: Times::Count(1) };
-    assert_eq!(steps(&mut interpreter), [Step::StopPlaying, Step::Play(2, vec![sound, prompt("1?")])]);
+    assert_eq!(steps(&mut interpreter), [Step::StopPlaying, Step::Play(2, vec![sound.clone(), prompt("1?")])]);
+    // The last attempt's too, before the next verb.
     interpreter.digit('9', NOW);
-    assert_eq!(steps(&mut interpreter), [Step::StopPlaying, Step::Hangup(HangupCause::EndOfInstructions, None)]);
+    assert_eq!(steps(&mut interpreter), [Step::StopPlaying, Step::Play(3, vec![sound])]);
+    interpreter.prompts_ended(3, NOW);
+    assert_eq!(steps(&mut interpreter), [Step::Hangup(HangupCause::EndOfInstructions, None)]);
+}
+
+/// How often a document that leads to itself is fetched before the call ends.
+fn rounds(verbs: &[Verb], mut between: impl FnMut(&mut Interpreter)) -> usize {
+    let mut interpreter = Interpreter::new();
+    for round in 0..100 {
+        interpreter.document(verbs.iter().cloned().chain([Verb::Redirect(fetch("again"))]).collect(), NOW);
+        between(&mut interpreter);
+        if steps(&mut interpreter).iter().any(|step| matches!(step, Step::Hangup(..))) {
+            return round;
+        }
+    }
+    100
+}
+
+#[test]
+fn documents_that_lead_to_one_another_end_the_call_unless_something_happens_meanwhile() {
+    assert_eq!(rounds(&[], |_| {}), 30);
+    let play = |heard: bool| {
+        move |interpreter: &mut Interpreter| {
+            if heard {
+                interpreter.heard();
+            }
+            (1..=100).for_each(|number| interpreter.prompts_ended(number, NOW));
+        }
+    };
+    assert_eq!(rounds(&[say("a")], play(false)), 30, "a prompt that cannot be had");
+    assert_eq!(rounds(&[say("a")], play(true)), 100, "a prompt that is heard");
+    let keys = Verb::Gather(Gather { max_digits: 1, action: None, ..gather(vec![]) });
+    assert_eq!(rounds(std::slice::from_ref(&keys), |interpreter| interpreter.digit('1', NOW)), 100, "a key");
+    assert_eq!(rounds(&[keys], |interpreter| interpreter.handle_timeout(later(5))), 100, "a wait for keys");
+    assert_eq!(rounds(&[], |interpreter| interpreter.transfer(fetch("moved"))), 100, "transfers");
+}
+
+#[test]
+fn a_call_may_be_moved_from_room_to_room_as_often_as_programs_like() {
+    let mut interpreter = started(vec![Verb::Join(Box::new(join(None)))]);
+    for _ in 0..100 {
+        steps(&mut interpreter);
+        interpreter.transfer(fetch("other-room"));
+        interpreter.document(vec![Verb::Join(Box::new(join(None)))], NOW);
+    }
+    assert!(matches!(steps(&mut interpreter)[..], [Step::Fetch(..), Step::Join(_)]));
 }
 
 #[test]

@@ -53,7 +53,8 @@ impl fmt::Display for Tag {
 pub enum Clause {
     /// Whoever carries this free tag, or has the role of this name.
     Tag(Tag),
-    /// Whoever has this role, or carries a free tag of its name. [`Role::Supervisor`] also matches whoever is whispering.
+    /// Whoever has this role, or carries a free tag of its name. [`Role::Supervisor`] also matches whoever is whispering,
+    /// customers excepted.
     Role(Role),
     /// One member.
     Member(MemberId),

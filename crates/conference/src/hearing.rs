@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::audience::{Audience, Clause, Wants};
-use crate::member::{Member, MemberId, PlayerId, Role, TapId};
+use crate::member::{EarlyId, Member, MemberId, PlayerId, PrivateSound, Role, TapId};
 use crate::mutation::{self, Mutation};
 use crate::room::Room;
 
@@ -16,6 +16,8 @@ pub enum Source {
     Player(PlayerId),
     /// A member's private player: wait or hold music, a prompt.
     Private(MemberId),
+    /// The far side of a leg that is still being dialled: what a carrier or a phone says before the answer.
+    Early(EarlyId),
 }
 
 /// What receives a mix.
@@ -33,6 +35,9 @@ pub enum Listener {
 /// another source only if it takes part (the room has started, and it is neither on hold nor deaf), the source takes part
 /// (a room player, or a member who is neither muted nor on hold), the source's audience has it, and it is what the
 /// listener is for.
+///
+/// What a leg says before its answer stands in for ringback: it is heard by members who would hear wait music (who wait
+/// for the start, or are alone, and are not on hold) and are not deaf; by no tap, and by nobody in company.
 pub fn hears(room: &Room, listener: Listener, source: Source) -> bool {
     if let (Listener::Ear(ear), Source::Microphone(microphone)) = (listener, source)
         && ear == microphone
@@ -49,10 +54,37 @@ pub fn hears(room: &Room, listener: Listener, source: Source) -> bool {
 /// The rule without its first clause: whether the source's bus is one of the listener's. The mixer takes a listener's
 /// own microphone out of every bus it is on.
 fn permits(room: &Room, listener: Listener, source: Source) -> bool {
+    if let Source::Early(early) = source {
+        return room.has_early(early) && hears_ringback(room, listener);
+    }
     takes_part_as_listener(room, listener)
         && takes_part_as_source(room, source)
         && (in_audience(room, listener, source) || mutation::is(Mutation::Audience))
         && (is_wanted(room, listener, source) || mutation::is(Mutation::Wants))
+}
+
+fn hears_ringback(room: &Room, listener: Listener) -> bool {
+    let Listener::Ear(ear) = listener else { return false };
+    room.member(ear).is_some_and(|member| {
+        (!member.deaf || mutation::is(Mutation::EarlyForTheDeaf))
+            && (room.private_sound(member) == Some(PrivateSound::Wait) || mutation::is(Mutation::EarlyInCompany))
+    })
+}
+
+/// Whether a listener takes part now: it is in the room, which has started, and is neither on hold nor deaf.
+pub fn listens(room: &Room, listener: Listener) -> bool {
+    takes_part_as_listener(room, listener)
+}
+
+/// Whether a member takes part as a source now: it is in the room, which has started, and is neither muted nor on hold.
+pub fn sounds(room: &Room, member: MemberId) -> bool {
+    takes_part_as_source(room, Source::Microphone(member))
+}
+
+/// Whether `member` speaks to `listener`, should it speak: its audience has him, whatever mute or hold say. Sounds that
+/// tell of a member (an entry beep) go the same way as its voice.
+pub fn speaks_to(room: &Room, member: MemberId, listener: MemberId) -> bool {
+    member != listener && in_audience(room, Listener::Ear(listener), Source::Microphone(member))
 }
 
 fn takes_part_as_listener(room: &Room, listener: Listener) -> bool {
@@ -70,7 +102,7 @@ fn takes_part_as_listener(room: &Room, listener: Listener) -> bool {
 fn takes_part_as_source(room: &Room, source: Source) -> bool {
     match source {
         Source::Player(player) => room.player(player).is_some(),
-        Source::Private(_) => false,
+        Source::Private(_) | Source::Early(_) => false,
         Source::Microphone(microphone) => {
             let Some(member) = room.member(microphone) else { return false };
             (room.has_started() || mutation::is(Mutation::WaitingSource))
@@ -84,7 +116,7 @@ fn audience_of(room: &Room, source: Source) -> Option<&Audience> {
     match source {
         Source::Microphone(id) => room.member(id).map(Member::audience),
         Source::Player(id) => room.player(id),
-        Source::Private(_) => None,
+        Source::Private(_) | Source::Early(_) => None,
     }
 }
 
@@ -110,7 +142,9 @@ fn matches(room: &Room, listener: Listener, clause: &Clause) -> bool {
         (Listener::Ear(ear), Clause::Role(wanted)) => room.member(ear).is_some_and(|member| {
             let by_role = member.role.is_some_and(|r| r == *wanted || mutation::is(Mutation::WidenRole));
             let by_tag = member.tag.as_ref().is_some_and(|t| t.as_str() == wanted.as_str());
-            let whispers = *wanted == Role::Supervisor && member.is_whispering();
+            // A customer who is made to whisper is no supervisor: he must not learn what supervisors say to each other.
+            let may_supervise = member.role != Some(Role::Customer) || mutation::is(Mutation::CustomersSupervise);
+            let whispers = *wanted == Role::Supervisor && member.is_whispering() && may_supervise;
             by_role
                 || (by_tag && !mutation::is(Mutation::RoleIgnoresTag))
                 || (whispers && !mutation::is(Mutation::WhisperersNoSupervisors))

@@ -21,7 +21,7 @@ pub mod room;
 pub use audience::{Audience, Clause, Tag, Wants};
 pub use event::{EndCause, Event, LeaveCause};
 pub use hearing::{Hearing, Listener, Source};
-pub use member::{Entry, Member, MemberId, PlayerId, PrivateSound, Role, TapId};
+pub use member::{EarlyId, Entry, Member, MemberId, PlayerId, PrivateSound, Role, TapId, counts_as_agent};
 pub use mode::{Agents, Mode};
 pub use policy::Policy;
 pub use room::{Room, RoomError, Status};

@@ -25,6 +25,10 @@ pub struct PlayerId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TapId(pub u32);
 
+/// A leg that is being dialled and sounds already. Never reused in a room life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct EarlyId(pub u32);
+
 /// What a member is in the call. Fixed at entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -84,8 +88,6 @@ pub struct Entry {
     pub end_on_exit: bool,
     /// Its key presses are heard as tones, by whoever may hear it.
     pub relay_digits: bool,
-    /// It has wait music: heard while it waits or is alone.
-    pub wait_music: bool,
 }
 
 impl Default for Entry {
@@ -101,7 +103,6 @@ impl Default for Entry {
             start_on_enter: true,
             end_on_exit: false,
             relay_digits: false,
-            wait_music: false,
         }
     }
 }
@@ -141,8 +142,6 @@ pub struct Member {
     pub start_on_enter: bool,
     /// Digits are relayed as sound.
     pub relay_digits: bool,
-    /// It has wait music.
-    pub wait_music: bool,
     /// When it entered.
     pub joined_at: Duration,
 }
@@ -161,7 +160,6 @@ impl Member {
             end_on_exit: entry.end_on_exit,
             start_on_enter: entry.start_on_enter,
             relay_digits: entry.relay_digits,
-            wait_music: entry.wait_music,
             joined_at: now,
         }
     }
@@ -178,6 +176,11 @@ impl Member {
 
     /// Whether it counts as an agent: by role, or by a free tag of that name.
     pub fn is_agent(&self) -> bool {
-        self.role == Some(Role::Agent) || self.tag.as_ref().is_some_and(|t| t.as_str() == Role::Agent.as_str())
+        counts_as_agent(self.role, self.tag.as_ref())
     }
+}
+
+/// Whether somebody of this role and free tag counts as an agent: by role, or by a tag of that name.
+pub fn counts_as_agent(role: Option<Role>, tag: Option<&Tag>) -> bool {
+    role == Some(Role::Agent) || tag.is_some_and(|tag| tag.as_str() == Role::Agent.as_str())
 }

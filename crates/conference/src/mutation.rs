@@ -38,13 +38,19 @@ pub enum Mutation {
     TagIgnoresRole,
     /// Whoever whispers is no supervisor.
     WhisperersNoSupervisors,
+    /// A customer who whispers is a supervisor.
+    CustomersSupervise,
     /// A takeover holds nobody.
     TakeoverHoldsNobody,
+    /// What a callee says before his answer is heard by members who do not hear ringback.
+    EarlyInCompany,
+    /// The same by deaf members.
+    EarlyForTheDeaf,
 }
 
 impl Mutation {
     /// Every one of them, for the suite's list.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::OwnMicrophone,
         Self::WaitingListener,
         Self::HeldListener,
@@ -62,7 +68,10 @@ impl Mutation {
         Self::RoleIgnoresTag,
         Self::TagIgnoresRole,
         Self::WhisperersNoSupervisors,
+        Self::CustomersSupervise,
         Self::TakeoverHoldsNobody,
+        Self::EarlyInCompany,
+        Self::EarlyForTheDeaf,
     ];
 }
 

@@ -1,12 +1,12 @@
 //! The room: its commands and its life.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::audience::{Audience, Tag, Wants};
 use crate::event::{EndCause, Event, LeaveCause};
 use crate::hearing::{Hearing, Listener, Source};
-use crate::member::{Entry, Member, MemberId, PlayerId, PrivateSound, Role, TapId};
+use crate::member::{EarlyId, Entry, Member, MemberId, PlayerId, PrivateSound, Role, TapId};
 use crate::mode::{Agents, Mode, Takeover};
 use crate::mutation::{self, Mutation};
 use crate::policy::Policy;
@@ -40,6 +40,9 @@ pub enum RoomError {
     /// A takeover needs somebody to be taken over from.
     #[error("member {0} cannot be taken over: only agents other than the supervisor himself can")]
     NotAnAgent(MemberId),
+    /// Modes are for supervisors, and for members without a role.
+    #[error("member {0} is an agent or a customer; modes are a supervisor's, change the member's mute or hold instead")]
+    NotASupervisor(MemberId),
     /// Another supervisor has the call.
     #[error("member {0} has taken the call over; stop that takeover first")]
     TakenOver(MemberId),
@@ -54,6 +57,7 @@ pub struct Room {
     members: BTreeMap<MemberId, Member>,
     players: BTreeMap<PlayerId, Audience>,
     taps: BTreeMap<TapId, Wants>,
+    early: BTreeSet<EarlyId>,
     takeover: Option<Takeover>,
     start_wanted: bool,
     had_company: bool,
@@ -61,6 +65,7 @@ pub struct Room {
     last_member: u32,
     last_player: u32,
     last_tap: u32,
+    last_early: u32,
     revision: u64,
     events: VecDeque<Event>,
 }
@@ -75,6 +80,7 @@ impl Room {
             members: BTreeMap::new(),
             players: BTreeMap::new(),
             taps: BTreeMap::new(),
+            early: BTreeSet::new(),
             takeover: None,
             start_wanted: false,
             had_company: false,
@@ -82,6 +88,7 @@ impl Room {
             last_member: 0,
             last_player: 0,
             last_tap: 0,
+            last_early: 0,
             revision: 0,
             events: VecDeque::from([Event::Opened]),
         }
@@ -211,10 +218,12 @@ impl Room {
         Ok(())
     }
 
-    /// Puts a supervisor into a mode, in one step.
+    /// Puts a supervisor (or a member without a role) into a mode, in one step.
     pub fn mode(&mut self, id: MemberId, mode: &Mode) -> Result<(), RoomError> {
         self.alive()?;
-        self.known(id)?;
+        if self.known(id)?.role.is_some_and(|role| role != Role::Supervisor) {
+            return Err(RoomError::NotASupervisor(id));
+        }
         let takes_over = matches!(mode, Mode::Takeover(_));
         if let Some(takeover) = &self.takeover
             && takes_over
@@ -276,6 +285,24 @@ impl Room {
     /// Removes a recorder or tap.
     pub fn remove_tap(&mut self, id: TapId) {
         if self.taps.remove(&id).is_some() {
+            self.touch();
+        }
+    }
+
+    /// Adds a leg that is being dialled and sounds before its answer. It is no member: it hears nothing and counts for
+    /// nothing.
+    pub fn add_early(&mut self) -> Result<EarlyId, RoomError> {
+        self.alive()?;
+        self.last_early += 1;
+        let id = EarlyId(self.last_early);
+        self.early.insert(id);
+        self.touch();
+        Ok(id)
+    }
+
+    /// Such a leg was answered, or never will be.
+    pub fn remove_early(&mut self, id: EarlyId) {
+        if self.early.remove(&id) {
             self.touch();
         }
     }
@@ -365,6 +392,11 @@ impl Room {
         self.taps.get(&id)
     }
 
+    /// Whether this leg sounds before its answer.
+    pub fn has_early(&self, id: EarlyId) -> bool {
+        self.early.contains(&id)
+    }
+
     /// Everything that may receive a mix.
     pub fn listeners(&self) -> impl Iterator<Item = Listener> + '_ {
         let ears = self.members.keys().map(|id| Listener::Ear(*id));
@@ -374,7 +406,8 @@ impl Room {
     /// Everything that may sound for several.
     pub fn sources(&self) -> impl Iterator<Item = Source> + '_ {
         let microphones = self.members.keys().map(|id| Source::Microphone(*id));
-        microphones.chain(self.players.keys().map(|id| Source::Player(*id)))
+        let players = self.players.keys().map(|id| Source::Player(*id));
+        microphones.chain(players).chain(self.early.iter().map(|id| Source::Early(*id)))
     }
 
     /// Whether the member is on hold, by its own or by a takeover.
@@ -499,6 +532,7 @@ impl Room {
         }
         self.players.clear();
         self.taps.clear();
+        self.early.clear();
         self.status = Status::Ended;
         self.touch();
         self.events.push_back(Event::Ended(cause));

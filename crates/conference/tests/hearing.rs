@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use conference::hearing::hears;
 use conference::{
-    Agents, Audience, Clause, Entry, LeaveCause, Listener, MemberId, Mode, PlayerId, Policy, Role, Room, Source, Tag,
-    TapId, Wants,
+    Agents, Audience, Clause, EarlyId, Entry, LeaveCause, Listener, MemberId, Mode, PlayerId, Policy, Role, Room,
+    Source, Tag, TapId, Wants,
 };
 use proptest::prelude::*;
 
@@ -22,6 +22,8 @@ enum Command {
     AddPlayer(Audience),
     RemovePlayer(u32),
     AddTap(Wants),
+    AddEarly,
+    RemoveEarly(u32),
     Start,
 }
 
@@ -90,6 +92,8 @@ fn command() -> impl Strategy<Value = Command> {
         1 => audience().prop_map(Command::AddPlayer),
         1 => (1u32..4).prop_map(Command::RemovePlayer),
         1 => wants.prop_map(Command::AddTap),
+        1 => Just(Command::AddEarly),
+        1 => (1u32..3).prop_map(Command::RemoveEarly),
         1 => Just(Command::Start),
     ]
 }
@@ -112,6 +116,11 @@ fn run(room: &mut Room, command: Command) {
             Ok(())
         }
         Command::AddTap(wants) => room.add_tap(wants).map(drop),
+        Command::AddEarly => room.add_early().map(drop),
+        Command::RemoveEarly(e) => {
+            room.remove_early(EarlyId(e));
+            Ok(())
+        }
         Command::Start => room.start(),
     };
 }
@@ -181,4 +190,38 @@ proptest! {
             prop_assert_eq!(&told, &actual);
         }
     }
+}
+
+/// A member with nothing but a role; `false`: its entry does not start the room.
+fn plain(role: Role, start_on_enter: bool) -> Entry {
+    Entry { role: Some(role), start_on_enter, ..Entry::default() }
+}
+
+#[test]
+fn who_is_not_answered_yet_is_heard_in_place_of_ringback_and_by_nobody_else() {
+    let mut room = Room::open(Policy { stay_alone: true, ..Policy::default() }, Duration::ZERO);
+    let early = room.add_early().unwrap();
+    let source = Source::Early(early);
+    let customer = room.enter(plain(Role::Customer, false), Duration::ZERO).unwrap();
+    let deaf = room.enter(Entry { deaf: true, ..plain(Role::Customer, false) }, Duration::ZERO).unwrap();
+    let held = room.enter(Entry { held: true, ..plain(Role::Agent, false) }, Duration::ZERO).unwrap();
+    let tap = room.add_tap(Wants::Mix).unwrap();
+    let ear = Listener::Ear;
+    let hearers = |room: &Room| -> Vec<Listener> {
+        let hearing = room.hearing();
+        room.listeners().filter(|listener| hearing.allows(*listener, source)).collect()
+    };
+    assert_eq!(hearers(&room), [ear(customer)], "waiting, not deaf, not on hold, no tap");
+    assert!(!hears(&room, Listener::Tap(tap), source) && !hears(&room, ear(deaf), source));
+    room.hold(held, false).unwrap();
+    assert_eq!(hearers(&room), [ear(customer), ear(held)]);
+    room.start().unwrap();
+    assert_eq!(hearers(&room), [], "in company nobody hears it");
+    room.leave(deaf, LeaveCause::Hangup).unwrap();
+    room.leave(held, LeaveCause::Hangup).unwrap();
+    assert_eq!(hearers(&room), [ear(customer)], "alone again");
+    assert!(!hears(&room, ear(customer), Source::Early(EarlyId(early.0 + 1))), "another leg");
+    room.remove_early(early);
+    assert_eq!(hearers(&room), []);
+    assert_ne!(room.add_early().unwrap(), early, "an id is not used again");
 }

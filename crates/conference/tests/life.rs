@@ -123,6 +123,20 @@ fn an_ended_room_refuses_every_command() {
 }
 
 #[test]
+fn modes_are_for_supervisors_and_a_customer_who_whispers_is_none() {
+    let (mut room, ids) = room(Policy::default(), &[Role::Customer, Role::Agent, Role::Supervisor]);
+    for id in &ids[..2] {
+        for mode in [Mode::Monitor, Mode::Barge, Mode::Takeover(Agents::All), Mode::Stop] {
+            assert_eq!(room.mode(*id, &mode), Err(RoomError::NotASupervisor(*id)));
+        }
+    }
+    room.mode(ids[2], &Mode::Whisper).unwrap();
+    room.coach(ids[0], true, None).unwrap();
+    assert!(!hear(&room, ids[0], ids[2]), "a customer hears what supervisors say to supervisors");
+    assert!(hear(&room, ids[1], ids[2]));
+}
+
+#[test]
 fn music_is_for_who_waits_is_alone_or_is_on_hold() {
     let mut room = Room::open(Policy::default(), NOW);
     let id = room.enter(entry(Role::Customer), NOW).unwrap();

@@ -112,7 +112,7 @@ impl From<Note> for Fact {
 /// The notes one leg or room still owes, oldest first. Bounded: what does not fit is refused to the caller, who keeps it.
 #[derive(Clone, Debug)]
 pub(crate) struct Owed {
-    notes: [Option<Note>; Self::CAPACITY],
+    notes: Box<[Option<Note>; Self::CAPACITY]>,
     head: usize,
     len: usize,
 }
@@ -121,7 +121,7 @@ impl Owed {
     pub(crate) const CAPACITY: usize = 16;
 
     pub(crate) fn new() -> Self {
-        Self { notes: [None; Self::CAPACITY], head: 0, len: 0 }
+        Self { notes: Box::new([None; Self::CAPACITY]), head: 0, len: 0 }
     }
 
     /// Whether `more` notes fit.

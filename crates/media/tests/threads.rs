@@ -69,11 +69,12 @@ fn two_shards_carry_a_call_and_a_whisper_over_real_sockets() {
     let plan = plan(1, 2, &[(c, 0), (a, 0), (s, 1)], &[(c, &[0]), (a, &[0, 1]), (s, &[0])]);
     let change = RoomChange { plan, join: vec![c, a, s], ..RoomChange::default() };
     let asked = Instant::now();
-    let applied =
-        runtime.block_on(async { tokio::time::timeout(Duration::from_secs(5), plane.change_room(room, change)).await });
+    let applied = runtime
+        .block_on(async { tokio::time::timeout(Duration::from_secs(10), plane.change_room(room, change)).await });
     let applied = applied.expect("in time").expect("applied");
     assert_eq!(applied.shard, 1);
-    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+    // It takes a few slots; the rest is for a busy machine.
+    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
     let start = Instant::now();
     let (mut at_customer, mut at_agent) = (Vec::new(), Vec::new());
     for n in 0..150u32 {
@@ -107,5 +108,7 @@ fn two_shards_carry_a_call_and_a_whisper_over_real_sockets() {
     assert_eq!(first, 3);
     let metrics = plane.metrics();
     assert_eq!(metrics.handovers, 2);
-    assert_eq!(metrics.shards.iter().map(|s| s.foreign + s.malformed + s.room_faults).sum::<u64>(), 0);
+    let sum = |figure: fn(&media::ShardMetrics) -> u64| metrics.shards.iter().map(figure).sum::<u64>();
+    assert_eq!(sum(|s| s.foreign + s.malformed + s.room_faults + s.send_failures), 0);
+    assert!(sum(|s| s.rtp_sent) > 400, "{}", sum(|s| s.rtp_sent));
 }

@@ -95,7 +95,7 @@ async fn dropping_a_call_hangs_up() {
 
 #[tokio::test]
 async fn an_unplugged_phone_says_nothing() {
-    let (alice, _bob, out, into) = connected(|c| c.t1 = Duration::from_millis(10)).await;
+    let (alice, _bob, out, into) = connected(|c| c.t1 = Duration::from_millis(40)).await;
     alice.unplug();
     assert_eq!(out.wait_ended(SOON).await.unwrap().cause, EndCause::Unplugged);
     assert_eq!(into.state(), CallState::Answered);
@@ -153,9 +153,8 @@ async fn a_reliable_provisional_response_is_pracked() {
 
 #[tokio::test]
 async fn ordinary_signalling_on_loopback_needs_no_repeat() {
-    // With T1 of two seconds any lost first message would show.
-    let (alice, bob) = pair(|c| c.t1 = Duration::from_secs(2)).await;
-    let begun = Instant::now();
+    // Nobody waits for a message that is repeated only after so long.
+    let (alice, bob) = pair(|c| c.t1 = SOON * 6).await;
     for _ in 0..3 {
         let out = alice.call(&bob.uri(), CallOptions::default()).unwrap();
         let into = bob.incoming(SOON).await.unwrap().answer().await.unwrap();
@@ -163,7 +162,6 @@ async fn ordinary_signalling_on_loopback_needs_no_repeat() {
         into.hangup().await.unwrap();
         out.wait_ended(SOON).await.unwrap();
     }
-    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
     assert_eq!((alice.discarded(), bob.discarded()), (0, 0));
 }
 

@@ -56,10 +56,6 @@ const fn source_name(source: HangupSource) -> &'static str {
         HangupSource::Caller => "Caller",
         HangupSource::Callee => "Callee",
         HangupSource::Server => "Plivo",
-        HangupSource::Carrier => "Carrier",
-        HangupSource::Api => "API Request",
-        HangupSource::Instructions => "Answer XML",
-        HangupSource::Error => "Error",
     }
 }
 

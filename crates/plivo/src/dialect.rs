@@ -5,15 +5,29 @@ use call::dialect::{
 };
 use call::verb::{Method, Prompt, Verb};
 
+use crate::settings::{MOST_PARTICIPANTS, most_participants};
 use crate::{callbacks, delivery, parameters, signature, xml};
 
-/// The Plivo dialect. It holds nothing; one value serves all accounts.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Plivo;
+/// The Plivo dialect. One value serves all accounts.
+#[derive(Clone, Copy, Debug)]
+pub struct Plivo {
+    most_participants: u64,
+}
+
+impl Default for Plivo {
+    fn default() -> Self {
+        Self { most_participants: MOST_PARTICIPANTS }
+    }
+}
 
 impl Plivo {
     /// Its name in records and commands.
     pub const NAME: &'static str = "plivo";
+
+    /// The dialect on a server that has at most so many members in a room, which is what may be asked for.
+    pub fn with_rooms_of(members: usize) -> Self {
+        Self { most_participants: most_participants(members) }
+    }
 }
 
 impl Dialect for Plivo {
@@ -26,7 +40,7 @@ impl Dialect for Plivo {
     }
 
     fn document(&self, content_type: &str, body: &[u8]) -> Result<Vec<Verb>, DocumentError> {
-        xml::document(content_type, body)
+        xml::document(content_type, body, self.most_participants)
     }
 
     fn prompts(&self, content_type: &str, body: &[u8]) -> Result<Vec<Prompt>, DocumentError> {

@@ -9,6 +9,7 @@
 mod callbacks;
 mod cause;
 mod clock;
+pub mod connection;
 pub mod control;
 pub mod delivery;
 mod dialect;

@@ -33,7 +33,6 @@ pub(crate) fn request(call: &CallView, purpose: &Purpose) -> Params {
         }
         // A signed link to a sound file stops working if anything is added to it.
         Purpose::Sound => Params::new(),
-        Purpose::Hangup => hangup(call),
     }
 }
 

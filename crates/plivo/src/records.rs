@@ -2,15 +2,9 @@
 
 use async_trait::async_trait;
 use call::dialect::{CallView, MemberView, RoomView};
+use call::stored;
 use conference::{EndCause, LeaveCause, Role};
-use serde::de::DeserializeOwned;
-use store::{
-    AccountId, CallRecord, MemberFilter, MemberRecord, Page, RoomFilter, RoomRecord, RoomStatus, Store, StoreError,
-    TimeRange, Timestamp,
-};
-
-/// Rows looked through where a filter is not the database's own.
-const SCANNED: u32 = 5000;
+use store::{AccountId, MemberFilter, Page, RoomFilter, RoomStatus, Store, StoreError, TimeRange, Timestamp};
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,118 +174,61 @@ impl Records for Store {
         offset: u32,
     ) -> Result<(Vec<RoomView>, u64), RecordsError> {
         let Ok(account) = account.parse::<AccountId>() else { return Ok((Vec::new(), 0)) };
+        let sub_account = match &wanted.auth_id {
+            None => None,
+            Some(auth_id) => match self.account_by_auth_id(auth_id).await?.filter(|sub| sub.parent == Some(account)) {
+                Some(sub) => Some(sub.id),
+                None => return Ok((Vec::new(), 0)),
+            },
+        };
+        // No cause of these can be met.
+        if wanted.causes.as_ref().is_some_and(Vec::is_empty) {
+            return Ok((Vec::new(), 0));
+        }
+        let causes = wanted.causes.iter().flatten();
         let filter = RoomFilter {
-            sub_account: None,
+            sub_account,
             name: wanted.name.clone(),
             status: wanted.state.map(|state| match state {
                 State::Initialized => RoomStatus::Initialized,
                 State::Active => RoomStatus::Active,
                 State::Ended => RoomStatus::Ended,
             }),
-            termination_code: None,
+            termination_causes: causes.map(|cause| stored::word(cause).unwrap_or_default()).collect(),
             created: range(wanted.opened),
             ended: range(wanted.ended),
         };
-        if wanted.auth_id.is_none() && wanted.causes.is_none() {
-            let found = Store::rooms(self, account, filter, Page { limit, offset }).await?;
-            return Ok((found.items.into_iter().map(room_view).collect(), found.total));
-        }
-        // Whose a room is and why it ended are inside the row: the newest rooms are looked through.
-        let mut matching = Vec::new();
-        let mut seen = 0;
-        while seen < SCANNED {
-            let found =
-                Store::rooms(self, account, filter.clone(), Page { limit: store::PAGE_LIMIT, offset: seen }).await?;
-            let count = u32::try_from(found.items.len()).unwrap_or(u32::MAX);
-            matching.extend(found.items.into_iter().map(room_view).filter(|room| matches(room, wanted)));
-            seen = seen.saturating_add(count);
-            if count < store::PAGE_LIMIT {
-                break;
-            }
-        }
-        let total = matching.len() as u64;
-        let page = matching.into_iter().skip(offset as usize).take(limit as usize).collect();
-        Ok((page, total))
+        let found = Store::rooms(self, account, filter, Page { limit, offset }).await?;
+        Ok((found.items.iter().map(stored::room).collect(), found.total))
     }
 
     async fn room(&self, account: &str, uuid: &str) -> Result<Option<RoomView>, RecordsError> {
         let (Ok(account), Ok(room)) = (account.parse(), uuid.parse()) else { return Ok(None) };
-        Ok(Store::room(self, account, room).await?.map(room_view))
+        Ok(Store::room(self, account, room).await?.as_ref().map(stored::room))
     }
 
     async fn participants(&self, account: &str, room: &str) -> Result<Vec<Participant>, RecordsError> {
         let (Ok(account), Ok(room)) = (account.parse(), room.parse()) else { return Ok(Vec::new()) };
-        let found = self.members(account, room, MemberFilter::default(), Page::first(store::PAGE_LIMIT)).await?;
-        Ok(found.items.into_iter().map(participant).collect())
+        let mut all = Vec::new();
+        loop {
+            let offset = u32::try_from(all.len()).unwrap_or(u32::MAX);
+            let page = Page { limit: store::PAGE_LIMIT, offset };
+            let found = self.members(account, room, MemberFilter::default(), page).await?;
+            let last = found.items.is_empty();
+            all.extend(found.items.iter().map(|row| Participant::from(stored::member(row, None))));
+            if last || all.len() as u64 >= found.total {
+                return Ok(all);
+            }
+        }
     }
 
     async fn call(&self, account: &str, uuid: &str) -> Result<Option<CallView>, RecordsError> {
         let (Ok(account), Ok(call)) = (account.parse(), uuid.parse()) else { return Ok(None) };
-        Ok(Store::call(self, account, call).await?.and_then(call_view))
+        Ok(Store::call(self, account, call).await?.as_ref().map(stored::call))
     }
-}
-
-fn matches(room: &RoomView, wanted: &Wanted) -> bool {
-    wanted.auth_id.as_ref().is_none_or(|auth_id| room.auth_id == *auth_id)
-        && wanted.causes.as_ref().is_none_or(|causes| room.end_cause.is_some_and(|cause| causes.contains(&cause)))
 }
 
 fn range(between: Between) -> TimeRange {
     let at = |bound: Option<i64>| bound.map(Timestamp::from_micros);
     TimeRange { gt: at(between.gt), gte: at(between.gte), lt: at(between.lt), lte: at(between.lte) }
-}
-
-/// The value of a unit variant's name.
-fn word<T: DeserializeOwned>(text: Option<&str>) -> Option<T> {
-    text.and_then(|text| serde_json::from_value(serde_json::Value::String(text.to_owned())).ok())
-}
-
-/// The engine keeps its whole view in the row; the columns are what holds where they say something else.
-fn room_view(row: RoomRecord) -> RoomView {
-    let kept = row.settings.get("view").and_then(|view| serde_json::from_value::<RoomView>(view.clone()).ok());
-    let kept = kept.unwrap_or_else(|| RoomView {
-        uuid: String::new(),
-        name: String::new(),
-        auth_id: String::new(),
-        started: false,
-        opened_at: 0,
-        started_at: None,
-        ended_at: None,
-        end_cause: None,
-        callbacks: None,
-        stay_alone: false,
-        max_members: 0,
-        max_duration_s: None,
-    });
-    RoomView {
-        uuid: row.id.to_string(),
-        name: row.name,
-        started: row.started_at.is_some(),
-        opened_at: row.created_at.micros(),
-        started_at: row.started_at.map(Timestamp::micros),
-        ended_at: row.ended_at.map(Timestamp::micros),
-        end_cause: word(row.termination_cause.as_deref()),
-        ..kept
-    }
-}
-
-fn participant(row: MemberRecord) -> Participant {
-    Participant {
-        number: row.member_id,
-        call_uuid: row.call.to_string(),
-        role: row.role.as_deref().and_then(Role::parse),
-        address: row.address,
-        coaching: row.coach,
-        muted: row.mute,
-        held: row.hold,
-        start_on_enter: row.start_on_enter,
-        end_on_exit: row.end_on_exit,
-        joined_at: Some(row.join_time.micros()),
-        left_at: row.exit_time.map(Timestamp::micros),
-        leave_cause: word(row.exit_cause.as_deref()),
-    }
-}
-
-fn call_view(row: CallRecord) -> Option<CallView> {
-    row.extra.get("view").and_then(|view| serde_json::from_value(view.clone()).ok())
 }

@@ -13,6 +13,11 @@ use crate::value::{Fault, Field, Fields};
 /// Most members that may be asked for. Plivo stops at 10.
 pub const MOST_PARTICIPANTS: u64 = 1000;
 
+/// What may be asked for on a server with at most so many members in a room.
+pub(crate) fn most_participants(members: usize) -> u64 {
+    u64::try_from(members).unwrap_or(u64::MAX).clamp(2, MOST_PARTICIPANTS)
+}
+
 /// Where the fields come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
@@ -124,7 +129,7 @@ const KNOWN: [&str; 50] = [
 ];
 
 /// Builds the member-to-be for the room `room`.
-pub(crate) fn join(fields: &Fields, room: String, origin: Origin) -> Result<Join, Fault> {
+pub(crate) fn join(fields: &Fields, room: String, origin: Origin, most_participants: u64) -> Result<Join, Fault> {
     refuse_what_is_not_here(fields, origin)?;
     let role = role(fields)?;
     check_recording(fields)?;
@@ -142,13 +147,12 @@ pub(crate) fn join(fields: &Fields, room: String, origin: Origin) -> Result<Join
         start_on_enter: fields.boolean("startmpconenter", true)?,
         end_on_exit: fields.boolean("endmpconexit", false)?,
         relay_digits: fields.boolean("relaydtmfinputs", false)?,
-        wait_music: wait_music.is_some(),
     };
     Ok(Join {
         room,
         entry,
         room_settings: RoomSettings {
-            policy: policy(fields)?,
+            policy: policy(fields, most_participants)?,
             wait_music,
             hold_music: hold_music(fields)?,
             callbacks: callbacks.clone(),
@@ -211,8 +215,15 @@ fn check_recording(fields: &Fields) -> Result<(), Fault> {
     Ok(())
 }
 
-fn policy(fields: &Fields) -> Result<Policy, Fault> {
-    let members = fields.whole("maxparticipants", 10, 2, MOST_PARTICIPANTS)?;
+fn policy(fields: &Fields, most: u64) -> Result<Policy, Fault> {
+    let members = fields.whole("maxparticipants", most.min(10), 2, most).map_err(|fault| {
+        let remedy = if most < MOST_PARTICIPANTS {
+            format!("{}, which is the server's [media] max_members_per_room", fault.remedy)
+        } else {
+            fault.remedy.clone()
+        };
+        Fault { remedy, ..fault }
+    })?;
     let wait = fields.whole("waittime", 0, 0, 1800)?;
     Ok(Policy {
         max_members: u32::try_from(members).unwrap_or(u32::MAX),
@@ -249,7 +260,11 @@ fn sound(fields: &Fields, key: &str, method: &str, default: Notice) -> Result<No
         "beep:1" => Ok(Notice::Beeps(1)),
         "beep:2" => Ok(Notice::Beeps(2)),
         _ => field.url().map(|url| Notice::Url(Fetch { url, method })).map_err(|_| {
-            Fault::new(field.name, field.value, "write none, beep:1, beep:2 or an absolute http or https URL")
+            Fault::new(
+                field.name,
+                &call::http::shown(field.value),
+                "write none, beep:1, beep:2 or an absolute http or https URL",
+            )
         }),
     }
 }
@@ -305,7 +320,7 @@ mod tests {
     }
 
     fn document(pairs: &[(&str, &str)]) -> Result<Join, Fault> {
-        join(&fields(pairs), "r".to_owned(), Origin::Document)
+        join(&fields(pairs), "r".to_owned(), Origin::Document, MOST_PARTICIPANTS)
     }
 
     #[test]
@@ -313,9 +328,7 @@ mod tests {
         let join = document(&[("role", "Supervisor")]).unwrap();
         assert_eq!(join.entry, Entry { role: Some(Role::Supervisor), coaching: true, ..Entry::default() });
         assert_eq!(join.entry.coach_audience, Audience::coached());
-        assert!(
-            join.entry.start_on_enter && !join.entry.end_on_exit && !join.entry.relay_digits && !join.entry.wait_music
-        );
+        assert!(join.entry.start_on_enter && !join.entry.end_on_exit && !join.entry.relay_digits);
         let policy = &join.room_settings.policy;
         assert_eq!((policy.max_members, policy.max_duration), (10, Some(Duration::from_secs(14_400))));
         assert_eq!((policy.max_wait, policy.stay_alone, policy.wait_for), (None, false, None));
@@ -331,7 +344,7 @@ mod tests {
     fn the_status_method_defaults_to_post_in_documents_and_get_in_requests() {
         let pairs = [("role", "agent"), ("statusCallbackUrl", "https://a.example.com/s")];
         for (origin, method) in [(Origin::Document, Method::Post), (Origin::Request, Method::Get)] {
-            let join = join(&fields(&pairs), "r".to_owned(), origin).unwrap();
+            let join = join(&fields(&pairs), "r".to_owned(), origin, MOST_PARTICIPANTS).unwrap();
             let callbacks = StatusCallbacks::read(join.room_settings.callbacks.as_ref()).unwrap();
             assert_eq!(callbacks.method, method);
             assert_eq!(callbacks.events, [Group::Mpc, Group::Participant]);
@@ -349,7 +362,10 @@ mod tests {
     #[test]
     fn a_mistyped_attribute_of_a_document_is_refused_because_it_may_have_meant_mute() {
         assert_eq!(document(&[("role", "supervisor"), ("muted", "true")]).unwrap_err().name, "muted");
-        assert!(join(&fields(&[("role", "supervisor"), ("x", "y")]), "r".to_owned(), Origin::Request).is_ok());
+        assert!(
+            join(&fields(&[("role", "supervisor"), ("x", "y")]), "r".to_owned(), Origin::Request, MOST_PARTICIPANTS)
+                .is_ok()
+        );
     }
 
     #[test]
@@ -405,6 +421,22 @@ mod tests {
     }
 
     #[test]
+    fn more_participants_than_the_server_has_room_for_are_refused_with_its_limit() {
+        let asked = |number: &str, most| {
+            let fields = fields(&[("role", "agent"), ("maxParticipants", number)]);
+            join(&fields, "r".to_owned(), Origin::Document, most)
+        };
+        assert_eq!(asked("64", 64).unwrap().room_settings.policy.max_members, 64);
+        let fault = asked("65", 64).unwrap_err();
+        assert_eq!(fault.name, "maxParticipants");
+        assert!(fault.remedy.contains("2 to 64") && fault.remedy.contains("max_members_per_room"), "{}", fault.remedy);
+        assert!(!asked("1001", MOST_PARTICIPANTS).unwrap_err().remedy.contains("max_members_per_room"));
+        let few = join(&fields(&[("role", "agent")]), "r".to_owned(), Origin::Document, 4).unwrap();
+        assert_eq!(few.room_settings.policy.max_members, 4, "the default is never more than there is");
+        assert_eq!((most_participants(512), most_participants(4_096), most_participants(0)), (512, 1000, 2));
+    }
+
+    #[test]
     fn music_goes_to_the_roles_it_is_for() {
         let join = document(&[
             ("role", "agent"),
@@ -419,7 +451,6 @@ mod tests {
         assert_eq!(music(Role::Agent), Some("https://a.example.com/a"));
         assert_eq!(music(Role::Supervisor), Some("https://a.example.com/a"));
         assert_eq!(music(Role::Customer), Some("https://a.example.com/c"));
-        assert!(join.entry.wait_music);
         assert_eq!(join.room_settings.policy.wait_for, Some(Role::Agent));
         assert_eq!(join.room_settings.policy.max_wait, Some(Duration::from_secs(60)));
     }

@@ -67,14 +67,14 @@ impl Field<'_> {
         }
     }
 
-    /// An absolute `http` or `https` URL.
+    /// An absolute `http` or `https` URL, in its normal spelling: the one that is asked and signed.
     pub fn url(&self) -> Result<String, Fault> {
         let text = self.value.trim();
-        if is_web_url(text) {
-            Ok(text.to_owned())
-        } else {
-            Err(self.fault(format!("write an absolute http or https URL of at most {LONGEST_URL} bytes")))
-        }
+        web_url(text).ok_or_else(|| {
+            // The fault becomes a warning event: what may be secret is not repeated.
+            let remedy = format!("write an absolute http or https URL of at most {LONGEST_URL} bytes");
+            Fault::new(self.name, &call::http::shown(text), remedy)
+        })
     }
 
     /// One of `choices`, in any case; the spelling of the list is returned.
@@ -87,12 +87,13 @@ impl Field<'_> {
     }
 }
 
-/// Whether `text` is an absolute URL that can be asked over HTTP.
-pub(crate) fn is_web_url(text: &str) -> bool {
-    text.len() <= LONGEST_URL
-        && Url::parse(text).is_ok_and(|url| {
-            matches!(url.scheme(), "http" | "https") && url.host_str().is_some_and(|host| !host.is_empty())
-        })
+/// The normal spelling, with its fragment, of an absolute URL that can be asked over HTTP.
+fn web_url(text: &str) -> Option<String> {
+    let url = Some(text).filter(|text| text.len() <= LONGEST_URL).and_then(|text| Url::parse(text).ok())?;
+    let fits = matches!(url.scheme(), "http" | "https")
+        && url.host_str().is_some_and(|host| !host.is_empty())
+        && url.as_str().len() <= LONGEST_URL;
+    fits.then(|| url.into())
 }
 
 /// A room's name: trimmed, 1 to 255 characters, no `/` (it is one segment of a path) and no control characters.
@@ -198,7 +199,7 @@ mod tests {
     #[test]
     fn only_absolute_web_urls_pass() {
         for text in ["http://a.example.com/x", "https://a.example.com:8443/x?y=1#ct=2000", "HTTPS://A.example.com"] {
-            assert!(is_web_url(text), "{text}");
+            assert!(field(text).url().is_ok(), "{text}");
         }
         for text in [
             "ftp://a.example.com",
@@ -208,8 +209,18 @@ mod tests {
             "http://",
             "file:///etc/passwd",
         ] {
-            assert!(!is_web_url(text), "{text}");
+            assert!(field(text).url().is_err(), "{text}");
         }
+        // Short as written, too long as asked.
+        assert!(field(&format!("http://a.b/{}", "\u{20ac}".repeat(LONGEST_URL / 4))).url().is_err());
+    }
+
+    #[test]
+    fn a_url_is_kept_in_the_spelling_that_is_asked() {
+        for text in ["http:/a.b", "http:a.b", "http:///a.b", "http:\\\\a.b", " HTTP://A.b:80"] {
+            assert_eq!(field(text).url().as_deref(), Ok("http://a.b/"), "{text}");
+        }
+        assert_eq!(field("https:\\\\a.b\\x?y=1#ct=2000").url().as_deref(), Ok("https://a.b/x?y=1#ct=2000"));
     }
 
     #[test]

@@ -16,7 +16,7 @@ fn callbacks_of(url: &str, events: &str) -> Option<serde_json::Value> {
     let body = format!(
         "<Response><MultiPartyCall role='agent' statusCallbackUrl='{url}' {events}>r</MultiPartyCall></Response>"
     );
-    match Plivo.document("text/xml", body.as_bytes()).unwrap().remove(0) {
+    match Plivo::default().document("text/xml", body.as_bytes()).unwrap().remove(0) {
         Verb::Join(join) => join.room_settings.callbacks,
         other => panic!("{other:?}"),
     }
@@ -84,7 +84,7 @@ fn call() -> CallView {
 }
 
 fn happen(kind: &Kind, room: Option<&RoomView>, member: Option<&MemberView>, call: Option<&CallView>) -> Vec<Callback> {
-    Plivo.callbacks(&Happening { at: AT + 61_000_000, sequence: 7, kind, room, member, call })
+    Plivo::default().callbacks(&Happening { at: AT + 61_000_000, sequence: 7, kind, room, member, call })
 }
 
 fn value<'a>(params: &'a Params, key: &str) -> &'a str {
@@ -290,27 +290,29 @@ fn unanswered_calls_have_the_status_of_their_cause() {
         (HangupCause::Rejected, "failed"),
         (HangupCause::LostRace, "no-answer"),
     ] {
-        let call = CallView { state: CallState::Ended, ended_at: Some(AT), cause: Some(cause.clone()), ..call() };
-        assert_eq!(value(&Plivo.request(&call, &Purpose::Hangup), "CallStatus"), status, "{cause:?}");
+        let hangup_callback = Some(Fetch { url: "https://a.example.com/hangup".to_owned(), method: Method::Post });
+        let ended = CallView { state: CallState::Ended, ended_at: Some(AT), cause: Some(cause.clone()), ..call() };
+        let told = happen(&Kind::CallEnded, None, None, Some(&CallView { hangup_callback, ..ended }));
+        assert_eq!(value(&told[0].params, "CallStatus"), status, "{cause:?}");
     }
 }
 
 #[test]
 fn requests_for_instructions_say_what_plivo_says() {
     let inbound = CallView { direction: Direction::Inbound, request_uuid: None, ..call() };
-    let answer = Plivo.request(&inbound, &Purpose::Answer);
+    let answer = Plivo::default().request(&inbound, &Purpose::Answer);
     assert_eq!(
         (value(&answer, "Event"), value(&answer, "Direction"), value(&answer, "CallerName")),
         ("StartApp", "inbound", "Shop")
     );
     assert!(!answer.iter().any(|(key, _)| key == "ALegUUID"));
-    assert_eq!(Plivo.request(&inbound, &Purpose::Fallback), answer);
-    assert_eq!(value(&Plivo.request(&inbound, &Purpose::Digits("42".to_owned())), "Digits"), "42");
-    assert_eq!(value(&Plivo.request(&inbound, &Purpose::Redirect), "Event"), "Redirect");
-    assert!(Plivo.request(&inbound, &Purpose::Sound).is_empty());
+    assert_eq!(Plivo::default().request(&inbound, &Purpose::Fallback), answer);
+    assert_eq!(value(&Plivo::default().request(&inbound, &Purpose::Digits("42".to_owned())), "Digits"), "42");
+    assert_eq!(value(&Plivo::default().request(&inbound, &Purpose::Redirect), "Event"), "Redirect");
+    assert!(Plivo::default().request(&inbound, &Purpose::Sound).is_empty());
     let left = MemberView { left_at: Some(AT + 5_000_000), ..member(None) };
     let departure = Departure { room: "room-uuid".to_owned(), room_name: "support".to_owned(), member: left };
-    let exit = Plivo.request(&inbound, &Purpose::LeftRoom(Box::new(departure)));
+    let exit = Plivo::default().request(&inbound, &Purpose::LeftRoom(Box::new(departure)));
     for (key, expected) in [
         ("MPCUUID", "room-uuid"),
         ("MPCFriendlyName", "support"),

@@ -29,11 +29,15 @@ struct Door {
 }
 
 async fn open(limits: Limits) -> Door {
+    open_for(&Arc::new(House::default()), limits).await
+}
+
+async fn open_for(house: &Arc<House>, limits: Limits) -> Door {
     let names = vec!["api.plivo.com".to_owned(), "voice.example.com".to_owned()];
     let authority = Authority::load_or_make(&MemoryStore::default(), &names).await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let app = router(Arc::new(House::default()).api()).fallback(not_found);
+    let app = router(house.api()).fallback(not_found);
     let door = FrontDoor { tls: authority.server_config().unwrap(), router: app, names, limits };
     let (stop, stopped) = oneshot::channel();
     let task = tokio::spawn(serve(listener, door, async move { drop(stopped.await) }));
@@ -232,4 +236,52 @@ async fn the_authority_is_made_once_and_again_only_for_a_new_name() {
     assert!(third.is_new() && third.certificate_pem() != first.certificate_pem());
     store.save("nonsense").await.unwrap();
     assert!(Authority::load_or_make(&store, &names(&["api.plivo.com"])).await.is_err());
+}
+
+#[tokio::test]
+async fn a_client_that_has_given_up_when_its_answer_is_written_and_asks_again_never_has_it_done_twice() {
+    let house = Arc::new(House { gate: tokio::sync::Semaphore::new(0), ..House::default() });
+    let door = open_for(&house, Limits::default()).await;
+    let auth = STANDARD.encode(format!("{MAIN}:token"));
+    let (post, delete) = (r#"{"role":"agent","from":"4930","to":"494"#, "");
+    for turn in 0..20 {
+        // A body in the one, none in the other: 201 and 204.
+        let (method, rest, body) = match turn % 2 {
+            0 => ("POST", "Participant/", format!("{post}{turn}\"}}")),
+            _ => ("DELETE", "", delete.to_owned()),
+        };
+        let text = format!(
+            "{method} {}{rest} HTTP/1.1\r\nHost: api.plivo.com\r\nAuthorization: Basic {auth}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            path(),
+            body.len()
+        );
+        let (before, waited) = (house.done().len(), house.waiting.load(std::sync::atomic::Ordering::SeqCst));
+        let mut first = TcpStream::connect(door.address).await.unwrap();
+        first.write_all(text.as_bytes()).await.unwrap();
+        let arrives = async {
+            while house.waiting.load(std::sync::atomic::Ordering::SeqCst) == waited {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(10), arrives).await.expect("the request arrives");
+        drop(first);
+        // The runtime looks at its sockets at least every 61 turns: then the server has seen the close.
+        for _ in 0..200 {
+            tokio::task::yield_now().await;
+        }
+        house.gate.add_permits(1);
+        let mut second = TcpStream::connect(door.address).await.unwrap();
+        second.write_all(text.as_bytes()).await.unwrap();
+        // Done a second time it would wait here for ever. All of the answer is read: a client that leaves some has not had it.
+        let mut answer = Vec::new();
+        let whole = async {
+            let head = |answer: &[u8]| answer.windows(4).any(|four| four == b"\r\n\r\n");
+            while !head(&answer) || (method == "POST" && !answer.ends_with(b"}")) {
+                assert_ne!(second.read_buf(&mut answer).await.unwrap(), 0);
+            }
+        };
+        timeout(Duration::from_secs(10), whole).await.expect("it is not done again");
+        assert!(answer.starts_with(b"HTTP/1.1 2"));
+        assert_eq!(house.done().len(), before + 1, "turn {turn}");
+    }
 }

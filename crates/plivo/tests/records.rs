@@ -36,7 +36,6 @@ fn row(account: &Account, name: &str, auth_id: &str, nth: i64, end: Option<EndCa
         started_at: Some(at(1)),
         ended_at: end.map(|_| at(30_000_000)),
         termination_cause: end.map(|cause| serde_json::to_value(cause).unwrap().as_str().unwrap().to_owned()),
-        termination_code: None,
         settings: serde_json::json!({ "view": view }),
         sequence: 1,
     }
@@ -63,7 +62,8 @@ async fn accounts_rooms_and_participants_are_found_and_others_accounts_are_not()
 
     let old = row(&main, "old", &main.auth_id, 0, Some(EndCause::Alone));
     let live = row(&main, "live", &main.auth_id, 1, None);
-    let subs = row(&main, "subs", &sub.auth_id, 2, None);
+    let mut subs = row(&main, "subs", &sub.auth_id, 2, None);
+    subs.sub_account = Some(sub.id);
     let member = MemberRecord {
         account: main.id,
         room: old.id,
@@ -97,6 +97,9 @@ async fn accounts_rooms_and_participants_are_found_and_others_accounts_are_not()
     assert_eq!(names(Wanted::default()).await, ["subs", "live", "old"]);
     assert_eq!(names(Wanted { state: Some(State::Active), ..Wanted::default() }).await, ["subs", "live"]);
     assert_eq!(names(Wanted { auth_id: Some(sub.auth_id.clone()), ..Wanted::default() }).await, ["subs"]);
+    let nobodys = Wanted { auth_id: Some("SANOBODY0000000000000".to_owned()), ..Wanted::default() };
+    assert!(names(nobodys).await.is_empty());
+    assert!(names(Wanted { causes: Some(Vec::new()), ..Wanted::default() }).await.is_empty());
     assert_eq!(names(Wanted { causes: Some(vec![EndCause::Alone]), ..Wanted::default() }).await, ["old"]);
     assert_eq!(names(Wanted { name: Some("live".to_owned()), ..Wanted::default() }).await, ["live"]);
     let opened = Between { gt: Some(AT + 60_000_000), ..Between::default() };

@@ -427,6 +427,21 @@ async fn every_bad_parameter_is_named_with_its_value_and_nothing_is_done() {
 }
 
 #[tokio::test]
+async fn more_participants_than_the_server_has_room_for_are_refused_with_its_limit() {
+    let house = Arc::new(House::default());
+    let api = plivo::Api::new(house.clone(), Arc::new(Books), plivo::Rate::default()).with_rooms_of(64);
+    let app = router(Arc::new(api));
+    let body = json!({ "role": "agent", "from": "4930", "to": "4940", "max_participants": 65 }).to_string();
+    let reply = ask(&app, "POST", "MultiPartyCall/name_support/Participant/", &body).await;
+    assert_eq!(reply.status, 400);
+    let error = reply.body["error"].as_str().unwrap();
+    assert!(error.contains("max_participants") && error.contains("2 to 64"), "{error}");
+    assert!(house.done().is_empty());
+    let body = body.replace("65", "64");
+    assert_eq!(ask(&app, "POST", "MultiPartyCall/name_support/Participant/", &body).await.status, 201);
+}
+
+#[tokio::test]
 async fn nobody_is_added_alone_who_does_not_want_to_be() {
     let (house, app) = open();
     let body = json!({ "role": "agent", "from": "4930", "to": "4940", "create_mpc_with_single_participant": false })
@@ -570,6 +585,7 @@ async fn refusals_of_the_engine_have_fitting_codes() {
         (CommandError::Forbidden("no trunk".to_owned()), 403),
         (CommandError::Busy("commands"), 429),
         (CommandError::Failed("disk".to_owned()), 500),
+        (CommandError::Unavailable("the disk is full".to_owned()), 503),
     ] {
         *house.fails_with.lock().unwrap() = Some(error);
         let reply = ask(&app, "DELETE", "MultiPartyCall/name_support/", "").await;

@@ -1,18 +1,24 @@
-//! Who may register and who may call: everything that has to ask the directory.
+//! Who may register and who may call: everything that has to ask the roster.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::authority::{Authority, Claim, Verdict};
 use crate::config::SipConfig;
 use crate::counters::Counters;
 use crate::digest::Answer;
-use crate::directory::{Credential, Directory, Identity, Party};
 use crate::header::NameAddr;
+use crate::known::Known;
 use crate::message::Request;
+use crate::offer::{Asker, Offers};
 use crate::registrar::{Ask, Refusal, Registrar, Source};
+use crate::roster::{Credential, Identity, Party, Roster, RosterError};
 use crate::transport::Flow;
 use crate::uri::Uri;
+
+#[cfg(test)]
+mod tests;
 
 /// A final response without body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,15 +26,22 @@ pub(crate) struct Reply {
     pub code: u16,
     pub reason: Option<&'static str>,
     pub headers: Vec<(String, String)>,
+    /// Whoever gets it gave the right password.
+    pub proven: bool,
 }
 
 impl Reply {
     pub fn new(code: u16) -> Reply {
-        Reply { code, reason: None, headers: Vec::new() }
+        Reply { code, reason: None, headers: Vec::new(), proven: false }
     }
 
     pub fn because(code: u16, reason: &'static str) -> Reply {
-        Reply { code, reason: Some(reason), headers: Vec::new() }
+        Reply { code, reason: Some(reason), headers: Vec::new(), proven: false }
+    }
+
+    /// Too much is going on: try again in so many seconds.
+    pub fn later(seconds: u32) -> Reply {
+        Reply::new(503).with("Retry-After", seconds.to_string())
     }
 
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Reply {
@@ -38,13 +51,17 @@ impl Reply {
 }
 
 pub(crate) struct Access {
-    pub directory: Arc<dyn Directory>,
+    pub roster: Arc<dyn Roster>,
     pub authority: Authority,
+    pub known: Known,
+    offers: Offers,
     pub counters: Arc<Counters>,
     config: Arc<SipConfig>,
     registrar: Mutex<Registrar>,
     /// Keeps what is stored in the order it was decided.
     storing: tokio::sync::Mutex<()>,
+    /// How often registrations were revoked: one that was let in before must be asked again.
+    revoked: AtomicU64,
 }
 
 /// Which header carries the challenge and which the answer.
@@ -53,17 +70,23 @@ struct Door {
     challenge: &'static str,
 }
 
+/// So many answers of one request are looked at: one for each algorithm.
+const LOOKED_AT: usize = 2;
+
 const REGISTRAR: Door = Door { code: 401, challenge: "WWW-Authenticate" };
 const PROXY: Door = Door { code: 407, challenge: "Proxy-Authenticate" };
 
 impl Access {
-    pub fn new(config: Arc<SipConfig>, directory: Arc<dyn Directory>, counters: Arc<Counters>) -> Access {
+    pub fn new(config: Arc<SipConfig>, roster: Arc<dyn Roster>, counters: Arc<Counters>) -> Access {
         let limits = &config.limits;
         Access {
             authority: Authority::new(limits, &config.algorithms, Instant::now()),
+            known: Known::new(Duration::from_secs(u64::from(config.registration.max.max(3_600)))),
+            offers: Offers::default(),
             registrar: Mutex::new(Registrar::new(limits.contacts, limits.bindings)),
             storing: tokio::sync::Mutex::new(()),
-            directory,
+            revoked: AtomicU64::new(0),
+            roster,
             counters,
             config,
         }
@@ -75,9 +98,10 @@ impl Access {
 
     pub async fn restore(&self) {
         let now = SystemTime::now();
-        let bindings = self.directory.load_bindings().await;
+        let bindings = self.roster.load_bindings().await;
         let mut registrar = self.registrar();
         for binding in bindings {
+            self.known.met(binding.source.ip(), Instant::now());
             registrar.restore(binding, now);
         }
         self.counters.bindings_bound.set(registrar.len());
@@ -86,6 +110,8 @@ impl Access {
     /// Forgets what ran out.
     pub async fn sweep(&self) {
         self.authority.sweep(Instant::now());
+        self.offers.sweep(Instant::now());
+        self.known.sweep(Instant::now());
         let gone = {
             let mut registrar = self.registrar();
             let gone = registrar.sweep(SystemTime::now());
@@ -105,9 +131,26 @@ impl Access {
                 .iter()
                 .any(|c| c.binding.contact == binding.contact);
             if !back {
-                self.directory.remove_binding(&binding).await;
+                self.roster.remove_binding(&binding).await;
             }
         }
+    }
+
+    /// Removes the registrations of an endpoint, or of all endpoints of an account; returns how many there were.
+    pub async fn revoke(&self, account: &str, endpoint: Option<&str>) -> usize {
+        let _order = self.storing.lock().await;
+        self.revoked.fetch_add(1, Ordering::SeqCst);
+        let gone = {
+            let mut registrar = self.registrar();
+            let gone = registrar.forget(account, endpoint);
+            self.counters.bindings_bound.set(registrar.len());
+            gone
+        };
+        for binding in &gone {
+            self.counters.bindings_revoked.add();
+            self.roster.remove_binding(binding).await;
+        }
+        gone.len()
     }
 
     /// Decides a REGISTER.
@@ -115,14 +158,33 @@ impl Access {
         let Some(to) = request.headers.name_addr("To").and_then(|to| to.sip()) else {
             return Reply::because(400, "Bad Request: To is not a SIP URI");
         };
-        let Some(realm) = self.realm_of(&[&to, &host_uri(&request.uri)]).await else {
-            self.counters.foreign_domain.add();
-            return Reply::new(404);
+        let realm = match self.realm_of(&[&to, &host_uri(&request.uri)]).await {
+            Ok(Some(realm)) => realm,
+            Ok(None) => {
+                self.counters.foreign_domain.add();
+                return Reply::new(404);
+            }
+            Err(error) => return self.unknowable(&error),
         };
-        let (credential, username) = match self.authenticate(request, &realm, flow, &REGISTRAR).await {
-            Ok(who) => who,
-            Err(reply) => return reply,
-        };
+        let revoked = self.revoked.load(Ordering::SeqCst);
+        match self.authenticate(request, &realm, flow, &REGISTRAR).await {
+            Ok(who) => {
+                let reply = self.bind(request, flow, (&to, &realm), who, revoked).await;
+                Reply { proven: true, ..reply }
+            }
+            Err(reply) => reply,
+        }
+    }
+
+    /// Decides what an authenticated REGISTER asks for; `revoked` is the count from before it was.
+    async fn bind(
+        &self,
+        request: &Request,
+        flow: Flow,
+        (to, realm): (&Uri, &str),
+        (credential, username): (Credential, String),
+        revoked: u64,
+    ) -> Reply {
         if to.user() != username {
             return Reply::because(403, "Forbidden: registering for another user");
         }
@@ -141,6 +203,13 @@ impl Access {
             user_agent: headers.get("User-Agent").unwrap_or(""),
         };
         let _order = self.storing.lock().await;
+        if self.revoked.load(Ordering::SeqCst) != revoked {
+            match self.roster.credential(realm, &username).await {
+                Ok(Some(still)) if still == credential => {}
+                Ok(_) => return self.challenge(request, realm, false, flow, &REGISTRAR),
+                Err(error) => return self.unknowable(&error),
+            }
+        }
         let now = SystemTime::now();
         let (applied, listing) = {
             let mut registrar = self.registrar();
@@ -154,11 +223,11 @@ impl Access {
         };
         for binding in &change.removed {
             self.counters.unregistrations.add();
-            self.directory.remove_binding(binding).await;
+            self.roster.remove_binding(binding).await;
         }
         for binding in &change.saved {
             self.counters.registrations.add();
-            self.directory.save_binding(binding).await;
+            self.roster.save_binding(binding).await;
         }
         let mut reply = Reply::new(200);
         for contact in listing {
@@ -172,14 +241,15 @@ impl Access {
         let from = party(&request.headers.name_addr("From"));
         let called = uri_party(&request.uri);
         let offered = answers(request).next().is_some();
-        if !offered && let Some(trunk) = self.directory.trunk(flow.remote, &called, &from).await {
-            return Ok(Identity::Trunk { account: trunk.account, trunk: trunk.trunk });
+        if !offered && let Some(trunk) = self.trunk(flow, &called, &from).await? {
+            return Ok(trunk);
         }
         let from_uri = request.headers.name_addr("From").and_then(|f| f.sip());
         let mut domains = vec![host_uri(&request.uri)];
         domains.extend(from_uri);
         domains.rotate_right(1);
-        let Some(realm) = self.realm_of(&domains.iter().collect::<Vec<_>>()).await else {
+        let realm = self.realm_of(&domains.iter().collect::<Vec<_>>()).await;
+        let Some(realm) = realm.map_err(|error| self.unknowable(&error))? else {
             self.counters.foreign_domain.add();
             return Err(Reply::new(403));
         };
@@ -189,22 +259,40 @@ impl Access {
             }
             Err(reply) => {
                 // A carrier's own credentials for somebody else must not hide that it is a known trunk.
-                if offered && let Some(trunk) = self.directory.trunk(flow.remote, &called, &from).await {
-                    return Ok(Identity::Trunk { account: trunk.account, trunk: trunk.trunk });
+                if offered
+                    && reply.code != 503
+                    && let Some(trunk) = self.trunk(flow, &called, &from).await?
+                {
+                    return Ok(trunk);
                 }
                 Err(reply)
             }
         }
     }
 
+    async fn trunk(&self, flow: Flow, called: &Party, from: &Party) -> Result<Option<Identity>, Reply> {
+        let trunk = self.roster.trunk(flow.remote, called, from).await.map_err(|error| self.unknowable(&error))?;
+        Ok(trunk.map(|trunk| {
+            self.known.met(flow.remote.ip(), Instant::now());
+            Identity::Trunk { account: trunk.account, trunk: trunk.trunk }
+        }))
+    }
+
+    /// What is said when the roster cannot be asked: neither who he is nor that he is nobody.
+    fn unknowable(&self, error: &RosterError) -> Reply {
+        tracing::debug!(%error, "a request was put off");
+        self.counters.roster_failed.add();
+        Reply::later(5)
+    }
+
     /// The realm of the first domain that is ours.
-    async fn realm_of(&self, uris: &[&Uri]) -> Option<String> {
+    async fn realm_of(&self, uris: &[&Uri]) -> Result<Option<String>, RosterError> {
         for uri in uris {
-            if let Some(realm) = self.directory.realm(&uri.host.to_ascii_lowercase()).await {
-                return Some(realm);
+            if let Some(realm) = self.roster.realm(&uri.host.to_ascii_lowercase()).await? {
+                return Ok(Some(realm));
             }
         }
-        None
+        Ok(None)
     }
 
     async fn authenticate(
@@ -215,29 +303,59 @@ impl Access {
         door: &Door,
     ) -> Result<(Credential, String), Reply> {
         let mut stale = false;
-        for answer in answers(request).filter(|a| a.realm == realm) {
-            let credential = self.directory.credential(realm, &answer.username).await;
+        let locked = || Reply::because(403, "Forbidden: too many wrong passwords");
+        for answer in answers(request).filter(|a| a.realm == realm).take(LOOKED_AT) {
+            // The roster is asked for those alone who got a challenge here: anybody can make an answer up.
+            match self.authority.consider(&answer, flow.remote, Instant::now(), &self.counters) {
+                Ok(()) => {}
+                Err(Verdict::Locked) => return Err(locked()),
+                Err(_) => {
+                    stale = true;
+                    continue;
+                }
+            }
+            let credential = self.roster.credential(realm, &answer.username).await;
+            let credential = credential.map_err(|error| self.unknowable(&error))?;
             let claim = Claim {
                 answer: &answer,
                 method: &request.method,
                 request_uri: &request.uri,
                 credential: credential.as_ref(),
-                source: flow.remote.ip(),
+                source: flow.remote,
             };
             let verdict = self.authority.verify(&claim, Instant::now(), &self.counters);
+            if matches!(verdict, Verdict::Good | Verdict::Wrong) {
+                self.offers.answered(self.asker(request, realm, flow), answer.algorithm);
+            }
             match (verdict, credential) {
-                (Verdict::Good, Some(credential)) => return Ok((credential, answer.username)),
-                (Verdict::Locked, _) => return Err(Reply::because(403, "Forbidden: too many wrong passwords")),
+                (Verdict::Good, Some(credential)) => {
+                    self.known.met(flow.remote.ip(), Instant::now());
+                    return Ok((credential, answer.username));
+                }
+                (Verdict::Locked, _) => return Err(locked()),
                 (Verdict::Stale, _) => stale = true,
                 _ => {}
             }
         }
+        Err(self.challenge(request, realm, stale, flow, door))
+    }
+
+    fn asker(&self, request: &Request, realm: &str, flow: Flow) -> Asker {
+        self.offers.asker(flow.remote.ip(), realm, &party(&request.headers.name_addr("From")).user)
+    }
+
+    fn challenge(&self, request: &Request, realm: &str, stale: bool, flow: Flow, door: &Door) -> Reply {
         self.counters.challenges.add();
+        let agent = request.headers.get("User-Agent").unwrap_or("");
+        let headers = &request.headers;
+        let asked =
+            self.offers.asked(headers.get("Via").unwrap_or(""), headers.call_id(), headers.get("CSeq").unwrap_or(""));
+        let md5_alone = self.offers.md5_alone(self.asker(request, realm, flow), asked, agent, Instant::now());
         let mut reply = Reply::new(door.code);
-        for value in self.authority.challenge(realm, stale, Instant::now()) {
+        for value in self.authority.challenge(realm, stale, md5_alone, flow.remote, Instant::now()) {
             reply = reply.with(door.challenge, value);
         }
-        Err(reply)
+        reply
     }
 }
 

@@ -1,7 +1,10 @@
 //! The server's side of digest: nonces that cost nothing until they are used well, replay windows, lock-out.
+//!
+//! A nonce is good only from the address it was issued to. A forger of addresses never sees one, so that his guesses are
+//! not looked at and cannot lock the real user out.
 
-use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,11 +13,13 @@ use sha2::{Digest, Sha256};
 use crate::config::Limits;
 use crate::counters::Counters;
 use crate::digest::{Algorithm, Answer, Proof, equal, hex};
-use crate::directory::Credential;
+use crate::guard::prefix;
 use crate::header::quote;
+use crate::lockout::{Guesser, Lockout};
+use crate::roster::Credential;
 use crate::uri::Uri;
 
-/// Nonces with a replay window, and (source, user) pairs with failures, kept at once.
+/// Nonces with a replay window that are kept at once.
 const REMEMBERED: usize = 100_000;
 
 /// Outcome of one digest answer.
@@ -35,7 +40,7 @@ pub(crate) struct Claim<'a> {
     pub method: &'a str,
     pub request_uri: &'a str,
     pub credential: Option<&'a Credential>,
-    pub source: IpAddr,
+    pub source: SocketAddr,
 }
 
 #[derive(Default)]
@@ -76,11 +81,9 @@ pub(crate) struct Authority {
     opaque: String,
     started: Instant,
     life: Duration,
-    lockout: Duration,
-    most_failures: u32,
+    lockout: Lockout,
     algorithms: Vec<Algorithm>,
     nonces: Mutex<Nonces>,
-    failures: Mutex<HashMap<(IpAddr, String), (u32, Instant)>>,
 }
 
 impl Authority {
@@ -90,20 +93,27 @@ impl Authority {
             opaque: hex(&rand::random::<[u8; 8]>()),
             started: now,
             life: limits.nonce_life,
-            lockout: limits.lockout,
-            most_failures: limits.auth_failures.max(1),
+            lockout: Lockout::new(limits.auth_failures, limits.lockout),
             algorithms: if algorithms.is_empty() { vec![Algorithm::Md5] } else { algorithms.to_vec() },
             nonces: Mutex::default(),
-            failures: Mutex::default(),
         }
     }
 
-    /// Header values of a challenge, one per algorithm, strongest first (RFC 8760 §2.4).
-    pub fn challenge(&self, realm: &str, stale: bool, now: Instant) -> Vec<String> {
-        let nonce = self.nonce(now);
+    /// Header values of a challenge, one per algorithm, strongest first (RFC 8760 §2.4); of MD5 alone, if it is offered at all.
+    pub fn challenge(
+        &self,
+        realm: &str,
+        stale: bool,
+        md5_alone: bool,
+        source: SocketAddr,
+        now: Instant,
+    ) -> Vec<String> {
+        let md5_alone = md5_alone && self.algorithms.contains(&Algorithm::Md5);
+        let nonce = self.nonce(source.ip(), now);
         let stale = if stale { ", stale=true" } else { "" };
         self.algorithms
             .iter()
+            .filter(|algorithm| !md5_alone || **algorithm == Algorithm::Md5)
             .map(|algorithm| {
                 format!(
                     "Digest realm={}, nonce=\"{nonce}\", opaque=\"{}\", algorithm={}, qop=\"auth\"{stale}",
@@ -119,14 +129,14 @@ impl Authority {
         u64::try_from(now.saturating_duration_since(self.started).as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn nonce(&self, now: Instant) -> String {
+    fn nonce(&self, source: IpAddr, now: Instant) -> String {
         // 0 is the floor of an empty table, so the first nonce must be above it.
         let (issued, salt) = (self.millis(now) + 1, rand::random::<u64>());
-        format!("{issued:016x}{salt:016x}{}", self.mac(issued, salt))
+        format!("{issued:016x}{salt:016x}{}", self.mac(issued, salt, source))
     }
 
     /// HMAC-SHA-256 (RFC 2104), first half.
-    fn mac(&self, issued: u64, salt: u64) -> String {
+    fn mac(&self, issued: u64, salt: u64, source: IpAddr) -> String {
         let pad = |with: u8| {
             let mut block = [with; 64];
             for (b, s) in block.iter_mut().zip(self.secret) {
@@ -138,35 +148,63 @@ impl Authority {
             .chain_update(pad(0x36))
             .chain_update(issued.to_be_bytes())
             .chain_update(salt.to_be_bytes())
+            .chain_update(prefix(source.to_canonical()).to_string())
             .finalize();
         let mac = hex(&Sha256::new().chain_update(pad(0x5c)).chain_update(inner).finalize());
         mac.get(..32).unwrap_or("").to_owned()
     }
 
-    /// (issued, salt) of a nonce of ours that is still good.
-    fn open(&self, nonce: &str, now: Instant) -> Option<(u64, u64)> {
+    /// (issued, salt) of a nonce of ours that was issued to this source and is still good.
+    fn open(&self, nonce: &str, source: IpAddr, now: Instant) -> Option<(u64, u64)> {
         if nonce.len() != 64 || !nonce.is_ascii() {
             return None;
         }
         let issued = u64::from_str_radix(nonce.get(..16)?, 16).ok()?;
         let salt = u64::from_str_radix(nonce.get(16..32)?, 16).ok()?;
-        if !equal(self.mac(issued, salt).as_bytes(), nonce.get(32..)?.as_bytes()) {
+        if !equal(self.mac(issued, salt, source).as_bytes(), nonce.get(32..)?.as_bytes()) {
             return None;
         }
         let life = u64::try_from(self.life.as_millis()).unwrap_or(u64::MAX);
         (self.millis(now) < issued.saturating_add(life)).then_some((issued, salt))
     }
 
+    /// Whether an answer is worth a look at the password: neither locked out nor made up. What it costs is a hash.
+    pub fn consider(
+        &self,
+        answer: &Answer,
+        source: SocketAddr,
+        now: Instant,
+        counters: &Counters,
+    ) -> Result<(), Verdict> {
+        self.worthy(answer, source, now, counters).map(|_| ())
+    }
+
+    fn worthy(
+        &self,
+        answer: &Answer,
+        source: SocketAddr,
+        now: Instant,
+        counters: &Counters,
+    ) -> Result<(Guesser, (u64, u64)), Verdict> {
+        let guesser = self.lockout.guesser(source, &answer.realm, &answer.username);
+        if self.lockout.locked(&guesser, now) {
+            counters.locked_out.add();
+            return Err(Verdict::Locked);
+        }
+        let Some(nonce) = self.open(&answer.nonce, source.ip(), now) else {
+            counters.auth_stale.add();
+            return Err(Verdict::Stale);
+        };
+        Ok((guesser, nonce))
+    }
+
     /// Verifies an answer. `credential` is `None` for users that do not exist: the same work is done, the same verdict given.
     pub fn verify(&self, claim: &Claim<'_>, now: Instant, counters: &Counters) -> Verdict {
         let Claim { answer, method, request_uri, credential, source } = *claim;
-        if self.locked(source, &answer.username, now) {
-            counters.locked_out.add();
-            return Verdict::Locked;
-        }
-        let Some(nonce) = self.open(&answer.nonce, now) else {
-            counters.auth_stale.add();
-            return Verdict::Stale;
+        // Considered before, but many may have been looked up at once.
+        let (guesser, nonce) = match self.worthy(answer, source, now, counters) {
+            Ok(worthy) => worthy,
+            Err(verdict) => return verdict,
         };
         let nobody = "0".repeat(64);
         let ha1 = match (credential, answer.algorithm) {
@@ -188,7 +226,7 @@ impl Authority {
             && same_uri(&answer.uri, request_uri);
         if !(right && fits && credential.is_some()) {
             counters.auth_failures.add();
-            self.failed(source, &answer.username, now);
+            self.lockout.failed(guesser, now);
             return Verdict::Wrong;
         }
         let count = answer.qop.as_ref().map_or(0, |(_, count, _)| *count);
@@ -197,7 +235,7 @@ impl Authority {
             return Verdict::Stale;
         }
         counters.auth_ok.add();
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner).remove(&(source, answer.username.clone()));
+        self.lockout.succeeded(&guesser, source, now);
         Verdict::Good
     }
 
@@ -215,27 +253,6 @@ impl Authority {
         nonces.windows.entry(nonce).or_default().take(count)
     }
 
-    fn locked(&self, source: IpAddr, user: &str, now: Instant) -> bool {
-        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        failures
-            .get(&(source, user.to_owned()))
-            .is_some_and(|(n, at)| *n >= self.most_failures && now.saturating_duration_since(*at) < self.lockout)
-    }
-
-    fn failed(&self, source: IpAddr, user: &str, now: Instant) {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (source, user.to_owned());
-        if failures.len() >= REMEMBERED && !failures.contains_key(&key) {
-            let oldest = failures.iter().min_by_key(|(_, (_, at))| *at).map(|(key, _)| key.clone());
-            oldest.and_then(|key| failures.remove(&key));
-        }
-        let entry = failures.entry(key).or_insert((0, now));
-        if now.saturating_duration_since(entry.1) >= self.lockout {
-            entry.0 = 0;
-        }
-        *entry = (entry.0.saturating_add(1), now);
-    }
-
     /// Forgets what ran out; called about once a second.
     pub fn sweep(&self, now: Instant) {
         let life = u64::try_from(self.life.as_millis()).unwrap_or(u64::MAX);
@@ -243,20 +260,24 @@ impl Authority {
         let mut nonces = self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
         nonces.windows = nonces.windows.split_off(&(oldest, 0));
         drop(nonces);
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        failures.retain(|_, (_, at)| now.saturating_duration_since(*at) < self.lockout);
+        self.lockout.sweep(now);
     }
 }
 
-/// The digest must cover the request it came with, or it could be replayed towards another number.
+/// The digest must cover the request it came with, or it could be replayed towards another number. Some clients cover no more
+/// than the server they ask (SIPp does): that is their choice, and a digest of a client that covers the number does not pass.
 fn same_uri(answered: &str, requested: &str) -> bool {
-    answered == requested || matches!((Uri::parse(answered), Uri::parse(requested)), (Ok(a), Ok(b)) if a.same_place(&b))
+    let (Ok(a), Ok(b)) = (Uri::parse(answered), Uri::parse(requested)) else { return answered == requested };
+    let same_server = a.host.eq_ignore_ascii_case(&b.host) && a.port.unwrap_or(5060) == b.port.unwrap_or(5060);
+    a.same_place(&b) || (a.userinfo.is_none() && same_server)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::digest::{Challenge, ha1};
+
+    const PHONE: &str = "192.0.2.1:5060";
 
     struct Bench {
         authority: Authority,
@@ -284,14 +305,26 @@ mod tests {
         }
 
         fn challenges(&self) -> Vec<Challenge> {
-            let values = self.authority.challenge("r", false, self.now);
+            let values = self.authority.challenge("r", false, false, PHONE.parse().unwrap(), self.now);
             values.iter().map(|v| Challenge::parse(v).unwrap()).collect()
         }
 
         fn ask(&self, challenge: &Challenge, password: &str, uri: &str, count: u32, now: Instant) -> Verdict {
+            self.ask_from(PHONE, challenge, password, uri, count, now)
+        }
+
+        fn ask_from(
+            &self,
+            source: &str,
+            challenge: &Challenge,
+            password: &str,
+            uri: &str,
+            count: u32,
+            now: Instant,
+        ) -> Verdict {
             let value = challenge.answer(("bob", password), "INVITE", uri, count, "cn");
             let answer = Answer::parse(&value).unwrap();
-            let source = "192.0.2.1".parse().unwrap();
+            let source = source.parse().unwrap();
             let credential = (password != "ghost").then_some(&self.credential);
             let claim = Claim { answer: &answer, method: "INVITE", request_uri: "sip:1@r", credential, source };
             self.authority.verify(&claim, now, &self.counters)
@@ -326,6 +359,20 @@ mod tests {
     }
 
     #[test]
+    fn a_digest_covers_the_number_or_at_least_the_server() {
+        for (answered, fits) in [
+            ("sip:1@r", true),
+            ("sip:1@R:5060", true),
+            ("sip:r", true),
+            ("sip:r:5061", false),
+            ("sip:other", false),
+            ("sip:2@r", false),
+        ] {
+            assert_eq!(same_uri(answered, "sip:1@r"), fits, "{answered}");
+        }
+    }
+
+    #[test]
     fn an_old_or_foreign_nonce_is_stale() {
         let bench = Bench::new();
         let mut challenge = bench.challenges().remove(0);
@@ -349,5 +396,51 @@ mod tests {
             bench.authority.sweep(later);
             assert_ne!(bench.ask(challenge, "pw", "sip:1@r", 1, later), Verdict::Locked);
         }
+    }
+
+    #[test]
+    fn the_same_user_name_in_another_realm_is_not_locked_out() {
+        let bench = Bench::new();
+        let source: SocketAddr = PHONE.parse().unwrap();
+        let challenge = |realm: &str| {
+            let values = bench.authority.challenge(realm, false, false, source, bench.now);
+            Challenge::parse(&values[0]).unwrap()
+        };
+        for _ in 0..4 {
+            bench.ask(&challenge("other"), "guess", "sip:1@r", 1, bench.now);
+        }
+        assert_eq!(bench.ask(&challenge("other"), "guess", "sip:1@r", 1, bench.now), Verdict::Locked);
+        assert_eq!(bench.ask(&challenge("r"), "pw", "sip:1@r", 1, bench.now), Verdict::Good);
+    }
+
+    #[test]
+    fn a_forger_of_addresses_cannot_lock_the_real_user_out() {
+        let bench = Bench::new();
+        // He gets challenges at his own address and sends wrong answers under the phone's.
+        let his: SocketAddr = "198.51.100.9:5060".parse().unwrap();
+        for _ in 0..10 {
+            let challenge = Challenge::parse(&bench.authority.challenge("r", false, false, his, bench.now)[0]).unwrap();
+            assert_eq!(bench.ask(&challenge, "guess", "sip:1@r", 1, bench.now), Verdict::Stale);
+        }
+        assert_eq!(bench.ask(&bench.challenges()[0], "pw", "sip:1@r", 1, bench.now), Verdict::Good);
+        assert_eq!(bench.counters.auth_failures.get(), 0);
+    }
+
+    #[test]
+    fn a_phone_that_was_let_in_is_not_locked_out_by_others_behind_its_address() {
+        let bench = Bench::new();
+        let challenge = &bench.challenges()[0];
+        assert_eq!(bench.ask(challenge, "pw", "sip:1@r", 1, bench.now), Verdict::Good);
+        let neighbour = "192.0.2.1:6060";
+        for _ in 0..3 {
+            assert_eq!(bench.ask_from(neighbour, challenge, "guess", "sip:1@r", 1, bench.now), Verdict::Wrong);
+        }
+        assert_eq!(bench.ask_from(neighbour, challenge, "pw", "sip:1@r", 2, bench.now), Verdict::Locked);
+        assert_eq!(bench.ask(challenge, "pw", "sip:1@r", 3, bench.now), Verdict::Good);
+        // It has no more guesses than anybody else, though: its password may have changed.
+        for _ in 0..3 {
+            assert_eq!(bench.ask(challenge, "guess", "sip:1@r", 4, bench.now), Verdict::Wrong);
+        }
+        assert_eq!(bench.ask(challenge, "pw", "sip:1@r", 5, bench.now), Verdict::Locked);
     }
 }

@@ -57,19 +57,19 @@ pub struct Limits {
     pub headers: usize,
     /// Longest header, bytes, folded lines joined.
     pub header_bytes: usize,
-    /// Messages per second and source address (IPv6: /64), averaged.
+    /// Messages per second and source address (IPv6: /64), averaged; for an hour after a call to it, ten times as many.
     pub source_rate: f64,
-    /// Messages a source may send at once.
+    /// Messages a source may send at once; likewise.
     pub source_burst: f64,
     /// Sources remembered at once; further ones share one allowance.
     pub sources: usize,
     /// TCP connections at once.
     pub connections: usize,
-    /// TCP connections of one address.
+    /// TCP connections of one address (IPv6: /64).
     pub connections_per_source: usize,
     /// A TCP connection that carries nothing for so long is closed.
     pub connection_idle: Duration,
-    /// A message must be complete this long after its first byte.
+    /// A message must be complete this long after its first byte, and the first one this long after the connection came.
     pub half_message: Duration,
     /// Messages waiting for the core.
     pub backlog: usize,
@@ -77,9 +77,13 @@ pub struct Limits {
     pub incoming: usize,
     /// Dialogs at once; a further INVITE gets 503.
     pub dialogs: usize,
-    /// Transactions at once; a further request is dropped.
+    /// Transactions at once; a further request is dropped. The last quarter is for known sources: trunks, called addresses,
+    /// and whoever authenticated within the longest life of a registration.
     pub transactions: usize,
-    /// Authentications under way at once; a further request gets 503.
+    /// Server transactions of one source address (IPv6: /64) that is no trunk's, ten times as many after a call to it; a
+    /// further request is dropped.
+    pub transactions_per_source: usize,
+    /// Authentications under way at once; a further request gets 503. The last quarter is for known sources.
     pub lookups: usize,
     /// Contacts of one address of record.
     pub contacts: usize,
@@ -112,6 +116,7 @@ impl Default for Limits {
             incoming: 1_024,
             dialogs: 20_000,
             transactions: 200_000,
+            transactions_per_source: 8_000,
             lookups: 1_024,
             contacts: 10,
             bindings: 100_000,

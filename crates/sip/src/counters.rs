@@ -65,6 +65,8 @@ counters! {
     connections_live,
     /// Requests dropped because of too many transactions.
     transactions_full,
+    /// Requests dropped because their source had too many transactions.
+    transactions_of_source_full,
     /// Transactions now.
     transactions_live,
     /// Dialogs now, early ones included.
@@ -97,6 +99,8 @@ counters! {
     auth_replays,
     /// Requests refused because (source, user) is locked out.
     locked_out,
+    /// Requests answered with 503 because the roster could not be asked.
+    roster_failed,
     /// Requests for domains that are not ours.
     foreign_domain,
     /// Requests refused because too many authentications were under way.
@@ -105,6 +109,8 @@ counters! {
     registrations,
     /// Bindings removed by the phone.
     unregistrations,
+    /// Bindings removed because their endpoint was deleted, shut out or got another password.
+    bindings_revoked,
     /// Bindings that ran out.
     bindings_expired,
     /// Bindings now.

@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::directory::{Identity, Party};
 use crate::registrar::Contact;
+use crate::roster::{Identity, Party};
 use crate::sdp::Session;
 use crate::transport::Transport;
 

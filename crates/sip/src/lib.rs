@@ -2,7 +2,7 @@
 //!
 //! [`Sip::start`] binds the sockets and returns a handle and a stream of [`Incoming`] calls. Each call is a [`Leg`]:
 //! commands return when their message is handed to its transaction, events arrive in order. Who may register or call
-//! is asked of a [`Directory`]; what the media of a call should be is read and written with [`sdp`].
+//! is asked of a [`Roster`]; what the media of a call should be is read and written with [`sdp`].
 //!
 //! # Why a core of our own
 //!
@@ -16,7 +16,7 @@
 //! # Shape
 //!
 //! `transport`, `tcp` → `guard`, `parse` (rates, framing, syntax; everything refused is answered and counted there) →
-//! `core` (one task: transactions, dialogs, session timers) ↔ `access` (digest, registrar, directory) and [`Leg`].
+//! `core` (one task: transactions, dialogs, session timers) ↔ `access` (digest, registrar, roster) and [`Leg`].
 #![forbid(unsafe_code)]
 
 mod access;
@@ -25,14 +25,17 @@ mod config;
 mod core;
 mod counters;
 mod digest;
-mod directory;
 mod dns;
 mod guard;
 mod header;
+mod known;
 mod leg;
+mod lockout;
 mod message;
+mod offer;
 mod parse;
 mod registrar;
+mod roster;
 pub mod sdp;
 mod sip;
 mod tcp;
@@ -42,9 +45,9 @@ mod uri;
 pub use config::{Limits, RegistrationBounds, SipConfig, Timers};
 pub use counters::{Counter, Counters};
 pub use digest::{Algorithm, ha1};
-pub use directory::{Binding, Credential, Directory, Identity, Party, TrunkMatch};
 pub use leg::{By, HeaderList, Incoming, Leg, LegControl, LegEvent, Outgoing, SipError, Target};
 pub use registrar::Contact;
+pub use roster::{Binding, Credential, Identity, Party, Roster, RosterError, TrunkMatch};
 pub use sip::{LocalAddrs, Sip};
 pub use transport::Transport;
 pub use uri::{Uri, UriFault};

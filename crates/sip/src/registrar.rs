@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use crate::config::RegistrationBounds;
-use crate::directory::Binding;
 use crate::header::NameAddr;
 use crate::message::Headers;
+use crate::roster::Binding;
 use crate::transport::Flow;
 
 /// A registered contact that can be called.
@@ -209,16 +209,25 @@ impl Registrar {
             .collect()
     }
 
+    /// Removes every binding of an endpoint, or of all endpoints of an account.
+    pub fn forget(&mut self, account: &str, endpoint: Option<&str>) -> Vec<Binding> {
+        self.remove_if(|binding| binding.account == account && endpoint.is_none_or(|e| binding.endpoint == e))
+    }
+
     /// Removes what ran out.
     pub fn sweep(&mut self, now: SystemTime) -> Vec<Binding> {
+        self.remove_if(|binding| binding.expires <= now)
+    }
+
+    fn remove_if(&mut self, goes: impl Fn(&Binding) -> bool) -> Vec<Binding> {
         let mut gone = Vec::new();
         self.table.retain(|_, list| {
             list.retain(|c| {
-                let alive = c.binding.expires > now;
-                if !alive {
+                let goes = goes(&c.binding);
+                if goes {
                     gone.push(c.binding.clone());
                 }
-                alive
+                !goes
             });
             !list.is_empty()
         });

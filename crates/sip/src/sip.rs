@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -11,10 +11,10 @@ use crate::access::Access;
 use crate::config::SipConfig;
 use crate::core::{Core, Placement, check_headers};
 use crate::counters::Counters;
-use crate::directory::Directory;
 use crate::dns;
 use crate::leg::{Command, Incoming, Leg, Outgoing, SipError, Target};
 use crate::registrar::Contact;
+use crate::roster::Roster;
 use crate::transport::{Transport, Wire};
 use crate::uri::{Uri, split_host_port};
 
@@ -50,12 +50,12 @@ impl Sip {
     /// from it in time (`Limits::incoming`) is refused with 503.
     pub async fn start(
         config: SipConfig,
-        directory: Arc<dyn Directory>,
+        roster: Arc<dyn Roster>,
     ) -> Result<(Sip, mpsc::Receiver<Incoming>), SipError> {
         let config = Arc::new(config);
         let counters = Arc::new(Counters::default());
         let stop = CancellationToken::new();
-        let access = Arc::new(Access::new(config.clone(), directory, counters.clone()));
+        let access = Arc::new(Access::new(config.clone(), roster, counters.clone()));
         access.restore().await;
         let (input, inputs) = mpsc::channel(config.limits.backlog.max(1));
         let (commands, orders) = mpsc::channel(COMMANDS);
@@ -74,9 +74,16 @@ impl Sip {
         LocalAddrs { udp: self.inner.wire.udp.iter().map(|(a, _)| *a).collect(), tcp: self.inner.wire.tcp.clone() }
     }
 
-    /// Replaces the addresses that no rate limit applies to: trunks, load balancers.
-    pub fn trust(&self, sources: impl IntoIterator<Item = IpAddr>) {
+    /// Replaces the sources that no rate limit applies to (trunks): addresses with the length of their prefix. Blocks wider
+    /// than /16 (IPv6: /32) stay strangers. Where calls go out to by [`Target::Uri`] is exempt anyway, for an hour.
+    pub fn trust(&self, sources: impl IntoIterator<Item = (IpAddr, u8)>) {
         self.inner.wire.guard.trust(sources);
+    }
+
+    /// Removes the registrations of an endpoint (all of the account's: `None`) at once, stored ones too; returns how many
+    /// there were. A REGISTER under way is asked for its password again. Calls that are up go on.
+    pub async fn revoke(&self, account: &str, endpoint: Option<&str>) -> usize {
+        self.inner.access.revoke(account, endpoint).await
     }
 
     /// The address that requests for `host` or `host:port` go to: static names first, then RFC 3263.
@@ -143,6 +150,7 @@ impl Sip {
             }
             None => dns::find(config, &uri.host, uri.port, transport).await?,
         };
+        self.inner.wire.guard.call(next_hop.ip(), Instant::now());
         Ok(Placement { uri: text.clone(), next_hop, transport, flow: None, call })
     }
 
@@ -174,6 +182,12 @@ impl Sip {
     /// What was refused and what is alive.
     pub fn counters(&self) -> &Counters {
         &self.inner.counters
+    }
+}
+
+impl std::fmt::Debug for Sip {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sip").field("at", &self.local_addrs()).finish()
     }
 }
 

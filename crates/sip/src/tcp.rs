@@ -35,13 +35,13 @@ pub(crate) async fn accept(wire: Arc<Wire>, listener: TcpListener) {
         let Ok(local) = stream.local_addr() else { continue };
         let Some((connection, receiver)) = wire.register(remote, local) else { continue };
         let flow = Flow { transport: Transport::Tcp, local, remote, connection };
-        tokio::spawn(serve(wire.clone(), stream, flow, receiver));
+        tokio::spawn(serve(wire.clone(), stream, flow, receiver, true));
     }
 }
 
 pub(crate) async fn connect(wire: Arc<Wire>, flow: Flow, receiver: mpsc::Receiver<Bytes>) {
     match timeout(CONNECT, TcpStream::connect(flow.remote)).await {
-        Ok(Ok(stream)) => serve(wire, stream, flow, receiver).await,
+        Ok(Ok(stream)) => serve(wire, stream, flow, receiver, false).await,
         _ => close(&wire, flow.connection).await,
     }
 }
@@ -54,13 +54,13 @@ async fn close(wire: &Wire, connection: u64) {
     }
 }
 
-async fn serve(wire: Arc<Wire>, stream: TcpStream, flow: Flow, receiver: mpsc::Receiver<Bytes>) {
+async fn serve(wire: Arc<Wire>, stream: TcpStream, flow: Flow, receiver: mpsc::Receiver<Bytes>, accepted: bool) {
     let _ = stream.set_nodelay(true);
     let (reader, writer) = stream.into_split();
     let writing = tokio::spawn(write(writer, receiver));
     tokio::select! {
         () = wire.stop.cancelled() => {}
-        () = read(&wire, reader, &flow) => {}
+        () = read(&wire, reader, &flow, accepted) => {}
     }
     // Forgetting drops the sender: what was queued is still written, then the stream closes.
     close(&wire, flow.connection).await;
@@ -76,13 +76,15 @@ async fn write(mut writer: OwnedWriteHalf, mut receiver: mpsc::Receiver<Bytes>) 
     let _ = writer.shutdown().await;
 }
 
-async fn read(wire: &Arc<Wire>, mut reader: OwnedReadHalf, flow: &Flow) {
+async fn read(wire: &Arc<Wire>, mut reader: OwnedReadHalf, flow: &Flow, accepted: bool) {
     let mut buffer = BytesMut::with_capacity(4_096);
-    let mut begun: Option<Instant> = None;
+    // Who connects has something to say; a connection that says nothing whole is only there to take a place.
+    let mut begun = accepted.then(Instant::now);
+    let mut heard = !accepted;
     loop {
         match next(wire, &mut buffer, flow) {
             Frame::Message(message) => {
-                begun = None;
+                (begun, heard) = (None, true);
                 if !wire.guard.admit(flow.remote.ip(), Instant::now(), &wire.counters) {
                     return;
                 }
@@ -93,7 +95,7 @@ async fn read(wire: &Arc<Wire>, mut reader: OwnedReadHalf, flow: &Flow) {
                 continue;
             }
             Frame::Refused(fault) => {
-                begun = None;
+                (begun, heard) = (None, true);
                 wire.refuse(fault, flow);
                 if !wire.guard.admit(flow.remote.ip(), Instant::now(), &wire.counters) {
                     return;
@@ -104,7 +106,7 @@ async fn read(wire: &Arc<Wire>, mut reader: OwnedReadHalf, flow: &Flow) {
                 wire.refuse(fault, flow);
                 return;
             }
-            Frame::Partial if buffer.is_empty() => begun = None,
+            Frame::Partial if buffer.is_empty() && heard => begun = None,
             Frame::Partial => {
                 begun.get_or_insert_with(Instant::now);
             }

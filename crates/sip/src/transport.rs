@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Limits, SipConfig};
 use crate::counters::Counters;
-use crate::guard::Guard;
+use crate::guard::{Guard, prefix};
 use crate::message::{ALLOW, Message, reason};
 use crate::parse::{Fault, datagram};
 use crate::tcp;
@@ -127,7 +127,8 @@ impl Wire {
     /// Enters a connection into the table, unless a limit forbids it.
     pub fn register(&self, remote: SocketAddr, local: SocketAddr) -> Option<(u64, mpsc::Receiver<Bytes>)> {
         let mut table = self.connections();
-        let same = table.values().filter(|c| c.remote.ip() == remote.ip()).count();
+        let source = |at: &SocketAddr| prefix(at.ip().to_canonical());
+        let same = table.values().filter(|c| source(&c.remote) == source(&remote)).count();
         if table.len() >= self.limits.connections || same >= self.limits.connections_per_source {
             self.counters.connections_refused.add();
             return None;
@@ -320,4 +321,10 @@ pub(crate) fn is_private(ip: IpAddr) -> bool {
             v6.is_loopback() || v6.is_unspecified() || first & 0xfe00 == 0xfc00 || first & 0xffc0 == 0xfe80
         }
     }
+}
+
+/// Whether an address is one host's. What a peer names for media or requests must be, or it could aim us at many at once.
+pub(crate) fn is_unicast(ip: IpAddr) -> bool {
+    let ip = ip.to_canonical();
+    !ip.is_multicast() && ip != IpAddr::V4(std::net::Ipv4Addr::BROADCAST)
 }

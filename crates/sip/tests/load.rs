@@ -18,7 +18,7 @@ async fn after_two_thousand_calls_nothing_is_left() {
     let t1 = Duration::from_millis(60);
     let timers = Timers { t1, t2: t1 * 8, t4: t1 * 8 };
     let mut bench = Bench::with(SipConfig { timers, ..config() }).await;
-    bench.sip.trust(["127.0.0.1".parse().unwrap()]);
+    bench.sip.trust([("127.0.0.1".parse().unwrap(), 32)]);
     let callee = Ua::new(bench.at).await;
     let callee_at = callee.at;
     let peer = tokio::spawn(async move {

@@ -3,6 +3,8 @@
 mod bench;
 
 use bench::*;
+use std::sync::Arc;
+
 use sip::{Limits, RegistrationBounds, SipConfig, Target, Transport};
 
 struct Phone {
@@ -147,5 +149,91 @@ async fn nobody_registers_for_another_user_or_a_foreign_domain() {
     phone.challenge = Some(phone.plain(NAT).await);
     let auth = phone.ua.credentials(phone.challenge.as_ref().unwrap(), "bob", "pw", "REGISTER", &phone.uri(), 1, true);
     assert_eq!(phone.plain(&format!("{auth}{NAT}")).await.code(), 403);
+    assert_eq!(bench.counter("bindings_bound"), 0);
+}
+
+#[tokio::test]
+async fn a_lock_out_holds_for_one_user_of_one_realm_at_one_address() {
+    let limits = Limits { auth_failures: 3, ..Limits::default() };
+    let bench = Bench::with(SipConfig { limits, ..config() }).await;
+    let mut guesser = Phone::new(&bench, "alice", "acct.test").await;
+    for _ in 0..3 {
+        assert_eq!(guesser.register("wrong", true, NAT).await.code(), 401);
+    }
+    assert_eq!(guesser.register("pw", true, NAT).await.code(), 403);
+    for (user, domain) in [("alice", "second.test"), ("bob", "acct.test")] {
+        let mut phone = Phone::new(&bench, user, domain).await;
+        assert_eq!(phone.register("pw", true, NAT).await.code(), 200, "{user}@{domain}");
+    }
+    let mut elsewhere = Phone::new(&bench, "alice", "acct.test").await;
+    elsewhere.ua = Ua::at("127.0.0.2", bench.at).await;
+    assert_eq!(elsewhere.register("pw", true, NAT).await.code(), 200);
+}
+
+#[tokio::test]
+async fn guesses_under_a_forged_address_and_guesses_of_a_neighbour_do_not_lock_the_phone_out() {
+    let limits = Limits { auth_failures: 3, ..Limits::default() };
+    let bench = Bench::with(SipConfig { limits, ..config() }).await;
+    // A challenge got elsewhere, answered from the phone's address: what a forger of addresses can do.
+    let mut far = Phone::new(&bench, "alice", "acct.test").await;
+    far.ua = Ua::at("127.0.0.2", bench.at).await;
+    let mut forger = Phone::new(&bench, "alice", "acct.test").await;
+    for _ in 0..4 {
+        far.cseq += 10;
+        let challenge = far.plain(NAT).await;
+        forger.challenge = Some(challenge);
+        let got = forger.register("wrong", true, NAT).await;
+        assert!(got.code() == 401 && got.get("WWW-Authenticate").contains("stale=true"), "{got:?}");
+    }
+    assert_eq!(bench.counter("auth_failures"), 0);
+    let mut phone = Phone::new(&bench, "alice", "acct.test").await;
+    assert_eq!(phone.register("pw", true, NAT).await.code(), 200);
+    // Somebody behind the same address, with challenges of his own.
+    let mut neighbour = Phone::new(&bench, "alice", "acct.test").await;
+    neighbour.cseq = 100;
+    for _ in 0..3 {
+        assert_eq!(neighbour.register("wrong", true, NAT).await.code(), 401);
+    }
+    assert_eq!(neighbour.register("pw", true, NAT).await.code(), 403);
+    phone.cseq = 200;
+    assert_eq!(phone.register("pw", true, NAT).await.code(), 200);
+}
+
+#[tokio::test]
+async fn revoked_registrations_are_gone_at_once_and_others_stay() {
+    let bench = Bench::new().await;
+    for user in ["alice", "bob", "carol"] {
+        let mut phone = Phone::new(&bench, user, "acct.test").await;
+        assert_eq!(phone.register("pw", true, NAT).await.code(), 200);
+    }
+    assert_eq!(bench.sip.revoke("MA1", Some("ep-alice")).await, 1);
+    assert!(bench.sip.contacts("alice@acct.test").is_empty());
+    assert_eq!((bench.counter("bindings_bound"), bench.book.bindings.lock().unwrap().len()), (2, 2));
+    assert_eq!(bench.sip.revoke("MA2", None).await, 0);
+    assert_eq!(bench.sip.revoke("MA1", None).await, 2);
+    assert_eq!((bench.counter("bindings_bound"), bench.counter("bindings_revoked")), (0, 3));
+    assert!(bench.book.bindings.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_register_under_way_when_the_password_changes_does_not_come_in_with_the_old_one() {
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let book = Arc::new(Book { gate: Some(gate.clone()), ..Book::default() });
+    let bench = Bench::over(config(), book.clone()).await;
+    let mut phone = Phone::new(&bench, "alice", "acct.test").await;
+    phone.challenge = Some(phone.plain(NAT).await);
+    let auth =
+        phone.ua.credentials(phone.challenge.as_ref().unwrap(), "alice", "pw", "REGISTER", &phone.uri(), 1, true);
+    let headers = format!("{auth}{NAT}");
+    let asking = phone.plain(&headers);
+    let changing = async {
+        // It has the old credential in hand.
+        book.waiting.notified().await;
+        *book.password.lock().unwrap() = Some("new".to_owned());
+        bench.sip.revoke("MA1", Some("ep-alice")).await;
+        gate.add_permits(100);
+    };
+    let (got, ()) = tokio::join!(asking, changing);
+    assert_eq!(got.code(), 401, "{got:?}");
     assert_eq!(bench.counter("bindings_bound"), 0);
 }

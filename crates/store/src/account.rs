@@ -208,10 +208,30 @@ pub(crate) fn delete(
     text: &str,
     values: impl IntoIterator<Item = rusqlite::types::Value>,
 ) -> Result<()> {
-    match execute(conn, what, text, values) {
+    delete_used(conn, what, text, values, &[])
+}
+
+/// [`delete`] of what others may refer to: `users` are kinds of them, each with a query of their names that takes the same values.
+pub(crate) fn delete_used(
+    conn: &Connection,
+    what: &'static str,
+    text: &str,
+    values: impl IntoIterator<Item = rusqlite::types::Value>,
+    users: &[(&str, &str)],
+) -> Result<()> {
+    let values: Vec<_> = values.into_iter().collect();
+    match execute(conn, what, text, values.clone()) {
         Ok(0) => Err(StoreError::NotFound { what }),
         Ok(_) => Ok(()),
-        Err(StoreError::MissingReference { what }) => Err(StoreError::InUse { what }),
+        Err(StoreError::MissingReference { what }) => {
+            let mut by = Vec::new();
+            for (kind, names) in users {
+                let name: Option<String> = scalar(conn, what, names, values.clone())?;
+                by.extend(name.map(|name| format!("{kind} {name:?}")));
+            }
+            let by = if by.is_empty() { "something".to_owned() } else { by.join(" and ") };
+            Err(StoreError::InUse { what, by })
+        }
         Err(error) => Err(error),
     }
 }

@@ -5,7 +5,7 @@ use rusqlite::types::Value;
 use serde_json::Value as Json;
 use uuid::Uuid;
 
-use crate::account::{check_sub, delete, filter};
+use crate::account::{check_sub, delete_used, filter};
 use crate::column::{Column, execute, record, select_one, text_enum, upsert};
 use crate::error::{Result, StoreError};
 use crate::id::{self, AccountId};
@@ -136,7 +136,12 @@ pub(crate) fn put(conn: &Connection, application: &Application) -> Result<()> {
 
 pub(crate) fn remove(conn: &Connection, account: AccountId, app_id: &str) -> Result<()> {
     let values = [account.put(), Value::Text(app_id.to_owned())];
-    delete(conn, "deleting an application", "DELETE FROM applications WHERE account = ? AND app_id = ?", values)
+    let text = "DELETE FROM applications WHERE account = ? AND app_id = ?";
+    let users = [
+        ("the endpoint", "SELECT username FROM endpoints WHERE account = ? AND app_id = ? LIMIT 1"),
+        ("the number", "SELECT number FROM numbers WHERE account = ? AND app_id = ? LIMIT 1"),
+    ];
+    delete_used(conn, "deleting an application", text, values, &users)
 }
 
 pub(crate) fn detach(conn: &Connection, account: AccountId, app_id: &str) -> Result<()> {

@@ -8,11 +8,10 @@ use crate::call::CallRecord;
 use crate::endpoint::{Credential, Endpoint};
 use crate::error::{Result, StoreError};
 use crate::event::NewEvent;
-use crate::id::{AccountId, DeliveryId, EventId, LedgerId, RecordingId, TrunkId};
+use crate::id::{AccountId, DeliveryId, EventId, LedgerId, TrunkId};
 use crate::ledger::LedgerEntry;
 use crate::number::Number;
 use crate::outbox::NewDelivery;
-use crate::recording::RecordingRecord;
 use crate::room::{MemberRecord, RoomRecord};
 use crate::secret::Secret;
 use crate::store::{Pending, Store};
@@ -20,8 +19,7 @@ use crate::time::Timestamp;
 use crate::trunk::{Trunk, TrunkGrant};
 use crate::writer::WriteContext;
 use crate::{
-    account, api_key, application, binding, call, endpoint, event, ledger, number, outbox, recording, room, setting,
-    trunk,
+    account, api_key, application, binding, call, endpoint, event, ledger, number, outbox, room, setting, trunk,
 };
 
 /// One operation of a batch. "Put" inserts the row or replaces the one with the same key.
@@ -49,8 +47,6 @@ pub enum Op {
     PutCall(CallRecord),
     PutRoom(RoomRecord),
     PutMember(MemberRecord),
-    PutRecording(RecordingRecord),
-    DeleteRecording(AccountId, RecordingId),
     AppendLedger(LedgerEntry),
     AppendEvent(NewEvent),
     Deliver { event: Option<EventId>, delivery: NewDelivery },
@@ -58,13 +54,17 @@ pub enum Op {
     DeleteSetting(String),
 }
 
+const COMMITTING: &str = "committing a batch";
+
 /// What a committed batch made, each list in the order of its operations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Committed {
     /// Of the appended events.
     pub event_ids: Vec<EventId>,
-    /// Of the queued callbacks.
+    /// Of the queued callbacks, without those that were dropped.
     pub delivery_ids: Vec<DeliveryId>,
+    /// Callbacks that were dropped because too many waited already.
+    pub dropped_deliveries: usize,
     /// Of the ledger entries.
     pub ledger_ids: Vec<LedgerId>,
 }
@@ -113,12 +113,6 @@ impl Batch {
         self.ops.is_empty()
     }
 
-    /// The same without its callbacks: for what must be recorded although the account's outbox is full.
-    pub fn without_deliveries(mut self) -> Self {
-        self.ops.retain(|op| !matches!(op, Op::Deliver { .. }));
-        self
-    }
-
     builders! {
         /// Stores an account. `Conflict` if auth id or realm is taken.
         put_account(account: Account) => Op::PutAccount(account);
@@ -164,15 +158,12 @@ impl Batch {
         put_room(room: RoomRecord) => Op::PutRoom(room);
         /// Stores a member. `MissingReference` if the account has no such room.
         put_member(member: MemberRecord) => Op::PutMember(member);
-        /// Stores a recording.
-        put_recording(recording: RecordingRecord) => Op::PutRecording(recording);
-        /// Deletes a recording's record.
-        delete_recording(account: AccountId, id: RecordingId) => Op::DeleteRecording(account, id);
         /// Appends to the ledger.
         append_ledger(entry: LedgerEntry) => Op::AppendLedger(entry);
         /// Appends an event.
         append_event(event: NewEvent) => Op::AppendEvent(event);
-        /// Queues a callback for the event appended last in this batch. `Invalid` if there is none, `OutboxFull` at the limit.
+        /// Queues a callback for the event appended last in this batch; drops it, counted and told by an event, if too many wait
+        /// already or its URL leads nowhere. `Invalid` if there is no event.
         deliver(delivery: NewDelivery) => Op::Deliver { event: None, delivery };
         /// Queues a callback for an event committed before.
         deliver_for(event: EventId, delivery: NewDelivery) => Op::Deliver { event: Some(event), delivery };
@@ -186,21 +177,59 @@ impl Batch {
     /// committed in the order in which `commit` was called.
     ///
     /// # Errors
-    /// Through the future: `Busy` and `BatchTooLarge` before anything was done; else the first failing operation's error, after
+    /// Through the future: `Busy`, `Unavailable` and `BatchTooLarge` before anything was done; else the first failing operation's error, after
     /// which nothing of the batch is kept and other batches are untouched.
     pub fn commit(self) -> Pending<Committed> {
-        let limit = self.store.config().batch_limit;
-        if self.ops.len() > limit {
-            return Pending::refused(StoreError::BatchTooLarge { size: self.ops.len(), limit });
+        match self.size() {
+            Ok(()) => self.store.clone().write(COMMITTING, self.work()),
+            Err(error) => Pending::refused(error),
         }
+    }
+
+    /// [`Batch::commit`] of what must be recorded because it has happened: however long the database takes no writes, the batch
+    /// keeps its place and is committed when it does again. `Err` gives the batch back while the queue is full; see
+    /// [`Batch::owe_in_turn`].
+    ///
+    /// # Errors
+    /// The batch itself. Through the future: as [`Batch::commit`], but never `Unavailable` before the store is closed.
+    pub fn owe(self) -> std::result::Result<Pending<Committed>, Self> {
+        if let Err(error) = self.size() {
+            return Ok(Pending::refused(error));
+        }
+        let store = self.store.clone();
+        match store.place_now() {
+            Ok(place) => Ok(Pending::queued(place, COMMITTING, true, self.work())),
+            Err(StoreError::Busy { .. }) => Err(self),
+            Err(error) => Ok(Pending::refused(error)),
+        }
+    }
+
+    /// [`Batch::owe`] that waits for a place in the queue. Whoever has several in order awaits each before the next.
+    pub async fn owe_in_turn(self) -> Pending<Committed> {
+        if let Err(error) = self.size() {
+            return Pending::refused(error);
+        }
+        let store = self.store.clone();
+        match store.place().await {
+            Ok(place) => Pending::queued(place, COMMITTING, true, self.work()),
+            Err(error) => Pending::refused(error),
+        }
+    }
+
+    fn size(&self) -> Result<()> {
+        let (size, limit) = (self.ops.len(), self.store.config().batch_limit);
+        if size > limit { Err(StoreError::BatchTooLarge { size, limit }) } else { Ok(()) }
+    }
+
+    fn work(self) -> impl FnMut(&mut WriteContext<'_>) -> Result<Committed> + Send + 'static {
         let ops = self.ops;
-        self.store.write("committing a batch", move |context| {
+        move |context| {
             let mut committed = Committed::default();
             for op in &ops {
                 apply(context, op, &mut committed)?;
             }
             Ok(committed)
-        })
+        }
     }
 }
 
@@ -227,8 +256,6 @@ fn apply(context: &mut WriteContext<'_>, op: &Op, committed: &mut Committed) -> 
         Op::PutCall(row) => call::put(conn, row),
         Op::PutRoom(row) => room::put(conn, row),
         Op::PutMember(row) => room::put_member(conn, row),
-        Op::PutRecording(row) => recording::put(conn, row),
-        Op::DeleteRecording(account, id) => recording::remove(conn, *account, *id),
         Op::AppendLedger(entry) => {
             committed.ledger_ids.push(ledger::append(conn, entry)?);
             Ok(())
@@ -244,7 +271,10 @@ fn apply(context: &mut WriteContext<'_>, op: &Op, committed: &mut Committed) -> 
                 what: "delivery",
                 why: "it belongs to no event: append the event first, in the same batch".to_owned(),
             })?;
-            committed.delivery_ids.push(outbox::enqueue(context, event, delivery)?);
+            match outbox::enqueue(context, event, delivery)? {
+                Some(id) => committed.delivery_ids.push(id),
+                None => committed.dropped_deliveries += 1,
+            }
             Ok(())
         }
         Op::PutSetting(key, value) => setting::put(conn, key, value.reveal()),

@@ -7,7 +7,7 @@ use crate::account::filter;
 use crate::application::Dialect;
 use crate::column::{Column, record, select, select_one, text_enum, upsert};
 use crate::error::{Result, StoreError};
-use crate::id::{AccountId, CallId, TrunkId};
+use crate::id::{AccountId, CallId};
 use crate::page::{Listed, Page, TimeRange};
 use crate::store::Store;
 use crate::time::Timestamp;
@@ -51,18 +51,10 @@ record! {
         pub to: String,
         /// The caller's display name.
         pub caller_name: Option<String>,
-        /// The call that caused this one.
-        pub parent: Option<CallId>,
         /// Plivo's `request_uuid`, if a request made the call.
         pub request_id: Option<String>,
         /// The application that controls it.
         pub app_id: Option<String>,
-        /// The endpoint at the other end.
-        pub endpoint_id: Option<String>,
-        /// The trunk it uses.
-        pub trunk: Option<TrunkId>,
-        /// SIP Call-ID.
-        pub sip_call_id: Option<String>,
         /// Live or ended.
         pub state: Life,
         /// The dialect's word for where it is: `ringing`, `in-progress`, `completed`, …
@@ -75,14 +67,6 @@ record! {
         pub ended_at: Option<Timestamp>,
         /// Name of the reason.
         pub hangup_cause: Option<String>,
-        /// Number of the reason.
-        pub hangup_code: Option<i32>,
-        /// Who ended it.
-        pub hangup_source: Option<String>,
-        /// Final SIP status.
-        pub sip_status: Option<u16>,
-        /// Its reason phrase.
-        pub sip_reason: Option<String>,
         /// What only the dialect knows, as JSON.
         pub extra: Json,
     }
@@ -103,14 +87,12 @@ pub struct CallFilter {
     pub from: Option<String>,
     /// To this number or URI, exactly.
     pub to: Option<String>,
-    /// Caused by this call.
-    pub parent: Option<CallId>,
     /// Made by this request.
     pub request_id: Option<String>,
     /// Of this application.
     pub app_id: Option<String>,
     /// Ended for this reason.
-    pub hangup_code: Option<i32>,
+    pub hangup_cause: Option<String>,
     /// Begun then.
     pub initiated: TimeRange,
     /// Ended then.
@@ -149,10 +131,9 @@ impl Store {
                 .equal("direction", wanted.direction.as_ref())
                 .equal("from", wanted.from.as_ref())
                 .equal("to", wanted.to.as_ref())
-                .equal("parent", wanted.parent.as_ref())
                 .equal("request_id", wanted.request_id.as_ref())
                 .equal("app_id", wanted.app_id.as_ref())
-                .equal("hangup_code", wanted.hangup_code.as_ref())
+                .equal("hangup_cause", wanted.hangup_cause.as_ref())
                 .within("initiated_at", &wanted.initiated)
                 .within("ended_at", &wanted.ended)
                 .list(conn, "calls", "initiated_at DESC, id", page)

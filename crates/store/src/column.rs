@@ -5,8 +5,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use crate::error::{Result, sql};
-use crate::id::{AccountId, CallId, DeliveryId, EventId, LedgerId, RecordingId, RoomId, TrunkId};
+use crate::error::{Result, sql, with_values};
+use crate::id::{AccountId, CallId, DeliveryId, EventId, LedgerId, RoomId, TrunkId};
 use crate::secret::Secret;
 use crate::time::Timestamp;
 
@@ -22,6 +22,8 @@ pub(crate) trait Record: Sized {
     const STORING: &'static str;
     /// For messages: "reading a call".
     const READING: &'static str;
+    /// In the order of [`Record::values`].
+    const COLUMNS: &'static [&'static str];
     fn values(&self) -> Vec<Value>;
     fn from_row(row: &Row<'_>) -> rusqlite::Result<Self>;
     fn upsert_sql() -> &'static str;
@@ -43,10 +45,11 @@ pub(crate) fn next<T: Column>(row: &Row<'_>, index: &mut usize) -> rusqlite::Res
 
 /// Inserts the row or replaces the columns of the one with the same key.
 pub(crate) fn upsert<T: Record>(conn: &Connection, record: &T) -> Result<()> {
+    let values = record.values();
     conn.prepare_cached(T::upsert_sql())
-        .and_then(|mut statement| statement.execute(params_from_iter(record.values())))
+        .and_then(|mut statement| statement.execute(params_from_iter(&values)))
         .map(|_| ())
-        .map_err(sql(T::STORING))
+        .map_err(|error| with_values(sql(T::STORING)(error), T::COLUMNS.iter().copied(), &values))
 }
 
 /// The rows that `rest` (the text after the select list and table) chooses.
@@ -131,6 +134,7 @@ macro_rules! record {
         impl $crate::column::Record for $name {
             const STORING: &'static str = concat!("storing ", $noun);
             const READING: &'static str = concat!("reading ", $noun);
+            const COLUMNS: &'static [&'static str] = &[$(stringify!($field)),+];
             fn values(&self) -> Vec<rusqlite::types::Value> {
                 vec![$( $crate::column::Column::put(&self.$field) ),+]
             }
@@ -294,7 +298,7 @@ macro_rules! wrapped_column {
         }
     )+ };
 }
-wrapped_column!(Uuid: AccountId, CallId, RoomId, TrunkId, RecordingId);
+wrapped_column!(Uuid: AccountId, CallId, RoomId, TrunkId);
 wrapped_column!(i64: EventId, DeliveryId, LedgerId);
 
 /// Writes `value` as JSON text. Only for types whose serialisation cannot fail (maps with text keys, lists, scalars).

@@ -15,7 +15,7 @@ pub(crate) struct Counters {
     pub write_refused: AtomicU64,
     pub reads: AtomicU64,
     pub read_refused: AtomicU64,
-    pub outbox_refused: AtomicU64,
+    pub callbacks_dropped: AtomicU64,
     pub deliveries_given_up: AtomicU64,
 }
 
@@ -24,22 +24,22 @@ pub(crate) struct Counters {
 pub struct StoreStats {
     /// Batches committed.
     pub batches: u64,
-    /// Batches refused or undone.
+    /// Batches undone, each for a reason of its own, or refused because the database took no writes.
     pub failed_batches: u64,
     /// Transactions.
     pub groups: u64,
-    /// Transactions that failed as a whole (disk full, I/O error).
+    /// Transactions that failed as a whole (database locked, disk full, I/O error) and were tried again.
     pub failed_groups: u64,
     /// Most batches in one transaction.
     pub largest_group: u64,
-    /// Batches refused because the queue was full.
+    /// Batches refused because the queue was full or the database took no writes.
     pub write_refused: u64,
     /// Reads done.
     pub reads: u64,
     /// Reads refused because too many waited.
     pub read_refused: u64,
-    /// Batches refused because the account's outbox was full.
-    pub outbox_refused: u64,
+    /// Callbacks dropped because too many waited already, or their URL led nowhere.
+    pub callbacks_dropped: u64,
     /// Callbacks set aside as failed (still replayable).
     pub deliveries_given_up: u64,
 }
@@ -56,7 +56,7 @@ impl Counters {
             write_refused: get(&self.write_refused),
             reads: get(&self.reads),
             read_refused: get(&self.read_refused),
-            outbox_refused: get(&self.outbox_refused),
+            callbacks_dropped: get(&self.callbacks_dropped),
             deliveries_given_up: get(&self.deliveries_given_up),
         }
     }

@@ -29,11 +29,11 @@ pub enum StoreError {
         what: &'static str,
     },
     /// Something that must be unique is taken.
-    #[error("{what}: {detail} is already in use; choose another")]
+    #[error("{what}: the {detail} is already in use; choose another")]
     Conflict {
         /// What was attempted.
         what: &'static str,
-        /// The columns that clash.
+        /// What clashes: the columns, with what was to be written where that is known.
         detail: String,
     },
     /// The row names an account, application, room, trunk or endpoint that is not there.
@@ -43,10 +43,12 @@ pub enum StoreError {
         what: &'static str,
     },
     /// The row cannot be deleted while others refer to it.
-    #[error("{what}: something still refers to it; detach or delete that first")]
+    #[error("{what}: {by} still refers to it; detach or delete that first")]
     InUse {
         /// What was attempted.
         what: &'static str,
+        /// What refers to it, in words.
+        by: String,
     },
     /// A value that the store does not take.
     #[error("{what}: {why}")]
@@ -56,15 +58,13 @@ pub enum StoreError {
         /// What is wrong with it and what would be right.
         why: String,
     },
-    /// The account has as many undelivered callbacks as it may have; the whole batch was refused.
-    #[error(
-        "account {account} has {limit} undelivered callbacks, the most it may have; its webhook server does not answer"
-    )]
+    /// As many callbacks as may be wait for this destination, or for all of the account's.
+    #[error("too many callbacks wait for {destination} already; see that it answers, then try again")]
     OutboxFull {
         /// Whose.
         account: AccountId,
-        /// The limit.
-        limit: u64,
+        /// Scheme, host and port.
+        destination: String,
     },
     /// The batch has more operations than one batch may have.
     #[error("a batch of {size} operations is larger than {limit}; split it")]
@@ -130,8 +130,16 @@ pub enum StoreError {
         /// Column and reason.
         detail: String,
     },
-    /// SQLite failed: disk full, I/O error and the like. Nothing of the batch was kept.
-    #[error("{what}: the database failed ({detail}); check the disk")]
+    /// The database takes no writes at present, or cannot be read. Nothing was written.
+    #[error("{what}: {trouble}")]
+    Unavailable {
+        /// What was attempted.
+        what: &'static str,
+        /// Why not.
+        trouble: Trouble,
+    },
+    /// SQLite failed in a way that no later attempt will mend. Nothing of the batch was kept.
+    #[error("{what}: the database failed ({detail}); check the disk, and restore a backup if the database is damaged")]
     Database {
         /// What was attempted.
         what: &'static str,
@@ -146,6 +154,34 @@ pub enum StoreError {
     },
 }
 
+/// Why the database takes no writes: each of these can pass, so what is owed waits for that.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Trouble {
+    /// Another process has the database locked.
+    #[error("another program holds the database locked; end it (a backup, an sqlite3 shell), then try again")]
+    Locked,
+    /// No space.
+    #[error("the disk of the database is full; make space in the data directory, then try again")]
+    Full,
+    /// The disk refuses, in SQLite's words.
+    #[error(
+        "the database cannot be written ({0}); check the disk, the limit on file sizes and the data directory's permissions, then try again"
+    )]
+    Disk(String),
+    /// The disk does not answer.
+    #[error("the disk of the database does not answer; check it, then try again")]
+    Silent,
+}
+
+impl StoreError {
+    /// Whether a later attempt may succeed without anything else being changed: the database is locked, the disk full.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+}
+
 const UNIQUE: i32 = rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE;
 const PRIMARY_KEY: i32 = rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY;
 const FOREIGN_KEY: i32 = rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY;
@@ -156,17 +192,60 @@ pub(crate) fn sql(what: &'static str) -> impl Fn(rusqlite::Error) -> StoreError 
         rusqlite::Error::SqliteFailure(failure, message) => {
             let words = message.clone().unwrap_or_else(|| failure.to_string());
             match failure.extended_code {
-                UNIQUE | PRIMARY_KEY => StoreError::Conflict {
-                    what,
-                    detail: words.trim_start_matches("UNIQUE constraint failed: ").to_owned(),
-                },
+                UNIQUE | PRIMARY_KEY => {
+                    StoreError::Conflict { what, detail: columns(&words).collect::<Vec<_>>().join(" and ") }
+                }
                 FOREIGN_KEY => StoreError::MissingReference { what },
-                _ => StoreError::Database { what, detail: words },
+                _ => match trouble(failure.code, &words) {
+                    Some(trouble) => StoreError::Unavailable { what, trouble },
+                    None => StoreError::Database { what, detail: words },
+                },
             }
         }
         rusqlite::Error::FromSqlConversionFailure(..)
         | rusqlite::Error::InvalidColumnType(..)
         | rusqlite::Error::IntegralValueOutOfRange(..) => StoreError::Corrupt { what, detail: error.to_string() },
         _ => StoreError::Database { what, detail: error.to_string() },
+    }
+}
+
+/// The columns that SQLite's words name, without their tables. The account is not what clashes where there is another.
+fn columns(words: &str) -> impl Iterator<Item = &str> {
+    let list = words.trim_start_matches("UNIQUE constraint failed: ");
+    let alone = !list.contains(',');
+    let names = list.split(", ").map(|name| name.rsplit_once('.').map_or(name, |(_, column)| column));
+    names.filter(move |name| alone || *name != "account")
+}
+
+/// Names the values of a row that clash with another's; `columns` and `values` are the row's.
+pub(crate) fn with_values<'a>(
+    error: StoreError,
+    columns: impl Iterator<Item = &'a str>,
+    values: &[rusqlite::types::Value],
+) -> StoreError {
+    let StoreError::Conflict { what, detail } = error else { return error };
+    let row: Vec<_> = columns.zip(values).collect();
+    let named = |name: &str| match row.iter().find(|(column, _)| *column == name) {
+        Some((_, rusqlite::types::Value::Text(value))) => format!("{name} {value:?}"),
+        Some((_, rusqlite::types::Value::Integer(value))) => format!("{name} {value}"),
+        _ => name.to_owned(),
+    };
+    StoreError::Conflict { what, detail: detail.split(" and ").map(named).collect::<Vec<_>>().join(" and ") }
+}
+
+fn trouble(code: rusqlite::ErrorCode, words: &str) -> Option<Trouble> {
+    use rusqlite::ErrorCode as Code;
+    match code {
+        Code::DatabaseBusy | Code::DatabaseLocked => Some(Trouble::Locked),
+        Code::DiskFull => Some(Trouble::Full),
+        Code::SystemIoFailure
+        | Code::CannotOpen
+        | Code::ReadOnly
+        | Code::PermissionDenied
+        | Code::OutOfMemory
+        | Code::FileLockingProtocolFailed
+        | Code::OperationInterrupted
+        | Code::OperationAborted => Some(Trouble::Disk(words.to_owned())),
+        _ => None,
     }
 }

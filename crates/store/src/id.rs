@@ -62,10 +62,6 @@ uuid_id!(
     /// A trunk.
     TrunkId
 );
-uuid_id!(
-    /// A recording.
-    RecordingId
-);
 
 macro_rules! row_id {
     ($(#[$meta:meta])* $name:ident) => {

@@ -19,6 +19,7 @@ use crate::error::{Result, StoreError};
 use crate::id::{AccountId, CallId, DeliveryId, EventId, RoomId};
 use crate::origin::origin;
 use crate::page::{Filter, Listed, Page};
+use crate::place;
 use crate::store::{Pending, Store};
 use crate::time::Timestamp;
 use crate::writer::WriteContext;
@@ -74,7 +75,7 @@ pub struct NewDelivery {
     pub subject: Subject,
     /// How it is signed and encoded.
     pub dialect: Dialect,
-    /// Absolute `http` or `https` URL.
+    /// Absolute `http` or `https` URL. A callback without one is dropped.
     pub url: String,
     /// How.
     pub method: Method,
@@ -165,17 +166,30 @@ const SETTLING: &str = "settling a callback";
 /// Longest error text kept, in bytes.
 const ERROR_LIMIT: usize = 500;
 
-fn lane(account: AccountId, subject: Subject, url: &str) -> Result<String> {
-    let origin = origin(url)?;
-    Ok(match subject {
+fn lane(account: AccountId, subject: Subject, origin: &str) -> String {
+    match subject {
         Subject::Room(room) => format!("{account} room {room} {origin}"),
         Subject::Call(call) => format!("{account} call {call} {origin}"),
-    })
+    }
 }
 
-pub(crate) fn enqueue(context: &mut WriteContext<'_>, event: EventId, new: &NewDelivery) -> Result<DeliveryId> {
-    let lane = lane(new.account, new.subject, &new.url)?;
-    take_place(context, new.account)?;
+/// The origin that a lane leads to.
+fn origin_of(lane: &str) -> &str {
+    lane.rsplit_once(' ').map_or(lane, |(_, origin)| origin)
+}
+
+/// Queues a callback. `None`: there is no place for it, or its URL leads nowhere; it was dropped, counted, and is told by an event.
+pub(crate) fn enqueue(context: &mut WriteContext<'_>, event: EventId, new: &NewDelivery) -> Result<Option<DeliveryId>> {
+    // Everything else that happened in this batch is true all the same.
+    let Some(origin) = origin(&new.url) else {
+        place::dropped(context, new, place::NOWHERE)?;
+        return Ok(None);
+    };
+    if !place::take(context, new.account, &origin, new.created_at)? {
+        place::dropped(context, new, &origin)?;
+        return Ok(None);
+    }
+    let lane = lane(new.account, new.subject, &origin);
     execute(
         context.conn,
         QUEUEING,
@@ -198,24 +212,7 @@ pub(crate) fn enqueue(context: &mut WriteContext<'_>, event: EventId, new: &NewD
         ],
     )?;
     context.outbox_touched = true;
-    Ok(DeliveryId(context.conn.last_insert_rowid()))
-}
-
-/// Counts one more pending callback of the account, or refuses.
-fn take_place(context: &WriteContext<'_>, account: AccountId) -> Result<()> {
-    let limit = context.config.outbox_limit;
-    let pending: Option<i64> = scalar(
-        context.conn,
-        QUEUEING,
-        "INSERT INTO outbox_load (account, pending) VALUES (?, 1)
-         ON CONFLICT (account) DO UPDATE SET pending = pending + 1 RETURNING pending",
-        [account.put()],
-    )?;
-    if u64::try_from(pending.unwrap_or(0)).unwrap_or(0) > limit {
-        context.counters.outbox_refused.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        return Err(StoreError::OutboxFull { account, limit });
-    }
-    Ok(())
+    Ok(Some(DeliveryId(context.conn.last_insert_rowid())))
 }
 
 /// The limits of one claim.
@@ -254,6 +251,7 @@ fn claim(context: &mut WriteContext<'_>, now: Timestamp, limit: u32) -> Result<C
             }
         }
     }
+    place::look_after(context, now)?;
     let next_due = scalar::<Option<Timestamp>>(
         context.conn,
         CLAIMING,
@@ -323,9 +321,9 @@ fn settle(
          WHERE id = (SELECT id FROM outbox WHERE lane = ? AND state = 'pending' ORDER BY position LIMIT 1) AND head = 0",
         [lane.put()],
     )?;
-    execute(conn, SETTLING, "UPDATE outbox_load SET pending = pending - 1 WHERE account = ?", [account.put()])?;
+    place::give_back(context, account, origin_of(&lane), now)?;
     if state == DeliveryState::Failed {
-        context.counters.deliveries_given_up.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        context.tally.deliveries_given_up += 1;
     }
     context.outbox_touched = true;
     Ok(true)
@@ -349,7 +347,7 @@ impl Store {
 
     /// The callback was delivered. Right for one that was meanwhile set aside, too. Returns whether that was news.
     pub fn mark_done(&self, account: AccountId, id: DeliveryId, now: Timestamp) -> Pending<bool> {
-        self.write(SETTLING, move |context| {
+        self.write_owed(SETTLING, move |context| {
             if settle(context, account, id, DeliveryState::Done, now, None)? {
                 return Ok(true);
             }
@@ -375,7 +373,7 @@ impl Store {
         error: &str,
     ) -> Pending<Retry> {
         let error = clipped(error);
-        self.write(SETTLING, move |context| {
+        self.write_owed(SETTLING, move |context| {
             let delivery = stored(context.conn, account, id)?;
             if delivery.state != DeliveryState::Pending || delivery.attempts != attempt || delivery.give_up_at.is_none() {
                 return Ok(Retry::Stale);
@@ -399,13 +397,14 @@ impl Store {
     /// on. Returns whether it was still pending.
     pub fn mark_failed(&self, account: AccountId, id: DeliveryId, now: Timestamp, error: &str) -> Pending<bool> {
         let error = clipped(error);
-        self.write(SETTLING, move |context| {
+        self.write_owed(SETTLING, move |context| {
             stored(context.conn, account, id)?;
             settle(context, account, id, DeliveryState::Failed, now, Some(&error))
         })
     }
 
-    /// Puts a failed callback back, at the end of its lane, with a fresh time limit.
+    /// Puts a failed callback back, at the end of its lane, with a fresh time limit. `OutboxFull` if there is no place for it,
+    /// `NotFound` if the account has no failed callback of this id.
     pub fn replay(&self, account: AccountId, id: DeliveryId, now: Timestamp) -> Pending<()> {
         const REPLAYING: &str = "replaying a callback";
         self.write(REPLAYING, move |context| {
@@ -416,7 +415,9 @@ impl Store {
                 [account.put(), id.put()],
             )?;
             let Some(lane) = lane else { return Err(StoreError::NotFound { what: "replaying a failed callback" }) };
-            take_place(context, account)?;
+            if !place::take(context, account, origin_of(&lane), now)? {
+                return Err(StoreError::OutboxFull { account, destination: origin_of(&lane).to_owned() });
+            }
             execute(
                 context.conn,
                 REPLAYING,

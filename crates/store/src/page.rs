@@ -74,6 +74,15 @@ impl Filter {
         self
     }
 
+    /// Empty does not restrict.
+    pub fn one_of(mut self, column: &str, values: &[String]) -> Self {
+        if !values.is_empty() {
+            self.text.push_str(&format!(" AND \"{column}\" IN ({})", vec!["?"; values.len()].join(", ")));
+            self.values.extend(values.iter().map(Column::put));
+        }
+        self
+    }
+
     pub fn within(mut self, column: &str, range: &TimeRange) -> Self {
         for (operator, bound) in [(">", range.gt), (">=", range.gte), ("<", range.lt), ("<=", range.lte)] {
             if let Some(bound) = bound {

@@ -47,8 +47,6 @@ record! {
         pub ended_at: Option<Timestamp>,
         /// Name of the reason.
         pub termination_cause: Option<String>,
-        /// Number of the reason.
-        pub termination_code: Option<i32>,
         /// Room-level settings, as JSON.
         pub settings: Json,
         /// Number of the last event of this life.
@@ -103,8 +101,8 @@ pub struct RoomFilter {
     pub name: Option<String>,
     /// In this state.
     pub status: Option<RoomStatus>,
-    /// Ended for this reason.
-    pub termination_code: Option<i32>,
+    /// Ended for one of these reasons, by name; empty: no matter why.
+    pub termination_causes: Vec<String>,
     /// Made then.
     pub created: TimeRange,
     /// Ended then.
@@ -163,7 +161,7 @@ impl Store {
             filter(account, wanted.sub_account)
                 .equal("name", wanted.name.as_ref())
                 .equal("status", wanted.status.as_ref())
-                .equal("termination_code", wanted.termination_code.as_ref())
+                .one_of("termination_cause", &wanted.termination_causes)
                 .within("created_at", &wanted.created)
                 .within("ended_at", &wanted.ended)
                 .list(conn, "rooms", "created_at DESC, id", page)

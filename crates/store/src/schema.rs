@@ -16,6 +16,7 @@ const APPLICATION_ID: i64 = 0x4153_4944;
 
 const OPENING: &str = "opening the database";
 
+#[derive(Clone, Copy)]
 pub(crate) struct Migration {
     pub version: i64,
     pub name: &'static str,
@@ -23,8 +24,11 @@ pub(crate) struct Migration {
 }
 
 /// All migrations, oldest first. An entry never changes once released; new ones are appended.
-pub(crate) const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, name: "foundation", text: include_str!("../migrations/0001_foundation.sql") }];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "foundation", text: include_str!("../migrations/0001_foundation.sql") },
+    Migration { version: 2, name: "destinations", text: include_str!("../migrations/0002_destinations.sql") },
+    Migration { version: 3, name: "untold", text: include_str!("../migrations/0003_untold.sql") },
+];
 
 /// Checks that the file is ours, or empty, and marks it.
 pub(crate) fn claim_file(conn: &Connection, path: &Path) -> Result<()> {
@@ -117,6 +121,29 @@ mod tests {
         migrate(&mut conn, &[FIRST, SECOND]).expect("second");
         assert_eq!(tables(&conn), ["a", "b"]);
         assert_eq!(migrate(&mut conn, &[FIRST]), Err(StoreError::SchemaTooNew { found: 2, known: 1 }));
+    }
+
+    #[test]
+    fn an_upgrade_counts_what_is_owed_to_each_destination() {
+        let mut conn = Connection::open_in_memory().expect("memory");
+        let (first, all) = MIGRATIONS.split_at(1);
+        migrate(&mut conn, first).expect("foundation");
+        let (account, room) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
+        conn.execute_batch(&format!(
+            "INSERT INTO accounts VALUES ('{account}', NULL, 'MA', 't', 'a', NULL, 1, 0);
+             INSERT INTO outbox (account, event, lane, position, head, dialect, url, method, headers, body, state, attempts,
+                                 due_at, created_at)
+             SELECT '{account}', 1, '{account} room {room} ' || origin, n, 1, 'plivo', origin, 'POST', '[]', '{{}}', state, 0, 0, 0
+             FROM (SELECT 1 AS n, 'http://a.test:80' AS origin, 'pending' AS state UNION SELECT 2, 'http://a.test:80', 'pending'
+                   UNION SELECT 3, 'http://a.test:80', 'done' UNION SELECT 4, 'https://b.test:443', 'pending');"
+        ))
+        .expect("rows of the first version");
+        migrate(&mut conn, &[first, all].concat()).expect("the upgrade");
+        let counts: Vec<(String, i64)> = conn
+            .prepare("SELECT origin, pending FROM outbox_destinations ORDER BY origin")
+            .and_then(|mut statement| statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect())
+            .expect("counts");
+        assert_eq!(counts, [("http://a.test:80".to_owned(), 2), ("https://b.test:443".to_owned(), 1)]);
     }
 
     #[test]

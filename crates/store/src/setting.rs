@@ -37,7 +37,7 @@ impl Store {
             let text = "INSERT INTO settings (key, value) VALUES (?, ?) ON CONFLICT (key) DO NOTHING";
             execute(context.conn, STORING, text, [key.put(), value.put()])?;
             let stored = scalar(context.conn, READING, "SELECT value FROM settings WHERE key = ?", [key.put()])?;
-            Ok(stored.unwrap_or(value))
+            Ok(stored.unwrap_or_else(|| value.clone()))
         })
     }
 }

@@ -16,13 +16,14 @@ use uuid::Uuid;
 
 use crate::batch::Batch;
 use crate::column::{Column, column, scalar};
+use crate::condition::{Condition, Watch};
 use crate::config::StoreConfig;
 use crate::counters::{Counters, StoreStats};
 use crate::error::{Result, StoreError, sql};
 use crate::id::EventId;
 use crate::readers::Readers;
 use crate::schema;
-use crate::writer::{Order, Work, WriteContext, Writer};
+use crate::writer::{LOCK_WAIT, Order, Work, WriteContext, Writer};
 
 const OPENING: &str = "opening the database";
 
@@ -37,6 +38,7 @@ struct Inner {
     readers: Arc<Readers>,
     config: Arc<StoreConfig>,
     counters: Arc<Counters>,
+    condition: Arc<Watch>,
     events: watch::Receiver<EventId>,
     outbox: watch::Receiver<u64>,
     boot_id: Uuid,
@@ -71,6 +73,17 @@ impl<T> Pending<T> {
     pub(crate) fn refused(error: StoreError) -> Self {
         Self { state: PendingState::Refused(Some(error)) }
     }
+
+    /// Puts `work` into its place.
+    pub(crate) fn queued<F>(place: mpsc::Permit<'_, Order>, what: &'static str, owed: bool, work: F) -> Self
+    where
+        T: Send + 'static,
+        F: FnMut(&mut WriteContext<'_>) -> Result<T> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        place.send(Order::Job(Box::new(Work { what, owed, work, result: None, reply })));
+        Self { state: PendingState::Waiting(answer) }
+    }
 }
 
 impl<T> Future for Pending<T> {
@@ -92,7 +105,7 @@ impl<T> Unpin for Pending<T> {}
 impl Store {
     /// Opens or creates the database at `path`, brings its schema up to date and starts the writer.
     ///
-    /// Marks every call, room, member and recording that is still live as interrupted, and makes every pending callback due
+    /// Marks every call, room and member that is still live as interrupted, and makes every pending callback due
     /// at once with a fresh time limit. Blocks for as long as that takes (milliseconds, unless the schema is upgraded).
     ///
     /// # Errors
@@ -131,7 +144,10 @@ impl Store {
         let last_event = scalar(&conn, OPENING, "SELECT coalesce(max(id), 0) FROM events", [])?.unwrap_or_default();
 
         let config = Arc::new(config);
+        // From here on the writer itself tries again.
+        conn.busy_timeout(LOCK_WAIT).map_err(sql(OPENING))?;
         let counters = Arc::new(Counters::default());
+        let condition = Arc::new(Watch::default());
         let readers = Arc::new(Readers::open(path, config.readers, config.read_queue, counters.clone())?);
         let (orders, received) = mpsc::channel(config.write_queue.max(1));
         let (events_sender, events) = watch::channel(last_event);
@@ -140,6 +156,7 @@ impl Store {
             conn,
             config: config.clone(),
             counters: counters.clone(),
+            condition: condition.clone(),
             orders: received,
             events: events_sender,
             outbox: outbox_sender,
@@ -150,8 +167,19 @@ impl Store {
             StoreError::Io { path: path.to_owned(), detail: format!("starting the writer: {error}") }
         })?;
         let path = path.to_owned();
-        let inner =
-            Inner { orders, readers, config, counters, events, outbox, boot_id, previous, path, _temporary: temporary };
+        let inner = Inner {
+            orders,
+            readers,
+            config,
+            counters,
+            condition,
+            events,
+            outbox,
+            boot_id,
+            previous,
+            path,
+            _temporary: temporary,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -190,9 +218,19 @@ impl Store {
         self.inner.counters.read()
     }
 
-    /// Batches waiting for the writer now.
-    pub fn write_queue_length(&self) -> usize {
-        self.inner.orders.max_capacity().saturating_sub(self.inner.orders.capacity())
+    /// How the writing goes.
+    pub fn condition(&self) -> Condition {
+        let queued = self.inner.orders.max_capacity().saturating_sub(self.inner.orders.capacity());
+        self.inner.condition.read(queued)
+    }
+
+    /// Whether something new may begin that will have to be recorded: commits have not been failing for longer than
+    /// [`crate::PATIENCE`].
+    ///
+    /// # Errors
+    /// `Unavailable`, with the reason and what to do.
+    pub fn ready(&self) -> Result<()> {
+        self.inner.condition.ready("nothing new can be recorded")
     }
 
     /// The configuration it was opened with.
@@ -201,30 +239,66 @@ impl Store {
     }
 
     /// Commits what is queued, marks the shutdown as clean and closes the database; later writes are refused with `Closed`.
+    /// While the database takes no writes this goes on trying for a few seconds; what is not written then is lost, and logged.
     ///
     /// # Errors
     /// `Closed` if it was closed before, `Database` if the mark could not be written.
     pub async fn shutdown(&self) -> Result<()> {
         let (reply, answer) = oneshot::channel();
+        self.inner.condition.closing();
         self.inner.orders.send(Order::Shutdown(reply)).await.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
-    /// Queues `work` for the writer, at once.
+    /// Queues `work` for the writer, at once. It is refused when the database takes no writes for longer than
+    /// [`crate::PATIENCE`], and may be done more than once until one is committed.
     pub(crate) fn write<T, F>(&self, what: &'static str, work: F) -> Pending<T>
     where
         T: Send + 'static,
-        F: FnOnce(&mut WriteContext<'_>) -> Result<T> + Send + 'static,
+        F: FnMut(&mut WriteContext<'_>) -> Result<T> + Send + 'static,
     {
-        let (reply, answer) = oneshot::channel();
-        let job = Work { what, work: Some(work), result: None, reply };
-        match self.inner.orders.try_send(Order::Job(Box::new(job))) {
-            Ok(()) => Pending { state: PendingState::Waiting(answer) },
-            Err(TrySendError::Full(_)) => {
+        match self.inner.condition.ready(what) {
+            Ok(()) => self.queue(what, false, work),
+            Err(error) => {
                 self.inner.counters.write_refused.fetch_add(1, Ordering::Relaxed);
-                Pending::refused(StoreError::Busy { queue: "write", capacity: self.inner.orders.max_capacity() })
+                Pending::refused(error)
             }
-            Err(TrySendError::Closed(_)) => Pending::refused(StoreError::Closed),
+        }
+    }
+
+    /// [`Store::write`] of what must be written, however long that takes. Refused with `Busy` all the same if the queue is full.
+    pub(crate) fn write_owed<T, F>(&self, what: &'static str, work: F) -> Pending<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut WriteContext<'_>) -> Result<T> + Send + 'static,
+    {
+        self.queue(what, true, work)
+    }
+
+    /// A place in the queue to the writer, as soon as there is one.
+    pub(crate) async fn place(&self) -> Result<mpsc::Permit<'_, Order>> {
+        self.inner.orders.reserve().await.map_err(|_| StoreError::Closed)
+    }
+
+    /// A place in the queue to the writer, if there is one now.
+    pub(crate) fn place_now(&self) -> Result<mpsc::Permit<'_, Order>> {
+        self.inner.orders.try_reserve().map_err(|error| match error {
+            TrySendError::Full(()) => StoreError::Busy { queue: "write", capacity: self.inner.orders.max_capacity() },
+            TrySendError::Closed(()) => StoreError::Closed,
+        })
+    }
+
+    fn queue<T, F>(&self, what: &'static str, owed: bool, work: F) -> Pending<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut WriteContext<'_>) -> Result<T> + Send + 'static,
+    {
+        match self.place_now() {
+            Ok(place) => Pending::queued(place, what, owed, work),
+            Err(error) => {
+                self.inner.counters.write_refused.fetch_add(1, Ordering::Relaxed);
+                Pending::refused(error)
+            }
         }
     }
 
@@ -290,7 +364,6 @@ fn begin_boot(conn: &mut Connection) -> Result<(i64, Uuid, Option<PreviousBoot>)
             "UPDATE calls SET interrupted = 1 WHERE state = 'live';
              UPDATE rooms SET interrupted = 1 WHERE status <> 'ended';
              UPDATE members SET interrupted = 1 WHERE exit_time IS NULL;
-             UPDATE recordings SET interrupted = 1 WHERE state = 'live';
              UPDATE outbox SET due_at = 0, queued_at = NULL, first_attempt_at = NULL, give_up_at = NULL WHERE state = 'pending';",
         )
         .map_err(sql(OPENING))?;

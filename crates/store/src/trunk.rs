@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::account::delete;
+use crate::account::{delete, delete_used};
 use crate::column::{Column, json_column, record, select, select_one, text_enum, upsert};
 use crate::error::{Result, StoreError};
 use crate::id::{AccountId, TrunkId};
@@ -36,6 +36,16 @@ pub struct Cidr {
 }
 
 impl Cidr {
+    /// Its address as written; bits behind the prefix mean nothing.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// How many leading bits count.
+    pub fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
     /// Whether `address` is in the block. IPv4 in IPv6 form (`::ffff:192.0.2.1`) counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
@@ -176,7 +186,13 @@ pub(crate) fn put(conn: &Connection, trunk: &Trunk) -> Result<()> {
 }
 
 pub(crate) fn remove(conn: &Connection, account: AccountId, id: TrunkId) -> Result<()> {
-    delete(conn, "deleting a trunk", "DELETE FROM trunks WHERE account = ? AND id = ?", [account.put(), id.put()])
+    let text = "DELETE FROM trunks WHERE account = ?1 AND id = ?2";
+    // A number that comes in on it may be another account's, whose business it is then.
+    let users = [(
+        "the number",
+        "SELECT CASE account WHEN ?1 THEN number ELSE 'of another account' END FROM numbers WHERE trunk = ?2 LIMIT 1",
+    )];
+    delete_used(conn, "deleting a trunk", text, [account.put(), id.put()], &users)
 }
 
 /// Only the owner can give leave.
@@ -190,6 +206,14 @@ pub(crate) fn remove_grant(conn: &Connection, owner: AccountId, account: Account
     let text = "DELETE FROM trunk_grants WHERE account = ? AND trunk = ?
                 AND EXISTS (SELECT 1 FROM trunks WHERE trunks.id = trunk AND trunks.account = ?)";
     delete(conn, "withdrawing a trunk grant", text, [account.put(), trunk.put(), owner.put()])
+}
+
+/// The enabled trunks of enabled accounts.
+fn enabled(conn: &Connection) -> Result<Vec<Trunk>> {
+    let rest =
+        "WHERE enabled = 1 AND EXISTS (SELECT 1 FROM accounts WHERE accounts.id = account AND accounts.enabled = 1)
+                ORDER BY id";
+    select(conn, rest, [])
 }
 
 impl Store {
@@ -242,6 +266,27 @@ impl Store {
         .await
     }
 
+    /// The leaves that the owner has given to use one of his trunks.
+    ///
+    /// # Errors
+    /// `Busy`, `Database`.
+    pub async fn trunk_grants(&self, owner: AccountId, trunk: TrunkId) -> Result<Vec<TrunkGrant>> {
+        let rest = "WHERE trunk = ? AND EXISTS (SELECT 1 FROM trunks WHERE trunks.id = trunk AND trunks.account = ?)
+                    ORDER BY account";
+        self.read("reading trunk grants", move |conn| select(conn, rest, [trunk.put(), owner.put()])).await
+    }
+
+    /// Where the calls of enabled trunks come from, of all enabled accounts.
+    ///
+    /// # Errors
+    /// `Busy`, `Database`.
+    pub async fn trunk_sources(&self) -> Result<Vec<Cidr>> {
+        self.read("reading trunks", move |conn| {
+            Ok(enabled(conn)?.into_iter().flat_map(|trunk| trunk.sources).collect())
+        })
+        .await
+    }
+
     /// The enabled trunks, of any enabled account, that calls from `source` come in on. This is how such a call finds its account,
     /// so it takes none; where several match, the called number decides.
     ///
@@ -249,10 +294,10 @@ impl Store {
     /// `Busy`, `Database`.
     pub async fn resolve_trunks(&self, source: IpAddr) -> Result<Vec<Trunk>> {
         self.read("reading trunks", move |conn| {
-            let rest = "WHERE enabled = 1 AND EXISTS (SELECT 1 FROM accounts WHERE accounts.id = account AND accounts.enabled = 1)
-                        ORDER BY id";
-            let all: Vec<Trunk> = select(conn, rest, [])?;
-            Ok(all.into_iter().filter(|trunk| trunk.sources.iter().any(|block| block.contains(source))).collect())
+            Ok(enabled(conn)?
+                .into_iter()
+                .filter(|trunk| trunk.sources.iter().any(|block| block.contains(source)))
+                .collect())
         })
         .await
     }

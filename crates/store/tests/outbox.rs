@@ -208,26 +208,135 @@ async fn the_sender_learns_when_to_look_again() {
     assert_eq!((claimed.deliveries[0].id, claimed.next_due), (id, Some(at(70))), "the end of the claim");
 }
 
+/// Queues `count` callbacks, each with an event of its own; how many found a place.
+async fn queue_many(store: &Store, owner: AccountId, url: &str, count: u64, now: Timestamp) -> u64 {
+    let mut queued = 0;
+    for _ in 0..count {
+        let batch = store.batch().append_event(event(owner, None, "x")).deliver(delivery(
+            owner,
+            RoomId::generate(),
+            url,
+            "x",
+            now,
+        ));
+        queued +=
+            batch.commit().await.expect("an event is kept whatever becomes of its callbacks").delivery_ids.len() as u64;
+    }
+    queued
+}
+
 #[tokio::test]
-async fn a_full_outbox_refuses_the_batch_and_counts_it() {
-    let store = open_with(StoreConfig { outbox_limit: 2, ..StoreConfig::default() });
+async fn however_many_destinations_are_dead_a_healthy_one_finds_places_for_its_callbacks() {
+    let store = open_with(StoreConfig { outbox_limit: 60, ..StoreConfig::default() });
     let owner = account(&store, "a").await;
+    let dead = |n: u64| format!("http://dead-{n}.test/");
+    for n in 0..4 {
+        queue_many(&store, owner, &dead(n), 100, at(0)).await;
+    }
+    assert!(store.pending_deliveries(owner).await.expect("read") < 60);
+    let healthy = queue(&store, owner, RoomId::generate(), GOOD, "healthy", at(1)).await;
+    assert!(claim(&store, at(1)).await.iter().any(|delivery| delivery.id == healthy));
+    // Nor does it matter to other accounts.
     let other = account(&store, "b").await;
+    assert_eq!(queue_many(&store, other, GOOD, 30, at(1)).await, 30);
+}
+
+#[tokio::test]
+async fn a_destination_has_a_limit_of_its_own_and_what_is_dropped_is_counted_and_told_by_an_event() {
+    let store = open_with(StoreConfig { destination_limit: 3, ..StoreConfig::default() });
+    let owner = account(&store, "a").await;
+    assert_eq!(queue_many(&store, owner, DEAD, 3, at(0)).await, 3);
+    // The second callback of this change has a place, the first has none; what else the change says is kept.
+    let batch = store.batch().put_setting("recorded", store::Secret::new("yes")).append_event(event(owner, None, "y"));
+    let batch = batch.deliver(delivery(owner, RoomId::generate(), DEAD, "dropped", at(0)));
+    let done = batch.deliver(delivery(owner, RoomId::generate(), GOOD, "kept", at(0))).commit().await.expect("kept");
+    assert_eq!((done.delivery_ids.len(), done.dropped_deliveries), (1, 1));
+    assert!(store.setting("recorded").await.expect("read").is_some());
+    let kept = store.delivery(owner, done.delivery_ids[0]).await.expect("read").expect("there");
+    assert_eq!((note(&kept), kept.event), ("kept", done.event_ids[0]), "it tells of its own event");
+
+    let told = async || -> Vec<u64> {
+        let page = store.events_after(owner, None, EventId(0), 1000).await.expect("read");
+        let told = page.events.into_iter().filter(|event| event.kind == "callbacks.dropped");
+        told.map(|event| {
+            assert_eq!(event.payload["destination"], "http://dead.test:80");
+            event.payload["dropped"].as_u64().expect("a number")
+        })
+        .collect()
+    };
+    assert_eq!(told().await, [1]);
+    assert_eq!(queue_many(&store, owner, DEAD, 5, at(30)).await, 0);
+    assert_eq!(told().await, [1], "the next ones are told together");
+    assert_eq!(queue_many(&store, owner, DEAD, 1, at(61)).await, 0);
+    assert_eq!(told().await, [1, 6]);
+    assert_eq!(queue_many(&store, owner, DEAD, 2, at(62)).await, 0);
+    let first = claim(&store, at(62)).await.into_iter().find(|delivery| delivery.url == DEAD).expect("claimed");
+    store.mark_done(owner, first.id, at(62)).await.expect("done");
+    assert_eq!(queue_many(&store, owner, DEAD, 1, at(63)).await, 1, "its place is free again");
+    assert_eq!(told().await, [1, 6], "a place that is free again tells no sooner");
+    // Nothing more happens there: what is left is told all the same.
+    claim(&store, at(120)).await;
+    assert_eq!(told().await, [1, 6]);
+    claim(&store, at(121)).await;
+    assert_eq!(told().await, [1, 6, 2]);
+    claim(&store, at(1000)).await;
+    assert_eq!(told().await, [1, 6, 2], "and once");
+    assert_eq!(store.stats().callbacks_dropped, 9);
+}
+
+#[tokio::test]
+async fn a_destination_that_flaps_at_its_limit_is_told_of_once_a_minute() {
+    let store = open_with(StoreConfig { destination_limit: 1, ..StoreConfig::default() });
+    let owner = account(&store, "a").await;
+    for second in 0..10 {
+        assert_eq!(queue_many(&store, owner, DEAD, 1, at(second)).await, 1);
+        assert_eq!(queue_many(&store, owner, DEAD, 1, at(second)).await, 0);
+        let under_way = claim(&store, at(second)).await;
+        assert_eq!(store.mark_done(owner, under_way[0].id, at(second)).await, Ok(true));
+    }
+    let told = async || {
+        let page = store.events_after(owner, None, EventId(0), 1000).await.expect("read");
+        let told = page.events.into_iter().filter(|event| event.kind == "callbacks.dropped");
+        told.map(|event| event.payload["dropped"].as_u64()).collect::<Vec<_>>()
+    };
+    assert_eq!(told().await, [Some(1)]);
+    assert_eq!(queue_many(&store, owner, DEAD, 1, at(60)).await, 1);
+    assert_eq!(told().await, [Some(1), Some(9)], "a callback that finds a place tells of those before that did not");
+}
+
+#[tokio::test]
+async fn destinations_that_are_owed_nothing_are_forgotten() {
+    let lane_limit = std::time::Duration::from_secs(3600);
+    let store = open_with(StoreConfig { outbox_limit: 1, lane_limit, ..StoreConfig::default() });
+    let owner = account(&store, "a").await;
+    assert_eq!(queue_many(&store, owner, GOOD, 1, at(0)).await, 1);
+    for n in 0..20 {
+        assert_eq!(queue_many(&store, owner, &format!("http://dead{n}.test/"), 2, at(0)).await, 0);
+    }
+    let known = || {
+        let conn = rusqlite::Connection::open(store.path()).expect("a second connection");
+        conn.query_row("SELECT count(*) FROM outbox_destinations", [], |row| row.get::<_, i64>(0)).expect("counted")
+    };
+    claim(&store, at(59)).await;
+    assert_eq!(known(), 21);
+    claim(&store, at(60)).await; // tells of the second drops
+    claim(&store, at(120)).await;
+    assert_eq!(known(), 1, "only the one that is owed something is left");
+}
+
+#[tokio::test]
+async fn a_replay_needs_a_place_too() {
+    let store = open_with(StoreConfig { destination_limit: 1, ..StoreConfig::default() });
+    let owner = account(&store, "a").await;
     let room = RoomId::generate();
-    let first = queue(&store, owner, room, GOOD, "1", at(0)).await;
-    queue(&store, owner, room, GOOD, "2", at(0)).await;
-    let third = store
-        .batch()
-        .put_setting("recorded", store::Secret::new("yes"))
-        .append_event(event(owner, None, "3"))
-        .deliver(delivery(owner, room, GOOD, "3", at(0)));
-    assert_eq!(third.clone().commit().await, Err(StoreError::OutboxFull { account: owner, limit: 2 }));
-    assert_eq!(store.setting("recorded").await, Ok(None));
-    assert_eq!((store.stats().outbox_refused, store.pending_deliveries(owner).await), (1, Ok(2)));
-    queue(&store, other, room, GOOD, "another account's", at(0)).await;
-    assert_eq!(third.clone().without_deliveries().commit().await.map(|done| done.event_ids.len()), Ok(1));
-    store.mark_done(owner, first, at(0)).await.expect("done");
-    third.commit().await.expect("there is room again");
+    let first = queue(&store, owner, room, DEAD, "1", at(0)).await;
+    store.mark_failed(owner, first, at(0), "no").await.expect("set aside");
+    let second = queue(&store, owner, room, DEAD, "2", at(0)).await;
+    let full = StoreError::OutboxFull { account: owner, destination: "http://dead.test:80".to_owned() };
+    assert_eq!(store.replay(owner, first, at(1)).await, Err(full));
+    assert_eq!(store.delivery(owner, first).await.map(|row| row.map(|row| row.state)), Ok(Some(DeliveryState::Failed)));
+    store.mark_done(owner, second, at(1)).await.expect("done");
+    assert_eq!(store.replay(owner, first, at(1)).await, Ok(()));
 }
 
 #[tokio::test]
@@ -237,12 +346,34 @@ async fn a_callback_needs_an_event_and_a_web_address() {
     let room = RoomId::generate();
     let orphan = store.batch().deliver(delivery(owner, room, GOOD, "x", at(0))).commit().await;
     assert!(matches!(orphan, Err(StoreError::Invalid { what: "delivery", .. })), "{orphan:?}");
+    assert_eq!(store.events_after(owner, None, EventId(0), 10).await.map(|page| page.events), Ok(vec![]));
+    // What happened is kept, and so are the callbacks of others.
     let nowhere = store
         .batch()
         .append_event(event(owner, None, "x"))
-        .deliver(delivery(owner, room, "hook", "x", at(0)))
+        .deliver(delivery(owner, room, "hook?token=s3cret", "lost", at(0)))
+        .deliver(delivery(owner, room, GOOD, "kept", at(0)))
         .commit()
-        .await;
-    assert!(matches!(nowhere, Err(StoreError::Invalid { what: "callback URL", .. })), "{nowhere:?}");
-    assert_eq!(store.events_after(owner, None, EventId(0), 10).await.map(|page| page.events), Ok(vec![]));
+        .await
+        .expect("one bad URL undoes nothing");
+    assert_eq!((nowhere.delivery_ids.len(), nowhere.dropped_deliveries), (1, 1));
+    assert_eq!(claim(&store, at(0)).await.iter().map(note).collect::<Vec<_>>(), ["kept"]);
+    let events = store.events_after(owner, None, EventId(0), 10).await.expect("read").events;
+    assert_eq!(events.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>(), ["x", "callbacks.dropped"]);
+    assert_eq!(events[1].payload, serde_json::json!({ "destination": "no http or https URL", "dropped": 1 }));
+    assert_eq!(store.stats().callbacks_dropped, 1);
+}
+
+#[tokio::test]
+async fn urls_in_every_spelling_that_can_be_asked_are_queued_in_the_lane_of_their_server() {
+    let store = open();
+    let owner = account(&store, "a").await;
+    let room = RoomId::generate();
+    let mut lanes = Vec::new();
+    for url in ["https://a.b/", "https:/a.b", "https:a.b", "https:///a.b", "https:\\\\a.b"] {
+        let id = queue(&store, owner, room, url, url, at(0)).await;
+        lanes.push(store.delivery(owner, id).await.expect("read").expect("there").lane);
+    }
+    lanes.dedup();
+    assert_eq!(lanes, [format!("{owner} room {room} https://a.b:443")]);
 }

@@ -102,13 +102,14 @@ async fn lists_are_filtered_paged_and_counted() {
         let mut row = room(owner, &format!("room {n}"));
         row.created_at = at(n);
         if n % 3 == 0 {
-            (row.status, row.ended_at, row.termination_code) = (RoomStatus::Ended, Some(at(n + 100)), Some(2000));
+            (row.status, row.ended_at) = (RoomStatus::Ended, Some(at(n + 100)));
+            row.termination_cause = Some(if n % 2 == 0 { "alone" } else { "empty" }.to_owned());
         }
         let mut leg = call(owner);
         leg.initiated_at = at(n);
         leg.direction = if n % 2 == 0 { Direction::Inbound } else { Direction::Outbound };
         if n < 10 {
-            (leg.state, leg.ended_at, leg.hangup_code) = (Life::Ended, Some(at(n + 50)), Some(4000));
+            (leg.state, leg.ended_at, leg.hangup_cause) = (Life::Ended, Some(at(n + 50)), Some("normal".to_owned()));
         }
         batch = batch.put_room(row).put_call(leg);
     }
@@ -120,19 +121,21 @@ async fn lists_are_filtered_paged_and_counted() {
     );
     let wanted = RoomFilter {
         status: Some(RoomStatus::Ended),
-        termination_code: Some(2000),
+        termination_causes: vec!["alone".to_owned(), "empty".to_owned()],
         created: TimeRange { gte: Some(at(6)), lt: Some(at(27)), ..TimeRange::default() },
         ended: TimeRange { gt: Some(at(106)), lte: Some(at(124)), ..TimeRange::default() },
         ..RoomFilter::default()
     };
     let page = store.rooms(owner, wanted, Page::default()).await.expect("read");
     assert_eq!(page.items.iter().map(|room| room.created_at).collect::<Vec<_>>(), [24, 21, 18, 15, 12, 9].map(at));
+    let alone = RoomFilter { termination_causes: vec!["alone".to_owned()], ..RoomFilter::default() };
+    assert_eq!(store.rooms(owner, alone, Page::default()).await.map(|page| page.total), Ok(5));
     let named = RoomFilter { name: Some("room 4".to_owned()), ..RoomFilter::default() };
     assert_eq!(store.rooms(owner, named, Page::default()).await.map(|page| page.total), Ok(1));
     let ended = CallFilter {
         state: Some(Life::Ended),
         direction: Some(Direction::Inbound),
-        hangup_code: Some(4000),
+        hangup_cause: Some("normal".to_owned()),
         ..CallFilter::default()
     };
     assert_eq!(store.calls(owner, ended, Page::default()).await.map(|page| page.total), Ok(5));
@@ -166,8 +169,7 @@ async fn a_call_and_a_member_are_replaced_as_they_change() {
         Err(StoreError::Invalid { what: "call", .. })
     ));
     leg.ended_at = Some(at(3));
-    (leg.sip_status, leg.hangup_cause, leg.extra) =
-        (Some(200), Some("Normal Hangup".to_owned()), json!({"tag": {"a": [1, null]}}));
+    (leg.hangup_cause, leg.extra) = (Some("Normal Hangup".to_owned()), json!({"tag": {"a": [1, null]}}));
     inside.exit_time = Some(at(3));
     inside.exit_cause = Some("Participant Call Hangup".to_owned());
     store
@@ -279,7 +281,12 @@ async fn an_application_in_use_is_not_deleted_and_there_is_one_default() {
         Ok(Some(false))
     );
     let refused = store.batch().delete_application(owner, &first.app_id).commit().await;
-    assert_eq!(refused, Err(StoreError::InUse { what: "deleting an application" }));
+    let by = format!("the endpoint {:?} and the number \"14155550123\"", endpoint.username);
+    assert_eq!(refused, Err(StoreError::InUse { what: "deleting an application", by }));
+    let again = Application::new(owner, "first", Dialect::Plivo, "http://app.test/3", at(2));
+    let refused = store.batch().put_application(again).commit().await;
+    let words = refused.expect_err("the name is taken").to_string();
+    assert_eq!(words, "storing an application: the name \"first\" is already in use; choose another");
     store
         .batch()
         .detach_application(owner, &first.app_id)

@@ -5,8 +5,8 @@ mod support;
 use serde_json::json;
 use store::{
     Account, ActorKind, Application, Binding, CallerIdRules, Credential, Dialect, Endpoint, EventId, LedgerEntry,
-    LedgerId, LedgerKind, Life, MemberFilter, Number, Page, RecordingId, RecordingRecord, RoomFilter, RoomStatus,
-    SHARED_REALMS, StoreError, Transport, Trunk, TrunkGrant, TrunkId,
+    LedgerId, LedgerKind, MemberFilter, Number, Page, RoomFilter, RoomStatus, SHARED_REALMS, StoreError, Transport,
+    Trunk, TrunkGrant, TrunkId,
 };
 use support::{account, at, call, delivery, event, member, open, room};
 
@@ -83,22 +83,6 @@ async fn ids_of_another_account_are_never_answered() {
         trunk: Some(carrier.id),
         created_at: at(0),
     };
-    let recording = RecordingRecord {
-        account: a,
-        id: RecordingId::generate(),
-        sub_account: None,
-        room: Some(hall.id),
-        room_name: Some("hall".to_owned()),
-        call: None,
-        member_id: None,
-        kind: "conference".to_owned(),
-        format: "mp3".to_owned(),
-        location: "x.mp3".to_owned(),
-        state: Life::Live,
-        started_at: at(1),
-        ended_at: None,
-        duration_ms: None,
-    };
     let entry = LedgerEntry {
         id: LedgerId(0),
         account: a,
@@ -123,7 +107,6 @@ async fn ids_of_another_account_are_never_answered() {
         .put_binding(binding.clone())
         .put_trunk(carrier.clone())
         .put_number(number.clone())
-        .put_recording(recording.clone())
         .put_api_key(key.clone())
         .append_ledger(entry)
         .append_event(event(a, Some(hall.id), "room.created"))
@@ -146,7 +129,6 @@ async fn ids_of_another_account_are_never_answered() {
     assert_eq!(store.bindings(a, &endpoint.endpoint_id, at(1)).await, Ok(vec![binding.clone()]));
     assert_eq!(store.trunk(a, carrier.id).await, Ok(Some(carrier.clone())));
     assert_eq!(store.number(a, &number.number).await, Ok(Some(number.clone())));
-    assert_eq!(store.recording(a, recording.id).await, Ok(Some(recording.clone())));
     assert_eq!(store.api_key(a, &key.id).await, Ok(Some(key.clone())));
     assert_eq!(store.ledger_at(a, hall.id, at(2)).await.map(|view| view.base.is_some()), Ok(true));
     assert!(store.delivery(a, callback).await.expect("read").is_some());
@@ -169,7 +151,6 @@ async fn ids_of_another_account_are_never_answered() {
     assert_eq!(store.trunk(b, carrier.id).await, Ok(None));
     assert_eq!(store.usable_trunks(b).await, Ok(vec![]));
     assert_eq!(store.number(b, &number.number).await, Ok(None));
-    assert_eq!(store.recording(b, recording.id).await, Ok(None));
     assert_eq!(store.api_key(b, &key.id).await, Ok(None));
     assert_eq!(store.ledger_at(b, hall.id, at(2)).await, Ok(store::LedgerView::default()));
     assert_eq!(store.ledger_between(b, hall.id, at(0), at(9), LedgerId(0), 10).await, Ok(vec![]));
@@ -184,7 +165,6 @@ async fn ids_of_another_account_are_never_answered() {
         store.batch().delete_binding(b, &endpoint.endpoint_id, &binding.contact),
         store.batch().delete_trunk(b, carrier.id),
         store.batch().delete_number(b, &number.number),
-        store.batch().delete_recording(b, recording.id),
         store.batch().delete_api_key(b, &key.id),
     ] {
         let refused = batch.commit().await;

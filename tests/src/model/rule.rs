@@ -15,7 +15,7 @@ pub enum Ears {
 pub enum Who {
     /// Carries this free tag, or has a role of this name.
     Tag(String),
-    /// Has this role, or a free tag of its name; `supervisor` also means whoever whispers.
+    /// Has this role, or a free tag of its name; `supervisor` also means whoever whispers and is no customer.
     Role(String),
     /// The person of this number.
     Person(u32),
@@ -221,7 +221,10 @@ impl House {
                 (Who::Tap(number), None) => listener == Listens::Tap(*number),
                 (Who::Person(number), Some(p)) => p.number == *number,
                 (Who::Tag(tag), Some(p)) => p.carries(tag) || p.is(tag),
-                (Who::Role(role), Some(p)) => p.is(role) || p.carries(role) || (role == "supervisor" && p.whispers()),
+                (Who::Role(role), Some(p)) => {
+                    let coaches = role == "supervisor" && p.whispers() && !p.is("customer");
+                    p.is(role) || p.carries(role) || coaches
+                }
                 _ => false,
             };
             if matches {
@@ -368,9 +371,12 @@ impl House {
     /// A mode.
     ///
     /// # Errors
-    /// Nobody of that number, another has taken over, or somebody named is no agent.
+    /// Nobody of that number, an agent or a customer, another has taken over, or somebody named is no agent.
     pub fn stance(&mut self, number: u32, stance: &Stance) -> Result<(), Refused> {
-        self.change(number)?;
+        let person = self.change(number)?;
+        if person.role.is_some() && !person.is("supervisor") {
+            return Err(Refused);
+        }
         let holds_it = self.takeover.as_ref().map(|(by, _)| *by);
         if let Stance::Takeover(agents) = stance {
             if holds_it.is_some_and(|by| by != number) {

@@ -43,7 +43,6 @@ pub(super) fn entry(e: &Entrance, number: impl Fn(usize) -> u32) -> Entry {
         start_on_enter: e.starts,
         end_on_exit: e.ends,
         relay_digits: false,
-        wait_music: false,
     }
 }
 

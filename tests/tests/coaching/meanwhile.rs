@@ -101,6 +101,26 @@ async fn a_tag_gained_opens_the_ear_and_a_tag_lost_closes_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_customer_gets_no_ear_for_whispers_by_being_made_a_coach_or_by_a_mode() {
+    let [_, _, s] = tones::<3>();
+    let office = Office::open().await;
+    let (customer, agent, supervisor) = whisper(&office, "support", s).await;
+    for (member, mode) in [(&customer, "monitor"), (&customer, "whisper"), (&agent, "takeover")] {
+        let path = format!("/rooms/{}/members/{}/mode", member.room, member.number);
+        let (status, refused) = office.native.request(reqwest::Method::PUT, &path, Some(json!({ "mode": mode }))).await;
+        assert_eq!(status, 409, "{mode} for the {}: {refused}", member.name);
+    }
+    office.patch(&customer, json!({ "coach": true })).await;
+    hears(
+        "a customer who coaches",
+        &[customer.heard(None), agent.heard(None), supervisor.heard(Some(s))],
+        &[("agent", "supervisor")],
+    )
+    .await;
+    stays_silent("the customer who coaches", &customer.call, 50).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hold_during_a_whisper_cuts_the_held_off_and_opens_nothing() {
     let [c, a, s] = tones();
     let office = Office::open().await;

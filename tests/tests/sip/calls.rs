@@ -37,6 +37,9 @@ async fn a_caller_who_gives_up_before_the_answer_leaves_nothing_behind() {
     office.program.reply("/answer/caller", Reply::Never);
     let call = phone.call("hotline", CallOptions::default()).unwrap();
     office.program.asked().expect("request for instructions", 0, SOON, |asked| asked.path == "/answer/caller").await;
+    // It rings, and nothing is played before an answer.
+    call.wait_state(SOON, |state| *state == CallState::Ringing).await.unwrap();
+    assert!(call.remote().is_none(), "a session description came before the answer");
     call.hangup().await.unwrap();
     let ended = call.wait_ended(SOON).await.unwrap();
     assert_eq!((ended.cause, ended.code), (EndCause::Cancelled, Some(487)));

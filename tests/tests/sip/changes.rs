@@ -34,6 +34,28 @@ async fn a_phone_that_holds_gets_and_gives_nothing_until_it_resumes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_phone_that_holds_by_sendonly_or_by_the_zero_address_gets_nothing_and_is_still_heard() {
+    let office = Office::open().await;
+    let (first, second, [a, b]) = two(&office).await;
+    hears("before", &[first.heard(Some(a)), second.heard(Some(b))], &BOTH).await;
+    let zero = Change { advertise: Some(std::net::Ipv4Addr::UNSPECIFIED.into()), ..Change::default() };
+    let back = Change { advertise: Some(std::net::Ipv4Addr::LOCALHOST.into()), ..Change::default() };
+    let sendonly = Change { direction: Some(phone::Direction::SendOnly), ..Change::default() };
+    let both_ways = Change { direction: Some(phone::Direction::SendRecv), ..Change::default() };
+    for (what, hold, resume) in [("sendonly", sendonly, both_ways), ("0.0.0.0", zero, back)] {
+        first.call.reinvite(hold).await.unwrap();
+        let before = first.call.ear().counters().received;
+        let held = std::time::Instant::now() + SETTLING;
+        assert!(second.call.ear().wait_heard(a, -45.0, held, SOON).await.is_some(), "{what}: its sound is lost");
+        assert!(second.call.ear().wait_more(50, SOON).await, "{what}: the other one is still served");
+        let after = first.call.ear().counters().received;
+        assert!(after - before <= 15, "{what}: a holding phone received {} packets", after - before);
+        first.call.reinvite(resume).await.unwrap();
+        hears(what, &[first.heard(Some(a)), second.heard(Some(b))], &BOTH).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_phone_may_change_its_codec_and_its_port_during_a_call() {
     let office = Office::open().await;
     let (first, second, [a, b]) = two(&office).await;

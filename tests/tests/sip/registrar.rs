@@ -72,6 +72,71 @@ async fn a_registration_that_is_not_refreshed_runs_out_and_one_that_is_removed_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_is_deleted_disabled_or_gets_another_password_is_called_no_more() {
+    let mut office = Office::open().await;
+    let customer = office.joins("customer", "room", "Customer", "stayAlone=\"true\"", Mouth::Silence).await;
+    let account = office.account.auth_id.clone();
+    let phones = [
+        office.phone("renewed", Mouth::Silence).await,
+        office.phone("disabled", Mouth::Silence).await,
+        office.phone("deleted", Mouth::Silence).await,
+    ];
+    let bound = async |office: &Office| office.server.metric("aside_sip_bindings_bound").await;
+    assert_eq!(bound(&office).await, Some(4.0));
+    office
+        .server
+        .aside(&["endpoint", "update", "renewed", "--account", &account, "--password", "another-horse-8"])
+        .await;
+    assert_eq!(bound(&office).await, Some(3.0), "another password");
+    office.server.aside(&["endpoint", "update", "disabled", "--account", &account, "--enabled", "false"]).await;
+    assert_eq!(bound(&office).await, Some(2.0), "disabled");
+    office.server.aside(&["endpoint", "delete", "deleted", "--account", &account]).await;
+    assert_eq!(bound(&office).await, Some(1.0), "deleted");
+    // Nor do they come back by themselves: the phones' passwords are worth nothing now.
+    for phone in &phones {
+        assert!(matches!(phone.register(60).await, Err(PhoneError::Refused { code: 401 | 403, .. })));
+    }
+    let mark = office.program.mark();
+    let body = json!({ "role": "agent", "from": "14155550100", "to": format!("sip:renewed@{DOMAIN}"),
+        "call_status_callback_url": office.program.url("/leg"), "status_callback_url": office.program.url("/events"),
+        "status_callback_method": "POST" });
+    let participants = format!("/MultiPartyCall/uuid_{}/Participant/", customer.room);
+    office.rest.post(&participants, body).await;
+    let hangup = office
+        .program
+        .asked()
+        .expect("hang-up of the leg", mark, SOON, |asked| asked.path == "/leg" && asked.event() == "Hangup")
+        .await;
+    assert_eq!(hangup.param("HangupCauseName"), "Endpoint Not Registered", "{hangup:?}");
+    for gone in ["disabled", "deleted"] {
+        let body = json!({ "role": "agent", "from": "14155550100", "to": format!("sip:{gone}@{DOMAIN}") });
+        let (status, answer) = office.rest.request(reqwest::Method::POST, &participants, Some(body)).await;
+        assert!((400..500).contains(&status), "{gone}: {status} {answer}");
+    }
+    // Not after a restart either, and the new password lets a phone in.
+    office.server.restart().await;
+    assert!(matches!(bound(&office).await, Some(0.0 | 1.0)), "only the customer's may be left");
+    let renewed = Phone::start(config(&office, "renewed", "another-horse-8")).await.unwrap();
+    renewed.register(60).await.unwrap();
+    for phone in &phones {
+        assert!(phone.incoming(std::time::Duration::ZERO).await.is_none(), "it rang");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disabled_account_has_no_registrations() {
+    let office = Office::open().await;
+    let _phone = office.phone("agent", Mouth::Silence).await;
+    let other = office.server.account("other").await;
+    office.server.endpoint(&other, "theirs", None).await;
+    let _theirs =
+        system_tests::office::registered(&office.server, "theirs", &other.realm, Mouth::Silence, Transport::Udp).await;
+    assert_eq!(office.server.metric("aside_sip_bindings_bound").await, Some(2.0));
+    office.server.aside(&["account", "update", &other.auth_id, "--enabled", "false"]).await;
+    assert_eq!(office.server.metric("aside_sip_bindings_bound").await, Some(1.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn registrations_survive_a_restart() {
     let mut office = Office::open().await;
     let agent = office.phone("agent", Mouth::Silence).await;

@@ -108,6 +108,58 @@ async fn sipp_as_a_caller_is_heard_and_hears() {
     assert!(sipp.ended(SOON).await.success(), "{}", sipp.transcript());
 }
 
+/// sipp as an endpoint with a password: it registers and calls `hotline`.
+fn sipp_endpoint(folder: &Scratch, office: &Office, port: u16, rtp_port: u16, agent: &str) -> Tool {
+    let (server, port, rtp_port) = (office.server.at().sip_udp.to_string(), port.to_string(), rtp_port.to_string());
+    let keys = [
+        ("rtp_port", rtp_port.as_str()),
+        ("user", "sipp"),
+        ("domain", DOMAIN),
+        ("number", "hotline"),
+        ("agent", agent),
+    ];
+    let mut arguments = vec![server.as_str(), "-i", "127.0.0.1", "-p", &port];
+    for (key, value) in keys {
+        arguments.extend(["-key", key, value]);
+    }
+    sipp(folder, "endpoint.xml", &arguments)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sipp_as_an_endpoint_registers_calls_is_heard_and_hears() {
+    let [c, a, _] = tones::<3>();
+    let office = Office::open().await;
+    let agent = office.joins("agent", "room", "Agent", "stayAlone=\"true\"", voice(a)).await;
+    office.room_document("sipp", "room", "Customer", "");
+    let app = office.server.application(&office.account, "sipp", &office.program.url("/answer/sipp"), &[]).await;
+    office.server.endpoint(&office.account, "sipp", Some(&app)).await;
+    let rtp = RtpEndpoint::bind(LOOPBACK, Codec::Pcmu).unwrap();
+    rtp.say(voice(c)).await.unwrap();
+    let folder = Scratch::new("sipp");
+    let mut sipp = sipp_endpoint(&folder, &office, free_port(), rtp.port(), "SIPp");
+    let joined = office.program.event("ParticipantJoin", 0, |event| event.param("ParticipantRole") == "customer").await;
+    heard_at_level("behind sipp", rtp.ear(), a).await;
+    heard_at_level("the agent", &agent.call.ear(), c).await;
+    office.rest.delete(&format!("/Call/{}/", joined.param("ParticipantCallUUID"))).await;
+    assert!(sipp.ended(SOON).await.success(), "{}", sipp.transcript());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_fails_at_a_challenge_it_does_not_know_gets_one_that_it_does_the_next_time() {
+    let office = Office::open().await;
+    office.program.document("/answer/sipp", r#"<GetDigits timeout="1"/>"#);
+    let app = office.server.application(&office.account, "sipp", &office.program.url("/answer/sipp"), &[]).await;
+    office.server.endpoint(&office.account, "sipp", Some(&app)).await;
+    let (folder, port) = (Scratch::new("sipp"), free_port());
+    let mut first = sipp_endpoint(&folder, &office, port, 4000, "somebody");
+    assert!(!first.ended(SOON).await.success(), "this sipp knows SHA-256, and this test shows nothing");
+    // What comes within a second was sent before the first challenge could be answered.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    let mut second = sipp_endpoint(&folder, &office, port, 4000, "somebody");
+    assert!(second.ended(SOON * 2).await.success(), "{}", second.transcript());
+    assert_eq!(office.server.metric("aside_sip_bindings_bound").await, Some(1.0));
+}
+
 /// baresip with one account and a tone for a voice.
 fn baresip(folder: &Scratch, account: &str, sip_port: u16, rtp_port: u16, tone: u32) -> Tool {
     let tone_file = folder.path().join("tone.wav");
@@ -128,8 +180,7 @@ fn baresip(folder: &Scratch, account: &str, sip_port: u16, rtp_port: u16, tone: 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn baresip_registers() {
-    // This baresip fails at a digest algorithm that it does not know, instead of passing it over (RFC 8760 §2.4).
-    let office = Office::with(ServerOptions::default().set("sip", "digest", "[\"MD5\"]")).await;
+    let office = Office::open().await;
     office.server.endpoint(&office.account, "baresip", None).await;
     let folder = Scratch::new("baresip");
     let server = office.server.at().sip_udp;
@@ -181,17 +232,14 @@ async fn baresip_answers_and_exchanges_sound_as_seen_on_the_wire() {
     let heard = customer.call.ear().wait_heard(b, -45.0, std::time::Instant::now(), SOON).await;
     assert!(heard.is_some(), "the customer does not hear baresip\n{}", baresip.transcript());
     heard_at_level("the customer", &customer.call.ear(), b).await;
-    match &mut capture {
-        None => eprintln!("the wire may not be captured by this user: what baresip receives was not measured"),
-        Some(capture) => {
-            let is_ours = |stream: &phone::capture::Stream| (rtp_port..rtp_port + 10).contains(&stream.to.port());
-            let wire = capture.until(SOON, |pcap| pcap.streams(100).iter().any(is_ours)).await;
-            let stream = wire.streams(100).into_iter().find(is_ours).unwrap();
-            let samples = Track::new(&wire.to_port(stream.to.port(), &[])).samples;
-            let level = levels_20ms(&samples[samples.len() / 2..], c).median();
-            assert!((level - SPEAKING).abs() < 1.0, "baresip receives the customer at {level:.1} dBFS");
-            assert!(levels_20ms(&samples, b).max() < phone::analysis::SILENT_20MS_DBFS, "baresip receives itself");
-        }
+    if let Some(capture) = &mut capture {
+        let is_ours = |stream: &phone::capture::Stream| (rtp_port..rtp_port + 10).contains(&stream.to.port());
+        let wire = capture.until(SOON, |pcap| pcap.streams(100).iter().any(is_ours)).await;
+        let stream = wire.streams(100).into_iter().find(is_ours).unwrap();
+        let samples = Track::new(&wire.to_port(stream.to.port(), &[])).samples;
+        let level = levels_20ms(&samples[samples.len() / 2..], c).median();
+        assert!((level - SPEAKING).abs() < 1.0, "baresip receives the customer at {level:.1} dBFS");
+        assert!(levels_20ms(&samples, b).max() < phone::analysis::SILENT_20MS_DBFS, "baresip receives itself");
     }
     office.rest.delete(&format!("/Call/{}/", joined.param("ParticipantCallUUID"))).await;
     office.program.event("ParticipantExit", mark, |_| true).await;

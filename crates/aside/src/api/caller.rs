@@ -30,7 +30,7 @@ impl Caller {
 
     /// The key as the ledger names it.
     pub fn asker(&self) -> Asker {
-        Asker { kind: "key", id: self.key.id.clone() }
+        Asker { kind: ActorKind::Key, id: self.key.id.clone() }
     }
 
     /// Whether the key is for some rooms or people only.

@@ -221,9 +221,10 @@ async fn follow(
     }
     loop {
         changed.borrow_and_update();
+        let mut more = false;
         match api.events(&caller, room, cursor, PER_PAGE).await {
             Ok(seen) => {
-                let more = seen.next > cursor;
+                more = seen.next > cursor;
                 cursor = seen.next;
                 if seen.gap && frames.send(Bytes::from_static(b"event: gap\ndata: {}\n\n")).await.is_err() {
                     return;
@@ -233,18 +234,17 @@ async fn follow(
                         return;
                     }
                 }
-                if more {
-                    continue;
-                }
             }
             // The database is busy; the cursor stays, nothing is lost.
             Err(problem) => tracing::debug!(detail = problem.detail, "an event stream waits"),
         }
-        tokio::select! {
-            result = changed.changed() => if result.is_err() { return },
-            () = tokio::time::sleep_until(check_at) => {}
-            () = frames.closed() => return,
-            () = api.stop.cancelled() => return,
+        if !more {
+            tokio::select! {
+                result = changed.changed() => if result.is_err() { return },
+                () = tokio::time::sleep_until(check_at) => {}
+                () = frames.closed() => return,
+                () = api.stop.cancelled() => return,
+            }
         }
         if Instant::now() >= check_at {
             check_at = Instant::now() + ALIVE;

@@ -78,10 +78,18 @@ impl Api {
         if caller.key.tag.is_none() {
             return Ok(caller.may_see(&room.name, std::iter::empty()));
         }
-        let page = Page::first(store::PAGE_LIMIT);
-        let members =
-            self.engine.store().members(caller.account.id, room.id, MemberFilter::default(), page).await?.items;
-        Ok(caller.may_see(&room.name, members.iter().filter_map(|member| member.tag.as_deref())))
+        let mut page = Page::first(store::PAGE_LIMIT);
+        loop {
+            let listed = self.engine.store().members(caller.account.id, room.id, MemberFilter::default(), page).await?;
+            if caller.may_see(&room.name, listed.items.iter().filter_map(|member| member.tag.as_deref())) {
+                return Ok(true);
+            }
+            let seen = u32::try_from(listed.items.len()).unwrap_or(u32::MAX);
+            page.offset = page.offset.saturating_add(seen);
+            if seen == 0 || u64::from(page.offset) >= listed.total {
+                return Ok(false);
+            }
+        }
     }
 
     /// Refuses a change of members that the key is not for.

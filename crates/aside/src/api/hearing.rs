@@ -70,7 +70,7 @@ pub async fn at(
 
 async fn hearing_at(api: &Api, caller: &Caller, room: &RoomRecord, at: Timestamp) -> Result<HearingObject, Problem> {
     let uuid = room.id.to_string();
-    let silence = HearingObject { room_uuid: uuid.clone(), tick: 0, at: rfc3339(at), rows: Vec::new() };
+    let silence = HearingObject { room_uuid: uuid.clone(), tick: 0, at: rfc3339(at), pending: false, rows: Vec::new() };
     if room.ended_at.is_some_and(|ended| ended <= at) {
         return Ok(silence);
     }

@@ -47,7 +47,7 @@ impl Api {
         Ok(self.manager.run(command, now()).await?)
     }
 
-    async fn manage_one<T: serde::de::DeserializeOwned>(
+    pub(super) async fn manage_one<T: serde::de::DeserializeOwned>(
         &self,
         caller: &Caller,
         subject: Subject,
@@ -58,7 +58,7 @@ impl Api {
         }
     }
 
-    async fn manage_many<T: serde::de::DeserializeOwned>(
+    pub(super) async fn manage_many<T: serde::de::DeserializeOwned>(
         &self,
         caller: &Caller,
         subject: Subject,

@@ -104,9 +104,10 @@ fn find(room: &RoomSnapshot, number: i64) -> Result<&MemberView, Problem> {
     found.ok_or_else(|| Problem::not_found("member", &number.to_string()))
 }
 
-/// The numbers of the agents in a room.
+/// The numbers of the agents in a room: those whom a takeover sets aside, by role or by tag.
 pub(super) fn agents_of(room: &RoomSnapshot) -> Vec<i64> {
-    room.members.iter().filter(|member| member.role == Some(Role::Agent)).map(|member| member.number).collect()
+    let agents = room.members.iter().filter(|member| conference::counts_as_agent(member.role, member.tag.as_ref()));
+    agents.map(|member| member.number).collect()
 }
 
 /// The members of a live room.
@@ -192,10 +193,12 @@ fn audience_of(wanted: &CoachAudience, room: &RoomSnapshot) -> Result<Audience, 
 }
 
 /// Puts a supervisor into a mode. The answer means that the sound has changed. `monitor` and `stop` need the scope
-/// monitor, the others coach.
+/// monitor, the others coach. 409 for a member that is no supervisor.
 #[utoipa::path(put, path = "/rooms/{room}/members/{member}/mode", tag = "members", request_body = ModeRequest,
     params(("room" = String, Path, description = "UUID or name"), ("member" = i64, Path, description = "the supervisor's number")),
-    responses((status = 200, body = AppliedObject), (status = 202, body = AppliedObject)))]
+    responses((status = 200, body = AppliedObject), (status = 202, body = AppliedObject),
+        (status = 409, description = "the member is no supervisor, or the command_id was another command's", body = Problem,
+            content_type = "application/problem+json")))]
 pub async fn mode(
     State(api): State<Api>,
     Extension(caller): Extension<Caller>,

@@ -1,5 +1,6 @@
 //! The native API under `/api/v1`.
 
+mod callbacks;
 mod caller;
 mod calls;
 mod events;

@@ -2,20 +2,17 @@
 
 use call::command::{Applied, CallSnapshot, HearingMatrix, RoomSnapshot};
 use call::dialect::{CallState, CallView, MemberView, RoomView};
+use call::stored;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
-use store::{CallRecord, MemberRecord, RoomRecord, RoomStatus};
+use store::{CallRecord, MemberRecord, RoomRecord};
 use utoipa::ToSchema;
 
 use crate::manage::object::{micros_rfc3339, rfc3339};
 
-/// The serialised word of a unit variant.
+/// The word of a variant.
 fn word<T: Serialize>(value: T) -> String {
-    match serde_json::to_value(value) {
-        Ok(Json::String(word)) => word,
-        Ok(Json::Object(map)) => map.into_iter().next().map(|(word, _)| word).unwrap_or_default(),
-        _ => String::new(),
-    }
+    stored::word(&value).unwrap_or_default()
 }
 
 /// A room.
@@ -39,11 +36,21 @@ pub struct RoomObject {
     pub members: u32,
     /// Legs being dialled for it.
     pub expected: u32,
+    /// A change was answered as pending and is not in the sound yet.
+    pub pending: bool,
 }
 
 impl RoomObject {
     pub(super) fn live(snapshot: &RoomSnapshot) -> Self {
-        let room: &RoomView = &snapshot.room;
+        let members = u32::try_from(snapshot.members.len()).unwrap_or(u32::MAX);
+        Self { pending: snapshot.pending, ..Self::of(&snapshot.room, members, snapshot.expected) }
+    }
+
+    pub(super) fn recorded(row: &RoomRecord) -> Self {
+        Self::of(&stored::room(row), 0, 0)
+    }
+
+    fn of(room: &RoomView, members: u32, expected: u32) -> Self {
         let state = match (room.ended_at, room.started) {
             (Some(_), _) => "ended",
             (None, true) => "started",
@@ -57,27 +64,9 @@ impl RoomObject {
             started_at: room.started_at.map(micros_rfc3339),
             ended_at: room.ended_at.map(micros_rfc3339),
             end_cause: room.end_cause.map(word),
-            members: u32::try_from(snapshot.members.len()).unwrap_or(u32::MAX),
-            expected: snapshot.expected,
-        }
-    }
-
-    pub(super) fn recorded(room: &RoomRecord) -> Self {
-        let state = match room.status {
-            RoomStatus::Initialized => "waiting",
-            RoomStatus::Active => "started",
-            RoomStatus::Ended => "ended",
-        };
-        Self {
-            uuid: room.id.to_string(),
-            name: room.name.clone(),
-            state: state.to_owned(),
-            opened_at: rfc3339(room.created_at),
-            started_at: room.started_at.map(rfc3339),
-            ended_at: room.ended_at.map(rfc3339),
-            end_cause: room.termination_cause.clone(),
-            members: 0,
-            expected: 0,
+            members,
+            expected,
+            pending: false,
         }
     }
 }
@@ -141,22 +130,8 @@ impl MemberObject {
         }
     }
 
-    pub(super) fn recorded(member: &MemberRecord) -> Self {
-        Self {
-            member: member.member_id,
-            call_uuid: member.call.to_string(),
-            role: member.role.clone(),
-            tag: member.tag.clone(),
-            address: member.address.clone(),
-            coaching: member.coach,
-            muted: member.mute,
-            held: member.hold,
-            start_on_enter: member.start_on_enter,
-            end_on_exit: member.end_on_exit,
-            joined_at: Some(rfc3339(member.join_time)),
-            left_at: member.exit_time.map(rfc3339),
-            leave_cause: member.exit_cause.clone(),
-        }
+    pub(super) fn recorded(row: &MemberRecord) -> Self {
+        Self::live(&stored::member(row, None))
     }
 }
 
@@ -213,6 +188,9 @@ pub struct HearingObject {
     pub tick: u64,
     /// That tick in UTC.
     pub at: String,
+    /// A change has not been confirmed by the media plane within its second: the rows are what will be heard, the tick is
+    /// that of the last confirmed change.
+    pub pending: bool,
     /// One row per listener.
     pub rows: Vec<HearingRowObject>,
 }
@@ -225,7 +203,13 @@ impl HearingObject {
             call_uuid: row.call_uuid,
             hears: row.hears,
         });
-        Self { room_uuid: room_uuid.to_owned(), tick: matrix.tick, at: micros_rfc3339(matrix.at), rows: rows.collect() }
+        Self {
+            room_uuid: room_uuid.to_owned(),
+            tick: matrix.tick,
+            at: micros_rfc3339(matrix.at),
+            pending: matrix.pending,
+            rows: rows.collect(),
+        }
     }
 }
 
@@ -296,7 +280,14 @@ pub struct CallObject {
 
 impl CallObject {
     pub(super) fn live(snapshot: &CallSnapshot) -> Self {
-        let call: &CallView = &snapshot.call;
+        Self::of(&snapshot.call, snapshot.room_uuid.clone())
+    }
+
+    pub(super) fn recorded(row: &CallRecord) -> Self {
+        Self::of(&stored::call(row), None)
+    }
+
+    fn of(call: &CallView, room_uuid: Option<String>) -> Self {
         Self {
             uuid: call.uuid.clone(),
             direction: word(call.direction),
@@ -309,32 +300,11 @@ impl CallObject {
                 CallState::Ended => "ended",
             }
             .to_owned(),
-            room_uuid: snapshot.room_uuid.clone(),
+            room_uuid,
             began_at: micros_rfc3339(call.began_at),
             answered_at: call.answered_at.map(micros_rfc3339),
             ended_at: call.ended_at.map(micros_rfc3339),
             hangup_cause: call.cause.as_ref().map(word),
-        }
-    }
-
-    pub(super) fn recorded(call: &CallRecord) -> Self {
-        let state = match (call.ended_at, call.answered_at) {
-            (Some(_), _) => "ended",
-            (None, Some(_)) => "in_progress",
-            (None, None) => "ringing",
-        };
-        Self {
-            uuid: call.id.to_string(),
-            direction: call.direction.to_string(),
-            from: call.from.clone(),
-            to: call.to.clone(),
-            caller_name: call.caller_name.clone(),
-            state: state.to_owned(),
-            room_uuid: None,
-            began_at: rfc3339(call.initiated_at),
-            answered_at: call.answered_at.map(rfc3339),
-            ended_at: call.ended_at.map(rfc3339),
-            hangup_cause: call.hangup_cause.clone(),
         }
     }
 }

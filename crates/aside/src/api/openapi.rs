@@ -8,7 +8,7 @@ use utoipa::{Modify, OpenApi};
 
 use super::management::{applications, endpoints, keys, numbers, trunks};
 use super::problem::Problem;
-use super::{calls, events, hearing, management, members, rooms, routes};
+use super::{callbacks, calls, events, hearing, management, members, rooms, routes};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -23,6 +23,7 @@ use super::{calls, events, hearing, management, members, rooms, routes};
         endpoints::list, endpoints::create, endpoints::show, endpoints::update, endpoints::delete,
         numbers::list, numbers::create, numbers::show, numbers::update, numbers::delete,
         trunks::list, trunks::create, trunks::show, trunks::update, trunks::delete,
+        callbacks::list, callbacks::show, callbacks::replay,
         keys::list, keys::create, keys::show, keys::update, keys::delete,
     ),
     components(schemas(Problem)),
@@ -95,6 +96,14 @@ mod tests {
         let unique: BTreeSet<String> = routed.iter().cloned().collect();
         assert_eq!(routed.len(), unique.len(), "no route stands twice");
         assert_eq!(described, unique);
+    }
+
+    #[test]
+    fn a_mode_says_that_it_is_refused_to_who_is_no_supervisor() {
+        let mut api = Description::openapi();
+        let item = api.paths.paths.get_mut("/rooms/{room}/members/{member}/mode").unwrap();
+        let operation = operation_mut(item, "PUT").unwrap();
+        assert!(operation.responses.responses.contains_key("409"));
     }
 
     #[test]

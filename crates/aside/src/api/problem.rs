@@ -59,7 +59,7 @@ impl IntoResponse for Problem {
             StatusCode::UNAUTHORIZED => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"aside\""));
             }
-            StatusCode::SERVICE_UNAVAILABLE => {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}
@@ -76,7 +76,8 @@ impl From<CommandError> for Problem {
             CommandError::Conflict(_) => Self::new(StatusCode::CONFLICT, detail),
             CommandError::Invalid(_) => Self::invalid(detail),
             CommandError::Forbidden(_) => Self::forbidden(detail),
-            CommandError::Busy(_) => Self::busy(detail),
+            CommandError::Busy(_) | CommandError::Unavailable(_) => Self::busy(detail),
+            CommandError::OverLimit { .. } => Self::new(StatusCode::TOO_MANY_REQUESTS, detail),
             CommandError::Failed(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail),
         }
     }
@@ -85,7 +86,7 @@ impl From<CommandError> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Busy { .. } => Self::busy(error.to_string()),
+            StoreError::Busy { .. } | StoreError::Unavailable { .. } => Self::busy(error.to_string()),
             _ => {
                 tracing::error!(%error, "the database did not answer the native API");
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the database failed; the server's log says how")

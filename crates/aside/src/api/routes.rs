@@ -4,7 +4,7 @@ use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use store::Scope;
 
 use super::management::{applications, endpoints, keys, numbers, trunks};
-use super::{Api, calls, events, hearing, management, members, rooms};
+use super::{Api, callbacks, calls, events, hearing, management, members, rooms};
 
 /// A route.
 pub struct Route {
@@ -65,6 +65,9 @@ pub fn routes() -> Vec<Route> {
         route("GET", "/trunks/{id}", ADMIN, get(trunks::show)),
         route("PATCH", "/trunks/{id}", ADMIN, patch(trunks::update)),
         route("DELETE", "/trunks/{id}", ADMIN, delete(trunks::delete)),
+        route("GET", "/callbacks", ADMIN, get(callbacks::list)),
+        route("GET", "/callbacks/{id}", ADMIN, get(callbacks::show)),
+        route("POST", "/callbacks/{id}/replay", ADMIN, post(callbacks::replay)),
         route("GET", "/keys", ADMIN, get(keys::list)),
         route("POST", "/keys", ADMIN, post(keys::create)),
         route("GET", "/keys/{id}", ADMIN, get(keys::show)),

@@ -34,7 +34,7 @@ async fn execute(config: &Config, command: ManageCommand) -> Result<Answer, Fail
         }
         Err(error) => return Err(error.into()),
     };
-    let manager = Manager { store: store.clone(), shared_domains: config.plivo.domains.clone() };
+    let manager = Manager { store: store.clone(), shared_domains: config.plivo.domains.clone(), live: None };
     let done = manager.run(command, now()).await;
     store.shutdown().await?;
     Ok(done?)

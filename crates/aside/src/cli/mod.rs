@@ -12,8 +12,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Config, Loaded, Problems};
 use crate::manage::{
-    AccountCreate, AccountUpdate, Action, ApplicationCreate, ApplicationUpdate, EndpointCreate, EndpointUpdate,
-    KeyCreate, KeyUpdate, NumberCreate, NumberUpdate, Subject, TrunkCreate, TrunkUpdate,
+    AccountCreate, AccountUpdate, Action, ApplicationCreate, ApplicationUpdate, CallbackAction, CallbackListing,
+    EndpointCreate, EndpointUpdate, Grant, GrantAction, Granted, KeyCreate, KeyUpdate, NumberCreate, NumberUpdate,
+    OfTrunk, Replay, Subject, TrunkCreate, TrunkUpdate,
 };
 use output::{Failure, print};
 
@@ -62,7 +63,10 @@ enum Command {
     Number(ScopedAction<NumberCreate, NumberUpdate>),
     /// Trunks: SIP carriers.
     #[command(subcommand)]
-    Trunk(ScopedAction<TrunkCreate, TrunkUpdate>),
+    Trunk(TrunkCommand),
+    /// Callbacks that programs are owed, and sending failed ones again.
+    #[command(subcommand)]
+    Callback(ScopedCallbacks),
     /// Keys of the native API.
     #[command(subcommand)]
     Key(ScopedAction<KeyCreate, KeyUpdate>),
@@ -81,6 +85,30 @@ enum Command {
 enum FrontDoor {
     /// Print the certificate (PEM) that programs must trust, making it if need be.
     Ca,
+}
+
+/// What can be done with trunks.
+#[derive(Debug, Subcommand)]
+enum TrunkCommand {
+    #[command(flatten)]
+    Action(ScopedAction<TrunkCreate, TrunkUpdate>),
+    /// Let another account, or a sub-account, use a trunk within limits of its own; again, to change them.
+    Grant(Within<Grant>),
+    /// Take that back: no further calls, in or out.
+    Revoke(Within<Granted>),
+    /// List who may use a trunk.
+    Grants(Within<OfTrunk>),
+}
+
+/// [`CallbackAction`] with the account beside each.
+#[derive(Debug, Subcommand)]
+enum ScopedCallbacks {
+    /// List them, newest first.
+    List(Within<CallbackListing>),
+    /// Show one with what it says.
+    Show(Within<crate::manage::Named>),
+    /// Send failed ones again, each at the end of those that wait for its destination.
+    Replay(Within<Replay>),
 }
 
 /// An action, in one account.
@@ -143,7 +171,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Application(action) => managed(&common, action, Subject::Application),
         Command::Endpoint(action) => managed(&common, action, Subject::Endpoint),
         Command::Number(action) => managed(&common, action, Subject::Number),
-        Command::Trunk(action) => managed(&common, action, Subject::Trunk),
+        Command::Trunk(command) => trunk(&common, command),
+        Command::Callback(action) => callback(&common, action),
         Command::Key(action) => managed(&common, action, Subject::Key),
         Command::FrontDoor(FrontDoor::Ca) => server::front_door_ca(&common, &load(&common)?),
         Command::Phone(args) => phone::run(args),
@@ -159,6 +188,25 @@ fn managed<C: Args, U: Args>(
 ) -> Result<(), Failure> {
     let (account, action) = action.split();
     manage::run(common, &load(common)?, account, subject(action))
+}
+
+fn trunk(common: &Common, command: TrunkCommand) -> Result<(), Failure> {
+    let (account, action) = match command {
+        TrunkCommand::Action(action) => return managed(common, action, Subject::Trunk),
+        TrunkCommand::Grant(within) => (within.account, GrantAction::Grant(within.inner)),
+        TrunkCommand::Revoke(within) => (within.account, GrantAction::Revoke(within.inner)),
+        TrunkCommand::Grants(within) => (within.account, GrantAction::Grants(within.inner)),
+    };
+    manage::run(common, &load(common)?, account, Subject::TrunkGrant(action))
+}
+
+fn callback(common: &Common, action: ScopedCallbacks) -> Result<(), Failure> {
+    let (account, action) = match action {
+        ScopedCallbacks::List(within) => (within.account, CallbackAction::List(within.inner)),
+        ScopedCallbacks::Show(within) => (within.account, CallbackAction::Show(within.inner)),
+        ScopedCallbacks::Replay(within) => (within.account, CallbackAction::Replay(within.inner)),
+    };
+    manage::run(common, &load(common)?, account, Subject::Callback(action))
 }
 
 fn load(common: &Common) -> Result<Config, Failure> {

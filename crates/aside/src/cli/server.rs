@@ -27,6 +27,8 @@ pub(super) fn serve(common: &Common, config: &Config, args: &ServeArgs) -> Resul
 async fn run(common: &Common, config: &Config, args: &ServeArgs) -> Result<(), Failure> {
     // Before anything starts: a signal that comes early must not be lost.
     let mut signals = Signals::new()?;
+    // A file at the limit of its size is to be a write that fails, which the store waits out, and not the end of the server.
+    drop(signal(SignalKind::from_raw(libc::SIGXFSZ))?);
     let mut server = Server::start(config).await?;
     if let Some(credentials) = server.take_credentials() {
         // Shown once, on the standard output only: never in the log.

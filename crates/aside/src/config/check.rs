@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
@@ -55,6 +55,14 @@ impl Check<'_> {
         }
     }
 
+    /// An address of this machine, or all of them.
+    fn local(&mut self, section: &str, key: &str, ip: IpAddr) {
+        if let Err(error) = UdpSocket::bind((ip, 0)) {
+            let remedy = "write an address of this machine, or 0.0.0.0 for all of them";
+            self.refuse(section, key, ip, format!("nothing can listen there ({error})"), remedy);
+        }
+    }
+
     fn domain(&mut self, section: &str, key: &str, name: &str) {
         let label = |label: &str| {
             (1..=63).contains(&label.len())
@@ -75,7 +83,9 @@ impl Check<'_> {
 fn server(check: &mut Check<'_>, config: &Config) {
     let server = &config.server;
     let data_dir = &server.data_dir;
-    if data_dir.exists() {
+    if data_dir.as_os_str().is_empty() {
+        check.refuse("server", "data_dir", "\"\"", "no directory", "name the directory for the database");
+    } else if data_dir.exists() {
         if !data_dir.is_dir() {
             let shown = format!("{:?}", data_dir.display().to_string());
             check.refuse(
@@ -115,6 +125,8 @@ fn server(check: &mut Check<'_>, config: &Config) {
     check.range("server", "stop_wait_s", server.stop_wait_s, 0..=86_400);
     check.range("server", "max_calls", server.max_calls, 1..=1_000_000);
     check.range("server", "max_rooms", server.max_rooms, 1..=1_000_000);
+    check.range("server", "max_calls_per_account", server.max_calls_per_account, 1..=1_000_000);
+    check.range("server", "max_rooms_per_account", server.max_rooms_per_account, 1..=1_000_000);
     check.range("server", "max_call_s", server.max_call_s, 60..=604_800);
 }
 
@@ -139,6 +151,12 @@ fn sip(check: &mut Check<'_>, config: &Config) {
             "neither UDP nor TCP has an address",
             "give at least one, such as [\"0.0.0.0:5060\"]",
         );
+    }
+    for address in &sip.udp {
+        check.local("sip", "udp", address.ip());
+    }
+    for address in &sip.tcp {
+        check.local("sip", "tcp", address.ip());
     }
     if sip.external_ip.is_some_and(|ip| ip.is_unspecified() || ip.is_multicast()) {
         let shown = format!("{:?}", sip.external_ip.map(|ip| ip.to_string()).unwrap_or_default());
@@ -167,6 +185,7 @@ fn sip(check: &mut Check<'_>, config: &Config) {
     for name in sip.hosts.keys() {
         check.domain("sip", "hosts", name);
     }
+    networks(check, "sip", &sip.allow);
     let bounds = (sip.register_min_s, sip.register_default_s, sip.register_max_s);
     check.range("sip", "register_min_s", bounds.0, 1..=86_400);
     check.range("sip", "register_max_s", bounds.2, 1..=86_400);
@@ -195,6 +214,12 @@ fn sip(check: &mut Check<'_>, config: &Config) {
 
 fn media(check: &mut Check<'_>, config: &Config) {
     let media = &config.media;
+    check.local("media", "bind", media.bind);
+    for cpu in &media.pin_cpus {
+        if !Path::new(&format!("/sys/devices/system/cpu/cpu{cpu}")).exists() {
+            check.refuse("media", "pin_cpus", cpu, "there is no such CPU", "write numbers from 0, as in /proc/cpuinfo");
+        }
+    }
     if media.advertised_ip.is_some_and(|ip| ip.is_unspecified() || ip.is_multicast()) {
         let shown = format!("{:?}", media.advertised_ip.map(|ip| ip.to_string()).unwrap_or_default());
         check.refuse(
@@ -236,14 +261,18 @@ fn media(check: &mut Check<'_>, config: &Config) {
     check.range("media", "max_members_per_room", media.max_members_per_room, 2..=4_096);
 }
 
-fn http(check: &mut Check<'_>, config: &Config) {
-    let http = &config.http;
-    for text in &http.allow {
+fn networks(check: &mut Check<'_>, section: &str, allow: &[String]) {
+    for text in allow {
         if Network::parse(text).is_none() {
             let remedy = "write networks such as \"10.0.0.0/8\", or single addresses";
-            check.refuse("http", "allow", format!("{text:?}"), "not a network", remedy);
+            check.refuse(section, "allow", format!("{text:?}"), "not a network", remedy);
         }
     }
+}
+
+fn http(check: &mut Check<'_>, config: &Config) {
+    let http = &config.http;
+    networks(check, "http", &http.allow);
     for name in http.hosts.keys() {
         check.domain("http", "hosts", name);
         if name.chars().any(char::is_uppercase) {
@@ -264,7 +293,13 @@ fn http(check: &mut Check<'_>, config: &Config) {
         check.domain("http", "front_door_names", name);
     }
     check.range("http", "connections", http.connections, 1..=1_000_000);
+    check.range("http", "connections_per_source", http.connections_per_source, 1..=1_000_000);
     check.range("http", "header_timeout_s", http.header_timeout_s, 1..=300);
+    check.range("http", "body_timeout_s", http.body_timeout_s, 1..=300);
+    check.local("http", "api", http.api.ip());
+    if let Some(door) = http.front_door {
+        check.local("http", "front_door", door.ip());
+    }
     check.range("http", "body_bytes", http.body_bytes, 4_096..=67_108_864);
     check.range("http", "event_streams", http.event_streams, 1..=100_000);
 }
@@ -282,6 +317,8 @@ fn rest(check: &mut Check<'_>, config: &Config) {
     check.range("outbox", "first_retry_ms", config.outbox.first_retry_ms, 10..=60_000);
     check.range("outbox", "longest_retry_s", config.outbox.longest_retry_s, 1..=3_600);
     check.range("outbox", "per_account", config.outbox.per_account, 100..=10_000_000);
+    check.range("outbox", "per_destination", config.outbox.per_destination, 10..=10_000_000);
+    check.range("outbox", "stop_wait_s", config.outbox.stop_wait_s, 0..=3_600);
     check.range("outbox", "lane_limit_s", config.outbox.lane_limit_s, 1..=3_600);
     check.range("store", "write_queue", config.store.write_queue, 64..=1_048_576);
     check.range("store", "readers", config.store.readers, 1..=64);

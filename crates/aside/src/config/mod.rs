@@ -96,7 +96,7 @@ pub fn load(file: Option<&Path>, environment: impl IntoIterator<Item = (String, 
             }),
         }
     }
-    reader.add_environment(environment);
+    reader.add_environment(environment, &known());
     from_reader(reader)
 }
 
@@ -111,15 +111,18 @@ pub fn load_text(
 ) -> Result<Loaded, Problems> {
     let mut reader = Reader::default();
     reader.add_file(name, text);
-    reader.add_environment(environment);
+    reader.add_environment(environment, &known());
     from_reader(reader)
+}
+
+/// All keys with their sections.
+fn known() -> Vec<(&'static str, &'static str)> {
+    sections().iter().flat_map(|(section, _, keys)| keys.iter().map(move |key| (*section, key.name))).collect()
 }
 
 fn from_reader(mut reader: Reader) -> Result<Loaded, Problems> {
     let config = Config::read(&mut reader);
-    let known: Vec<(&'static str, &'static str)> =
-        sections().iter().flat_map(|(section, _, keys)| keys.iter().map(move |key| (*section, key.name))).collect();
-    reader.refuse_the_rest(&known);
+    reader.refuse_the_rest(&known());
     let Reader { places, mut problems, .. } = reader;
     let loaded = Loaded { config, places };
     problems.extend(check(&loaded));

@@ -25,6 +25,7 @@ pub fn store(config: &Config) -> StoreConfig {
         write_queue: config.store.write_queue,
         readers: config.store.readers,
         outbox_limit: config.outbox.per_account,
+        destination_limit: config.outbox.per_destination,
         lane_limit: Duration::from_secs(config.outbox.lane_limit_s),
         ..StoreConfig::default()
     }
@@ -111,6 +112,12 @@ pub fn engine(config: &Config) -> EngineConfig {
         },
         max_calls: config.server.max_calls,
         max_rooms: config.server.max_rooms,
+        max_calls_per_account: config.server.max_calls_per_account,
+        max_rooms_per_account: config.server.max_rooms_per_account,
+        trunks: HttpPolicy {
+            hosts: config.sip.hosts.iter().map(|(name, at)| (name.to_ascii_lowercase(), at.ip())).collect(),
+            allowed: config.sip.allow.iter().filter_map(|text| Network::parse(text)).collect(),
+        },
         max_call: Duration::from_secs(config.server.max_call_s),
         advertised: advertised(config),
         shared_domains: shared_domains(config),
@@ -118,6 +125,7 @@ pub fn engine(config: &Config) -> EngineConfig {
             concurrency: config.outbox.concurrency,
             first_retry: Duration::from_millis(config.outbox.first_retry_ms),
             longest_retry: Duration::from_secs(config.outbox.longest_retry_s),
+            drain: Duration::from_secs(config.outbox.stop_wait_s),
         },
     }
 }

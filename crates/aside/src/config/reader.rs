@@ -66,10 +66,27 @@ impl Reader {
         }
     }
 
-    /// Takes in the environment; a variable wins over the file. Variables without `__` are not keys.
-    pub fn add_environment(&mut self, variables: impl IntoIterator<Item = (String, String)>) {
+    /// Takes in the environment; a variable wins over the file. Variables without `__` are not keys, but one that is a key
+    /// of `known` but for its underscore is a mistake.
+    pub fn add_environment(
+        &mut self,
+        variables: impl IntoIterator<Item = (String, String)>,
+        known: &[(&'static str, &'static str)],
+    ) {
         for (name, text) in variables {
-            let Some((section, key)) = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once("__")) else {
+            let Some(rest) = name.strip_prefix(PREFIX) else { continue };
+            let Some((section, key)) = rest.split_once("__") else {
+                let meant = known.iter().find(|(section, key)| rest.eq_ignore_ascii_case(&format!("{section}_{key}")));
+                if let Some((section, key)) = meant {
+                    let right = format!("{PREFIX}{section}__{key}").to_ascii_uppercase();
+                    self.problems.push(Problem {
+                        place: Place::Environment(name.clone()),
+                        key: format!("[{section}] {key}"),
+                        value: Some(format!("{text:?}")),
+                        what: "the variable sets nothing".to_owned(),
+                        remedy: format!("write {right}, with two underscores"),
+                    });
+                }
                 continue;
             };
             let place = Place::Environment(name.clone());

@@ -31,6 +31,10 @@ section! {
         max_calls: usize = 5_000,
         /// Rooms at once.
         max_rooms: usize = 5_000,
+        /// Calls of one account at once; a further one is refused with 486, or with 429 where a program asks for it.
+        max_calls_per_account: usize = 4_000,
+        /// Rooms of one account at once; further ones are not opened, and a program that asks for one is answered 429.
+        max_rooms_per_account: usize = 4_000,
         /// Seconds that one call may last.
         max_call_s: u64 = 28_800,
     }
@@ -49,7 +53,12 @@ section! {
         user_agent: String = "Aside".to_owned(),
         /// Names with a fixed address, for example of carriers; asked before DNS.
         hosts: BTreeMap<String, SocketAddr> = BTreeMap::new(),
-        /// Digest algorithms offered, first to last: `SHA-256`, `MD5`. Some old phones fail at one they do not know: offer them `MD5` alone.
+        /// Private networks that the hosts of trunks may lead to. Loopback, private and link-local addresses are refused otherwise,
+        /// except those of names under `hosts`.
+        allow: Vec<String> = Vec::new(),
+        /// Digest algorithms offered, first to last: `SHA-256`, `MD5`. Some old phones fail at one they do not know instead of
+        /// passing it over: known ones (baresip before 3.12, SIPp) are offered `MD5` alone, others when they come again without
+        /// having answered. `["MD5"]` spares them the first attempt, `["SHA-256"]` shuts them out.
         digest: Vec<String> = vec!["SHA-256".to_owned(), "MD5".to_owned()],
         /// Seconds: registrations shorter than this are refused with 423.
         register_min_s: u32 = 60,
@@ -57,23 +66,25 @@ section! {
         register_max_s: u32 = 3_600,
         /// Seconds: life of a registration that asks for nothing.
         register_default_s: u32 = 600,
-        /// Messages per second from one source address, on average.
+        /// Messages per second from one source address (IPv6: /64), on average. Trunks' sources are exempt (blocks wider than
+        /// /16, IPv6: /32, are not); hosts of trunks may send ten times as many for an hour after a call to them.
         source_rate: f64 = 500.0,
-        /// Messages that one source address may send at once.
+        /// Messages that one source address may send at once; hosts of trunks ten times as many, likewise.
         source_burst: f64 = 2_000.0,
         /// Bytes of the largest message.
         message_bytes: usize = 65_535,
         /// TCP connections at once.
         connections: usize = 10_000,
-        /// TCP connections from one address.
+        /// TCP connections from one address (IPv6: /64).
         connections_per_source: usize = 500,
-        /// Seconds after which a silent TCP connection is closed.
+        /// Seconds after which a silent TCP connection is closed. One that has brought no whole message yet is closed after 10.
         connection_idle_s: u64 = 1_800,
         /// Dialogs at once; further INVITEs are refused with 503.
         dialogs: usize = 20_000,
         /// Contacts that one endpoint may register.
         contacts: usize = 10,
-        /// Wrong passwords after which a source is locked out of a user.
+        /// Wrong passwords after which a source address is locked out of a user. A phone that registered before counts by itself:
+        /// neighbours behind the same address do not lock it out.
         auth_failures: u32 = 10,
         /// Seconds that a lock-out lasts.
         lockout_s: u64 = 300,
@@ -134,8 +145,12 @@ section! {
         hosts: BTreeMap<String, IpAddr> = BTreeMap::new(),
         /// Connections at once on `api`.
         connections: usize = 2_000,
+        /// Connections of one source address (IPv6: /64) at once; further ones are closed.
+        connections_per_source: usize = 500,
         /// Seconds that a request's head may take to arrive.
         header_timeout_s: u64 = 10,
+        /// Seconds that a request's body may take to arrive.
+        body_timeout_s: u64 = 20,
         /// Bytes of the largest request body.
         body_bytes: usize = 1_048_576,
         /// Event streams and waiting event requests of the native API at once.
@@ -178,8 +193,15 @@ section! {
         first_retry_ms: u64 = 500,
         /// Seconds of the longest such pause.
         longest_retry_s: u64 = 15,
-        /// Undelivered callbacks that one account may have; further ones are not queued (their events are kept, the log says so).
+        /// Undelivered callbacks that one account may have; further ones are dropped, counted and told by an event (what they tell
+        /// of is in the event log all the same).
         per_account: u64 = 50_000,
+        /// How many of these may wait for one destination (scheme, host and port). A destination never has more places than the
+        /// account has left, so that those that are dead take no healthy one's.
+        per_destination: u64 = 20_000,
+        /// Seconds that a stopping server goes on sending callbacks that are due; the rest is sent after the next start. Requests
+        /// under way may take 15 s more.
+        stop_wait_s: u64 = 10,
         /// Seconds that a failing callback may hold up those behind it.
         lane_limit_s: u64 = 60,
     }
@@ -195,8 +217,9 @@ section! {
         write_queue: usize = 8_192,
         /// Connections for reading.
         readers: usize = 4,
-        /// Days that records of ended calls and rooms, events, the ledger and settled callbacks are kept; 0: for ever.
-        keep_days: u64 = 0,
+        /// Days that records of ended calls and rooms, events, the ledger and settled callbacks are kept; 0: for ever, and the
+        /// database grows without end.
+        keep_days: u64 = 90,
     }
 }
 

@@ -24,6 +24,7 @@ fn every_wrong_value_is_named_with_its_key_line_and_remedy() {
         ("server", "data_dirr = 1", "data_dirr", "did you mean data_dir?"),
         ("server", "log_format = \"xml\"", "log_format", "write \"text\" or \"json\""),
         ("server", "log_level = \"info,=,\"", "log_level", "info,sip=debug"),
+        ("server", "data_dir = \"\"", "data_dir", "name the directory"),
         ("server", "max_calls = 0", "max_calls", "write 1 to"),
         ("server", "max_calls = \"many\"", "max_calls", "write a whole number"),
         ("server", "stop_wait_s = -1", "stop_wait_s", "write a whole number"),
@@ -36,6 +37,10 @@ fn every_wrong_value_is_named_with_its_key_line_and_remedy() {
         ("sip", "hosts = { \"a b\" = \"192.0.2.1:5060\" }", "hosts", "write names"),
         ("sip", "udp = [\"0.0.0.0:20000\"]", "udp", "outside [media] first_port"),
         ("media", "first_port = 16385", "first_port", "write an even number"),
+        ("media", "bind = \"192.0.2.1\"", "bind", "address of this machine"),
+        ("media", "pin_cpus = [60000]", "pin_cpus", "numbers from 0"),
+        ("sip", "tcp = [\"192.0.2.1:5060\"]", "tcp", "address of this machine"),
+        ("http", "api = \"192.0.2.1:8080\"", "api", "address of this machine"),
         ("media", "last_port = 100", "last_port", "above first_port"),
         ("media", "last_port = 16400", "last_port", "widen the range or lower max_calls"),
         ("media", "jitter_max_ms = 900", "jitter_max_ms", "20 to 500"),
@@ -111,9 +116,10 @@ fn the_environment_wins_over_the_file() {
 
 #[test]
 fn a_wrong_variable_is_named() {
-    let variables = environment(&[("ASIDE_HTTP__APPI", "x"), ("ASIDE_SERVER__MAX_CALLS", "many")]);
-    let found = load_text("x", "", variables).unwrap_err().0;
-    assert_eq!(found.len(), 2);
+    let variables = [("ASIDE_HTTP__APPI", "x"), ("ASIDE_SERVER__MAX_CALLS", "many"), ("ASIDE_SERVER_DATA_DIR", "/x")];
+    let found = load_text("x", "", environment(&variables)).unwrap_err().0;
+    assert_eq!(found.len(), 3);
+    assert!(found.iter().any(|problem| problem.remedy.contains("ASIDE_SERVER__DATA_DIR")), "{found:?}");
     assert!(found.iter().all(|problem| matches!(problem.place, Place::Environment(_))));
     assert!(Problems(found).to_string().contains("environment variable ASIDE_SERVER__MAX_CALLS: [server] max_calls"));
 }

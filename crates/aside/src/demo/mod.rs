@@ -87,8 +87,11 @@ pub async fn run(options: DemoOptions) -> Result<bool, DemoError> {
     let config = config(&dir);
     let mut server = Server::start(&config).await?;
     let credentials = server.take_credentials().ok_or(DemoError::Late("the first start", 0))?;
-    let manager =
-        Manager { store: server.engine().store().clone(), shared_domains: vec!["phone.plivo.com".to_owned()] };
+    let manager = Manager {
+        store: server.engine().store().clone(),
+        shared_domains: vec!["phone.plivo.com".to_owned()],
+        live: None,
+    };
     let screen = Screen::new(options.plain || options.once);
     let outcome = async {
         let centre_at = listener.local_addr()?;

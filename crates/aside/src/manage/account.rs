@@ -114,6 +114,7 @@ impl Manager {
         if let Some(name) = &change.name {
             check_name("name", name)?;
         }
+        let enabled = account.enabled;
         set(&mut account.name, change.name);
         set(&mut account.enabled, change.enabled);
         if let Some(realm) = change.realm {
@@ -133,6 +134,12 @@ impl Manager {
             account.auth_token = Secret::new(store::id::auth_token());
         }
         self.store.batch().put_account(account.clone()).commit().await?;
+        if enabled != account.enabled && account.parent.is_none() {
+            if !account.enabled {
+                self.drop_registrations(account.id, None).await;
+            }
+            self.trust_trunks().await;
+        }
         one(&if change.new_token { AccountObject::with_token(&account) } else { AccountObject::of(&account) })
     }
 }

@@ -6,7 +6,7 @@ use store::{Account, Application, Dialect, Method, Timestamp};
 use utoipa::ToSchema;
 
 use super::object::ApplicationObject;
-use super::select::{check_name, check_url, set, set_or_clear};
+use super::select::{check_name, normal_url, set, set_or_clear};
 use super::{Action, Answer, ManageError, Manager, many, one};
 
 /// A new application.
@@ -160,12 +160,12 @@ impl Manager {
         }
     }
 
-    async fn put_application(&self, app: Application) -> Result<Answer, ManageError> {
+    async fn put_application(&self, mut app: Application) -> Result<Answer, ManageError> {
         check_name("name", &app.name)?;
-        check_url("answer_url", &app.answer_url)?;
-        for (what, url) in [("hangup_url", &app.hangup_url), ("fallback_url", &app.fallback_answer_url)] {
+        app.answer_url = normal_url("answer_url", &app.answer_url)?;
+        for (what, url) in [("hangup_url", &mut app.hangup_url), ("fallback_url", &mut app.fallback_answer_url)] {
             if let Some(url) = url {
-                check_url(what, url)?;
+                *url = normal_url(what, url)?;
             }
         }
         self.store.batch().put_application(app.clone()).commit().await?;

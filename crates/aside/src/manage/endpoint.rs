@@ -89,12 +89,22 @@ impl Manager {
                     Some(password) => Some(credentials(&endpoint.username, password, &domains)?),
                     None => None,
                 };
-                store.batch().put_endpoint(endpoint.clone(), credentials).commit().await?;
+                // Whoever registered with the old password, or may not register any more, is called no more.
+                let shut_out = credentials.is_some() || !endpoint.enabled;
+                let mut batch = store.batch().put_endpoint(endpoint.clone(), credentials);
+                if shut_out {
+                    batch = batch.delete_bindings(account.id, &endpoint.endpoint_id);
+                }
+                batch.commit().await?;
+                if shut_out {
+                    self.drop_registrations(account.id, Some(&endpoint.endpoint_id)).await;
+                }
                 one(&EndpointObject::of(store, &endpoint, &domains).await?)
             }
             Action::Delete(named) => {
                 let endpoint = self.endpoint(account, &named.id).await?;
                 store.batch().delete_endpoint(account.id, &endpoint.endpoint_id).commit().await?;
+                self.drop_registrations(account.id, Some(&endpoint.endpoint_id)).await;
                 Ok(Answer::Deleted(endpoint.endpoint_id))
             }
         }

@@ -68,8 +68,15 @@ impl Manager {
             Action::Create(new) => {
                 check_name("name", &new.name)?;
                 let (mut key, shown) = ApiKey::generate(account.id, new.name, scopes(new.scopes)?, now);
-                set_or_clear(&mut key.room_pattern, new.rooms);
-                set_or_clear(&mut key.tag, new.tag);
+                // An empty limit is a script's unset variable, not the wish for a key without limits.
+                for (what, limit) in [("rooms", &new.rooms), ("tag", &new.tag), ("expires", &new.expires)] {
+                    if limit.as_deref() == Some("") {
+                        return Err(ManageError::invalid(format!(
+                            "{what} is empty; leave it out for a key without this limit"
+                        )));
+                    }
+                }
+                (key.room_pattern, key.tag) = (new.rooms, new.tag);
                 key.expires_at = new.expires.map(|text| expiry(&text, now)).transpose()?.flatten();
                 self.store.batch().put_api_key(key.clone()).commit().await?;
                 one(&KeyObject { key: Some(shown.reveal().to_owned()), ..KeyObject::of(&key) })

@@ -3,8 +3,11 @@
 
 mod account;
 mod application;
+mod callback;
 mod endpoint;
+mod grant;
 mod key;
+mod live;
 mod number;
 pub mod object;
 mod select;
@@ -17,8 +20,11 @@ use store::{Store, StoreError, Timestamp};
 
 pub use account::{AccountCreate, AccountUpdate};
 pub use application::{ApplicationCreate, ApplicationUpdate};
+pub use callback::{CallbackAction, CallbackListing, CallbackState, Replay};
 pub use endpoint::{EndpointCreate, EndpointUpdate};
+pub use grant::{Grant, GrantAction, Granted, OfTrunk};
 pub use key::{KeyCreate, KeyUpdate};
+pub use live::Live;
 pub use number::{NumberCreate, NumberUpdate};
 pub use trunk::{TrunkCreate, TrunkUpdate};
 
@@ -94,6 +100,10 @@ pub enum Subject {
     Number(Action<NumberCreate, NumberUpdate>),
     /// Trunks.
     Trunk(Action<TrunkCreate, TrunkUpdate>),
+    /// Leave to use trunks.
+    TrunkGrant(GrantAction),
+    /// Callbacks.
+    Callback(CallbackAction),
     /// Keys of the native API.
     Key(Action<KeyCreate, KeyUpdate>),
 }
@@ -173,7 +183,7 @@ impl From<StoreError> for ManageError {
             StoreError::NotFound { .. } => Refusal::NotFound,
             StoreError::Invalid { .. } | StoreError::MissingReference { .. } => Refusal::Invalid,
             StoreError::Conflict { .. } | StoreError::InUse { .. } => Refusal::Conflict,
-            StoreError::Busy { .. } => Refusal::Busy,
+            StoreError::Busy { .. } | StoreError::Unavailable { .. } | StoreError::OutboxFull { .. } => Refusal::Busy,
             _ => Refusal::Failed,
         };
         Self { kind, message: error.to_string() }
@@ -187,6 +197,8 @@ pub struct Manager {
     pub store: Store,
     /// SIP domains that all accounts share: endpoints get credentials for them too.
     pub shared_domains: Vec<String>,
+    /// The running server, if this is in it.
+    pub live: Option<Live>,
 }
 
 impl Manager {
@@ -203,6 +215,8 @@ impl Manager {
             Subject::Endpoint(action) => self.endpoints(&self.account(account).await?, action, now).await,
             Subject::Number(action) => self.numbers(&self.account(account).await?, action, now).await,
             Subject::Trunk(action) => self.trunks(&self.account(account).await?, action, now).await,
+            Subject::TrunkGrant(action) => self.grants(&self.account(account).await?, action).await,
+            Subject::Callback(action) => self.callbacks(&self.account(account).await?, action, now).await,
             Subject::Key(action) => self.keys(&self.account(account).await?, action, now).await,
         }
     }

@@ -248,6 +248,92 @@ impl TrunkObject {
     }
 }
 
+/// Leave to use a trunk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantObject {
+    /// The trunk's UUID.
+    pub trunk: String,
+    /// The trunk's name.
+    pub name: String,
+    /// The account or sub-account that may use it.
+    pub auth_id: String,
+    /// Destinations it may dial, as prefixes of digits; none: no calls out.
+    pub allowed_prefixes: Vec<String>,
+    /// Its most calls out per second.
+    pub calls_per_second: u32,
+    /// Its most calls at once, in and out.
+    pub max_concurrent: u32,
+}
+
+impl GrantObject {
+    pub(crate) async fn of(
+        store: &Store,
+        trunk: &store::Trunk,
+        grant: &store::TrunkGrant,
+    ) -> Result<Self, ManageError> {
+        Ok(Self {
+            trunk: trunk.id.to_string(),
+            name: trunk.name.clone(),
+            auth_id: sub(store, Some(grant.account)).await?.unwrap_or_else(|| grant.account.to_string()),
+            allowed_prefixes: grant.allowed_prefixes.clone(),
+            calls_per_second: grant.max_calls_per_second,
+            max_concurrent: grant.max_concurrent,
+        })
+    }
+}
+
+/// A callback: a request that tells a program what happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallbackObject {
+    /// Its id.
+    pub id: String,
+    /// `pending`, `done` or `failed`.
+    pub state: String,
+    /// Where to.
+    pub url: String,
+    /// `GET` or `POST`.
+    pub method: String,
+    /// The event it tells of, in the event stream.
+    pub event: i64,
+    /// When it was made.
+    pub created_at: String,
+    /// Attempts begun.
+    pub attempts: u32,
+    /// When it was taken or given up.
+    pub settled_at: Option<String>,
+    /// Why the last attempt failed.
+    pub last_error: Option<String>,
+    /// What it says; left out of lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub body: Option<serde_json::Value>,
+}
+
+impl CallbackObject {
+    pub(crate) fn brief(callback: &store::Delivery) -> Self {
+        Self {
+            id: callback.id.to_string(),
+            state: callback.state.to_string(),
+            url: callback.url.clone(),
+            method: callback.method.to_string(),
+            event: callback.event.0,
+            created_at: rfc3339(callback.created_at),
+            attempts: callback.attempts,
+            settled_at: callback.settled_at.map(rfc3339),
+            last_error: callback.last_error.clone(),
+            body: None,
+        }
+    }
+
+    pub(crate) fn whole(callback: &store::Delivery) -> Self {
+        let body = match &callback.body {
+            store::Body::Form(fields) => fields.iter().cloned().collect(),
+            store::Body::Json(json) => json.clone(),
+        };
+        Self { body: Some(body), ..Self::brief(callback) }
+    }
+}
+
 /// A key of the native API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeyObject {

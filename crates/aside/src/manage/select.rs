@@ -102,15 +102,12 @@ pub(super) fn check_name(what: &str, name: &str) -> Result<(), ManageError> {
     Ok(())
 }
 
-/// An absolute `http` or `https` URL. Where it may lead is checked when it is asked.
-pub(super) fn check_url(what: &str, url: &str) -> Result<(), ManageError> {
-    let checked = call::http::Http::new(call::http::HttpPolicy::default()).check(url);
-    match checked {
-        Ok(_) | Err(call::http::HttpError::Forbidden { .. }) => Ok(()),
-        Err(error) => {
-            Err(ManageError::invalid(format!("{what}: {error}; write one such as https://example.com/answer")))
-        }
-    }
+/// An absolute `http` or `https` URL, in its normal spelling: the one that is asked and signed. Where it may lead is checked when
+/// it is asked.
+pub(super) fn normal_url(what: &str, url: &str) -> Result<String, ManageError> {
+    call::http::web_url(url)
+        .map(String::from)
+        .map_err(|error| ManageError::invalid(format!("{what}: {error}; write one such as https://example.com/answer")))
 }
 
 /// Sets `field` where a change is given.
@@ -124,5 +121,23 @@ pub(super) fn set<T>(field: &mut T, change: Option<T>) {
 pub(super) fn set_or_clear(field: &mut Option<String>, change: Option<String>) {
     if let Some(value) = change {
         *field = Some(value).filter(|value| !value.is_empty());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::normal_url;
+
+    #[test]
+    fn urls_are_kept_in_the_spelling_that_is_asked_and_others_are_refused() {
+        for url in ["http:/a.b", "http:a.b", "http:///a.b", "http:\\\\a.b", " HTTP://A.b:80"] {
+            assert_eq!(normal_url("answer_url", url).ok().as_deref(), Some("http://a.b/"), "{url}");
+        }
+        // A private address may be allowed by the configuration; a fragment is the application's.
+        let private = "https://127.0.0.1:8443/x?y=1#ct=2000";
+        assert_eq!(normal_url("answer_url", private).ok().as_deref(), Some(private));
+        for url in ["", "a.b", "ftp://a.b", "http://", "/x"] {
+            assert!(normal_url("answer_url", url).is_err(), "{url}");
+        }
     }
 }

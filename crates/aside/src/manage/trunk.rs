@@ -56,14 +56,14 @@ pub struct TrunkCreate {
     #[arg(long, default_value_t = DEFAULT_RATE)]
     #[serde(default = "default_rate")]
     pub calls_per_second: u32,
-    /// Most calls at once.
+    /// Most calls at once, in and out.
     #[arg(long, default_value_t = DEFAULT_CONCURRENT)]
     #[serde(default = "default_concurrent")]
     pub max_concurrent: u32,
 }
 
-const DEFAULT_RATE: u32 = 10;
-const DEFAULT_CONCURRENT: u32 = 100;
+pub(super) const DEFAULT_RATE: u32 = 10;
+pub(super) const DEFAULT_CONCURRENT: u32 = 100;
 
 fn default_rate() -> u32 {
     DEFAULT_RATE
@@ -111,7 +111,7 @@ pub struct TrunkUpdate {
     /// Most calls out per second.
     #[arg(long)]
     pub calls_per_second: Option<u32>,
-    /// Most calls at once.
+    /// Most calls at once, in and out.
     #[arg(long)]
     pub max_concurrent: Option<u32>,
     /// Whether it is in use.
@@ -188,6 +188,7 @@ impl Manager {
             Action::Delete(named) => {
                 let trunk = self.trunk(account, &named.id).await?;
                 self.store.batch().delete_trunk(account.id, trunk.id).commit().await?;
+                self.trust_trunks().await;
                 Ok(Answer::Deleted(trunk.id.to_string()))
             }
         }
@@ -208,12 +209,19 @@ impl Manager {
             return Err(ManageError::invalid("username and password: give both, or neither"));
         }
         for (what, list) in [("allow-prefix", &trunk.allowed_prefixes), ("allow-caller-id", &trunk.caller_id.allowed)] {
-            if let Some(wrong) = list.iter().find(|prefix| !prefix.bytes().all(|b| b.is_ascii_digit())) {
-                return Err(ManageError::invalid(format!("{what} {wrong:?}: write digits without +, such as 1415")));
-            }
+            check_prefixes(what, list)?;
         }
         self.store.batch().put_trunk(trunk.clone()).commit().await?;
+        self.trust_trunks().await;
         one(&TrunkObject::of(&trunk))
+    }
+}
+
+/// Prefixes of numbers.
+pub(super) fn check_prefixes(what: &str, list: &[String]) -> Result<(), ManageError> {
+    match list.iter().find(|prefix| !prefix.bytes().all(|b| b.is_ascii_digit())) {
+        Some(wrong) => Err(ManageError::invalid(format!("{what} {wrong:?}: write digits without +, such as 1415"))),
+        None => Ok(()),
     }
 }
 

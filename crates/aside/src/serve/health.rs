@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use call::engine::Engine;
 use media::MediaPlane;
 use serde::Serialize;
-use store::{Page, Store};
+use store::{Page, Store, StoreError, Trouble};
 
 /// Longest time that a healthy database takes for a small read.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -44,7 +44,14 @@ struct Components {
 #[derive(Debug, Serialize)]
 struct StoreState {
     ok: bool,
+    /// Why the last commit failed, if it did.
+    reason: Option<String>,
+    /// For how long commits have been failing.
+    failing_ms: Option<u64>,
+    /// Writes that are not committed yet.
     waiting: usize,
+    /// How long the oldest of them has waited.
+    oldest_ms: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -80,7 +87,7 @@ impl Health {
     /// How it is.
     pub async fn report(&self) -> (StatusCode, Json<Report>) {
         let read = tokio::time::timeout(PATIENCE, self.store.accounts(Page::first(1))).await;
-        let store = StoreState { ok: matches!(read, Ok(Ok(_))), waiting: self.store.write_queue_length() };
+        let store = store_state(&self.store, read.unwrap_or_else(|_| Err(unanswered())).err());
         let shards = self.media.metrics().shards;
         let legs = shards.iter().map(|shard| shard.legs).sum();
         let media = MediaState { ok: !shards.is_empty(), shards: shards.len(), legs };
@@ -101,5 +108,23 @@ impl Health {
             components: Components { store, media, sip, engine: EngineState { calls, rooms } },
         };
         (code, Json(report))
+    }
+}
+
+fn unanswered() -> StoreError {
+    StoreError::Unavailable { what: "reading the database", trouble: Trouble::Silent }
+}
+
+/// It is well while a read is answered and commits have not been failing for long: a short lock is nobody's concern.
+fn store_state(store: &Store, unread: Option<StoreError>) -> StoreState {
+    let condition = store.condition();
+    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let trouble = condition.failing.as_ref().map(|(_, trouble)| trouble.to_string());
+    StoreState {
+        ok: unread.is_none() && store.ready().is_ok(),
+        reason: trouble.or_else(|| unread.map(|error| error.to_string())),
+        failing_ms: condition.failing.map(|(since, _)| millis(since)),
+        waiting: condition.waiting,
+        oldest_ms: condition.oldest.map(millis),
     }
 }

@@ -153,11 +153,18 @@ impl Metrics {
             ("aside_calls_in_total", &counters.calls_in),
             ("aside_calls_out_total", &counters.calls_out),
             ("aside_calls_refused_total", &counters.calls_refused),
+            ("aside_calls_over_account_limit_total", &counters.calls_over_account_limit),
             ("aside_rooms_opened_total", &counters.rooms_opened),
+            ("aside_rooms_over_account_limit_total", &counters.rooms_over_account_limit),
             ("aside_mailbox_overflows_total", &counters.mailbox_overflows),
             ("aside_callbacks_delivered_total", &counters.callbacks_delivered),
             ("aside_callback_attempts_failed_total", &counters.callback_attempts_failed),
             ("aside_callbacks_failed_total", &counters.callbacks_failed),
+            ("aside_digits_dropped_total", &counters.digits_dropped),
+            ("aside_room_sounds_dropped_total", &counters.notices_dropped),
+            ("aside_records_dropped_total", &counters.records_dropped),
+            ("aside_sound_waits_total", &counters.sound_waits),
+            ("aside_sound_fetches_shared_total", &counters.sound_fetches_shared),
             ("aside_stray_facts_total", &counters.stray_facts),
         ] {
             counter!(name).absolute(count.get());
@@ -177,17 +184,21 @@ impl Metrics {
     fn of_store(&self) {
         let store = self.engine.store();
         let stats = store.stats();
-        gauge!("aside_store_write_queue").set(store.write_queue_length() as f64);
+        let condition = store.condition();
+        let seconds = |duration: Option<std::time::Duration>| duration.map_or(0.0, |duration| duration.as_secs_f64());
+        gauge!("aside_store_backlog").set(condition.waiting as f64);
+        gauge!("aside_store_oldest_write_seconds").set(seconds(condition.oldest));
+        gauge!("aside_store_failing_seconds").set(seconds(condition.failing.map(|(since, _)| since)));
         gauge!("aside_store_largest_group").set(stats.largest_group as f64);
         for (name, count) in [
             ("aside_store_batches_total", stats.batches),
             ("aside_store_failed_batches_total", stats.failed_batches),
             ("aside_store_groups_total", stats.groups),
-            ("aside_store_failed_groups_total", stats.failed_groups),
+            ("aside_store_commit_failures_total", stats.failed_groups),
             ("aside_store_writes_refused_total", stats.write_refused),
             ("aside_store_reads_total", stats.reads),
             ("aside_store_reads_refused_total", stats.read_refused),
-            ("aside_outbox_refused_total", stats.outbox_refused),
+            ("aside_outbox_dropped_total", stats.callbacks_dropped),
             ("aside_outbox_given_up_total", stats.deliveries_given_up),
         ] {
             counter!(name).absolute(count);
@@ -277,8 +288,21 @@ fn describe() {
         "aside_media_withheld_frames_total",
         "Frames withheld because their packets came before a wider plan."
     );
-    describe_gauge!("aside_store_write_queue", "Writes that wait.");
-    describe_counter!("aside_outbox_refused_total", "Changes refused because an account's outbox was full.");
+    describe_gauge!("aside_store_backlog", "Writes that are not committed yet.");
+    describe_gauge!("aside_store_oldest_write_seconds", Unit::Seconds, "How long the oldest of them has waited.");
+    describe_gauge!(
+        "aside_store_failing_seconds",
+        Unit::Seconds,
+        "For how long commits have been failing; 0: they do not."
+    );
+    describe_counter!(
+        "aside_store_commit_failures_total",
+        "Transactions that failed (database locked, disk full) and were tried again."
+    );
+    describe_counter!(
+        "aside_outbox_dropped_total",
+        "Callbacks dropped because too many waited for their destination, or their URL led nowhere."
+    );
     describe_counter!("aside_outbox_given_up_total", "Callbacks set aside after their time was up.");
     describe_counter!(
         "aside_api_refusals_unrecorded_total",

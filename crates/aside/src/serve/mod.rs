@@ -27,7 +27,7 @@ use crate::api::Api;
 use crate::config::{Config, planes};
 use crate::control::{ControlError, ControlSocket};
 use crate::first_start::{Credentials, first_start};
-use crate::manage::{Manager, now};
+use crate::manage::{Live, Manager, now};
 pub use data_dir::{database_path, prepare as prepare_data_dir};
 pub use front_door::load_or_make as front_door_authority;
 use health::Health;
@@ -99,6 +99,8 @@ pub struct Server {
     credentials: Option<Credentials>,
     store: Store,
     engine: Engine,
+    /// How long callbacks are sent at the end.
+    drain: Duration,
     sip: sip::Sip,
     health: Arc<Health>,
     stop: CancellationToken,
@@ -136,27 +138,30 @@ impl Server {
         let credentials = first_start(&store, now()).await?;
 
         let (media, facts) = MediaPlane::start(planes::media(config))?;
-        let directory = call::directory::Directory::new(store.clone(), planes::shared_domains(config));
-        let (sip, incoming) = sip::Sip::start(planes::sip(config), Arc::new(directory)).await?;
+        let roster = call::roster::StoredRoster::new(store.clone(), planes::shared_domains(config));
+        let (sip, incoming) = sip::Sip::start(planes::sip(config), Arc::new(roster)).await?;
         let parts = Parts {
             store: store.clone(),
             media: media.clone(),
             facts,
             sip: sip.clone(),
             incoming,
-            dialects: vec![Arc::new(Plivo)],
+            dialects: vec![Arc::new(Plivo::with_rooms_of(config.media.max_members_per_room))],
         };
         let engine = Engine::start(planes::engine(config), parts).await?;
 
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
-        let manager = Manager { store: store.clone(), shared_domains: planes::shared_domains(config) };
+        let shared_domains = planes::shared_domains(config);
+        let manager = Manager { store: store.clone(), shared_domains, live: Some(Live::new(sip.clone())) };
+        manager.trust_trunks().await;
         tasks.spawn(control.serve(manager.clone(), stop.clone()));
         let health = Arc::new(Health::new(store.clone(), media.clone(), sip.clone(), engine.clone()));
         let api = Api::new(engine.clone(), manager, config.http.event_streams, stop.clone());
         let rate =
             plivo::Rate { burst: config.plivo.rate_burst, window: Duration::from_secs(config.plivo.rate_window_s) };
-        let plivo = Arc::new(plivo::Api::new(Arc::new(engine.clone()), Arc::new(store.clone()), rate));
+        let plivo = plivo::Api::new(Arc::new(engine.clone()), Arc::new(store.clone()), rate);
+        let plivo = Arc::new(plivo.with_rooms_of(config.media.max_members_per_room));
         let metrics = config.metrics.enabled.then(|| {
             Arc::new(Metrics::new(
                 engine.clone(),
@@ -176,7 +181,9 @@ impl Server {
         let router = web::router(&api, Arc::clone(&plivo), Arc::clone(&health), metrics, config.http.body_bytes);
         let limits = listen::ListenLimits {
             connections: config.http.connections,
+            connections_per_source: config.http.connections_per_source,
             header_timeout: Duration::from_secs(config.http.header_timeout_s),
+            body_timeout: Duration::from_secs(config.http.body_timeout_s),
         };
         tasks.spawn(listen::serve(web, router, limits, stop.clone()));
         if let Some(door) = door {
@@ -190,7 +197,8 @@ impl Server {
             sip_tcp = ?addresses.sip_tcp,
             "aside is ready"
         );
-        Ok(Self { addresses, credentials, store, engine, sip, health, stop, tasks })
+        let drain = Duration::from_secs(config.outbox.stop_wait_s);
+        Ok(Self { addresses, credentials, store, engine, drain, sip, health, stop, tasks })
     }
 
     /// Where it listens.
@@ -216,10 +224,10 @@ impl Server {
         let shutdown = self.engine.shutdown(wait);
         tokio::pin!(shutdown);
         // Whatever holds a call up must not hold the end up.
-        if tokio::time::timeout(wait + STUBBORN, &mut shutdown).await.is_err() {
+        if tokio::time::timeout(wait + self.drain + STUBBORN, &mut shutdown).await.is_err() {
             tracing::warn!("calls would not end; their dialogs are hung up");
             self.sip.stop().await;
-            let _ = tokio::time::timeout(STUBBORN, shutdown).await;
+            let _ = tokio::time::timeout(self.drain + STUBBORN, shutdown).await;
         }
         self.sip.stop().await;
         self.stop.cancel();
@@ -234,7 +242,7 @@ impl Server {
     }
 }
 
-/// How much longer than asked the engine may take to end calls and deliver callbacks.
+/// How much longer than asked the engine may take to end calls and finish requests.
 const STUBBORN: Duration = Duration::from_secs(25);
 /// How long requests under way may take when everything else has ended.
 const LAST_REQUESTS: Duration = Duration::from_secs(6);

@@ -11,8 +11,6 @@ const BLOCK_TICKS: u32 = 16;
 
 #[derive(Debug, Clone)]
 pub(super) struct Learner {
-    needs: [i64; BLOCKS],
-    transits: [i64; BLOCKS],
     filled: usize,
     next: usize,
     ticks: u32,
@@ -25,13 +23,19 @@ pub(super) struct Learner {
     smallest: i64,
     /// A run of late packets needs this at once, until blocks have learned it.
     urgent: Option<(i64, u32)>,
+    /// Looked at once per block only.
+    blocks: Box<Blocks>,
+}
+
+#[derive(Debug, Clone)]
+struct Blocks {
+    needs: [i64; BLOCKS],
+    transits: [i64; BLOCKS],
 }
 
 impl Learner {
     pub(super) fn new() -> Self {
         Self {
-            needs: [i64::MIN; BLOCKS],
-            transits: [i64::MAX; BLOCKS],
             filled: 0,
             next: 0,
             ticks: 0,
@@ -42,7 +46,16 @@ impl Learner {
             second: i64::MIN,
             smallest: i64::MAX,
             urgent: None,
+            blocks: Box::new(Blocks { needs: [i64::MIN; BLOCKS], transits: [i64::MAX; BLOCKS] }),
         }
+    }
+
+    /// Forgets everything. Blocks that are not filled are never looked at.
+    pub(super) fn reset(&mut self) {
+        (self.filled, self.next, self.ticks) = (0, 0, 0);
+        (self.need, self.transit, self.seen_in_tick) = (i64::MIN, i64::MAX, false);
+        (self.largest, self.second, self.smallest) = (i64::MIN, i64::MIN, i64::MAX);
+        self.urgent = None;
     }
 
     pub(super) fn observe_need(&mut self, need: i64) {
@@ -68,16 +81,16 @@ impl Learner {
         if self.ticks < BLOCK_TICKS {
             return;
         }
-        self.needs[self.next] = self.need;
-        self.transits[self.next] = self.transit;
+        self.blocks.needs[self.next] = self.need;
+        self.blocks.transits[self.next] = self.transit;
         self.next = (self.next + 1) % BLOCKS;
         self.filled = (self.filled + 1).min(BLOCKS);
         self.drop_outrun();
         (self.largest, self.second) =
-            self.needs[..self.filled].iter().fold((i64::MIN, i64::MIN), |(first, second), &need| {
+            self.blocks.needs[..self.filled].iter().fold((i64::MIN, i64::MIN), |(first, second), &need| {
                 if need > first { (need, first) } else { (first, second.max(need)) }
             });
-        self.smallest = self.transits[..self.filled].iter().copied().min().unwrap_or(i64::MAX);
+        self.smallest = self.blocks.transits[..self.filled].iter().copied().min().unwrap_or(i64::MAX);
         self.ticks = 0;
         self.need = i64::MIN;
         self.transit = i64::MAX;
@@ -92,13 +105,16 @@ impl Learner {
         }
         let back = |n: usize| (self.next + BLOCKS - n) % BLOCKS;
         let (last, other) = (back(1), back(2));
-        let needed = self.needs[last].max(self.needs[other]);
-        let outrun = (4..=self.filled).all(|n| self.transits[back(n)] > needed);
+        let needed = self.blocks.needs[last].max(self.blocks.needs[other]);
+        let outrun = (4..=self.filled).all(|n| self.blocks.transits[back(n)] > needed);
         if outrun {
-            let kept = [(self.needs[other], self.transits[other]), (self.needs[last], self.transits[last])];
+            let kept = [
+                (self.blocks.needs[other], self.blocks.transits[other]),
+                (self.blocks.needs[last], self.blocks.transits[last]),
+            ];
             for (i, (need, transit)) in kept.into_iter().enumerate() {
-                self.needs[i] = need;
-                self.transits[i] = transit;
+                self.blocks.needs[i] = need;
+                self.blocks.transits[i] = transit;
             }
             (self.filled, self.next) = (2, 2);
         }

@@ -1,5 +1,7 @@
 //! Decoded samples by their place in the talker's timeline, with the packet each stretch came from.
 
+use crate::conceal::HISTORY;
+
 /// One packet's stretch of samples.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stretch {
@@ -24,12 +26,17 @@ const NONE: Stretch = Stretch { start: 0, origin: 0, len: 0, mark: u64::MAX, arr
 /// Packets that fit: 480 ms of 10 ms packets.
 const PACKETS: usize = 48;
 
-/// A ring of samples addressed by timeline position, and the sorted list of stretches that are present in it.
+/// A ring of samples addressed by timeline position, and the sorted list of stretches that are present in it. What was played
+/// last stays readable until its place is needed.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub(super) struct Queue {
-    ring: Box<[i16]>,
-    stretches: [Stretch; PACKETS],
     count: usize,
+    /// Samples that may wait; the ring holds [`HISTORY`] more.
+    capacity: i64,
+    ring: Box<[i16]>,
+    /// Most of the time one or two of them are in use.
+    stretches: [Stretch; PACKETS],
 }
 
 pub(super) enum Put {
@@ -43,8 +50,12 @@ pub(super) enum Put {
 }
 
 impl Queue {
+    /// How many of its first bytes are touched while at most two packets wait.
+    pub(super) const NEEDED: usize = std::mem::offset_of!(Self, stretches) + 2 * size_of::<Stretch>();
+
     pub(super) fn new(samples: usize) -> Self {
-        Self { ring: vec![0; samples].into_boxed_slice(), stretches: [NONE; PACKETS], count: 0 }
+        let ring = vec![0; samples + HISTORY].into_boxed_slice();
+        Self { count: 0, capacity: samples as i64, ring, stretches: [NONE; PACKETS] }
     }
 
     pub(super) fn stretches(&self) -> &[Stretch] {
@@ -73,7 +84,7 @@ impl Queue {
 
     /// Takes a packet's samples. What other packets already brought stays theirs.
     pub(super) fn put(&mut self, mut new: Stretch, mut samples: &[i16]) -> Put {
-        let capacity = self.ring.len() as i64;
+        let capacity = self.capacity;
         if self.end().is_some_and(|end| new.start < end - capacity) {
             return Put::TooOld;
         }
@@ -100,10 +111,12 @@ impl Queue {
             return Put::TooOld;
         }
         let at = self.stretches().partition_point(|s| s.start <= new.start);
-        self.stretches.copy_within(at..self.count, at + 1);
+        if at < self.count {
+            self.stretches.copy_within(at..self.count, at + 1);
+        }
         self.stretches[at] = new;
         self.count += 1;
-        let from = new.start.rem_euclid(capacity) as usize;
+        let from = self.place(new.start);
         let first = new.len.min(self.ring.len() - from);
         self.ring[from..from + first].copy_from_slice(&samples[..first]);
         self.ring[..new.len - first].copy_from_slice(&samples[first..new.len]);
@@ -130,13 +143,33 @@ impl Queue {
         self.stretches().iter().find(|s| s.end() > at).map(|s| (s.start - at).max(0) as usize)
     }
 
-    /// Copies samples that are ready from `at` on; answers the smallest mark among them.
-    pub(super) fn copy(&self, at: i64, out: &mut [i16]) -> u64 {
-        let from = at.rem_euclid(self.ring.len() as i64) as usize;
+    fn place(&self, at: i64) -> usize {
+        at.rem_euclid(self.ring.len() as i64) as usize
+    }
+
+    /// The samples from `at` on as far as they lie in one piece, at most two packets of 20 ms.
+    pub(super) fn around(&self, at: i64) -> &[i16] {
+        let from = self.place(at);
+        &self.ring[from..(from + 320).min(self.ring.len())]
+    }
+
+    /// Whether samples up to `end` would be written over those at `at`.
+    pub(super) fn overruns(&self, end: i64, at: i64) -> bool {
+        end - at > self.ring.len() as i64
+    }
+
+    /// Copies whatever the ring holds from `at` on.
+    pub(super) fn read(&self, at: i64, out: &mut [i16]) {
+        let from = self.place(at);
         let first = out.len().min(self.ring.len() - from);
         let rest = out.len() - first;
         out[..first].copy_from_slice(&self.ring[from..from + first]);
         out[first..].copy_from_slice(&self.ring[..rest]);
+    }
+
+    /// Copies samples that are ready from `at` on; answers the smallest mark among them.
+    pub(super) fn copy(&self, at: i64, out: &mut [i16]) -> u64 {
+        self.read(at, out);
         let end = at + out.len() as i64;
         self.stretches().iter().filter(|s| s.start < end && s.end() > at).map(|s| s.mark).min().unwrap_or(u64::MAX)
     }
@@ -162,7 +195,9 @@ impl Queue {
     }
 
     fn remove(&mut self, index: usize) {
-        self.stretches.copy_within(index + 1..self.count, index);
+        if index + 1 < self.count {
+            self.stretches.copy_within(index + 1..self.count, index);
+        }
         self.count -= 1;
     }
 }

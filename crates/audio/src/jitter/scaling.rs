@@ -91,7 +91,11 @@ impl JitterBuffer {
             if ready > 0 {
                 let part = &mut out[at..at + ready];
                 let mut mark = self.queue.copy(play, part);
-                if self.config.concealment == Concealment::Waveform {
+                if self.config.concealment == Concealment::Zero {
+                    // Nobody will ask for history.
+                } else if self.concealer.is_settled() {
+                    self.concealer.note(ready, mark);
+                } else {
                     mark = mark.min(self.concealer.merge(part).unwrap_or(u64::MAX));
                     self.concealer.record(part, mark);
                 }
@@ -101,6 +105,7 @@ impl JitterBuffer {
                 at += ready;
                 continue;
             }
+            self.catch_up(play);
             let hole = self.queue.hole(play);
             let excess = hole.map_or(-lack, |hole| (-lack).min(hole as i64));
             if excess > 0 && self.config.time_scaling && self.is_resting() {
@@ -176,6 +181,7 @@ impl JitterBuffer {
         if most == 0 {
             return Change::None;
         }
+        self.catch_up(play);
         let make = |lag| if inserting { Change::Insert(lag) } else { Change::Delete(lag) };
         let mut line = [0i16; HISTORY + LONGEST_PULL + LONGEST_LAG];
         let ahead = if inserting { len } else { len + most };
@@ -214,6 +220,7 @@ impl JitterBuffer {
 
     /// Plays `out.len()` samples while the timeline advances by `lag` less.
     pub(super) fn insert_period(&mut self, play: i64, lag: usize, out: &mut [i16]) -> Pulled {
+        self.catch_up(play);
         let len = out.len();
         let mut line = [0i16; LONGEST_LAG + LONGEST_PULL];
         let mut mark = self.concealer.mark_of_recent(lag);
@@ -233,6 +240,7 @@ impl JitterBuffer {
 
     /// Plays `out.len()` samples while the timeline advances by `lag` more.
     pub(super) fn delete_period(&mut self, play: i64, lag: usize, out: &mut [i16]) -> Pulled {
+        self.catch_up(play);
         let len = out.len();
         let mut line = [0i16; LONGEST_LAG + LONGEST_PULL];
         let mark = self.queue.copy(play, &mut line[..len + lag]);

@@ -4,6 +4,8 @@
 const WINDOW: u64 = 128;
 /// A leap of more than this is a new start, not a loss (RFC 3550 A.1 uses the same figure).
 const DROPOUT: i64 = 3_000;
+/// So many old numbers in a row are a new start as well: a sender that began again (RFC 3550 A.1 wants two).
+const NEW_START: u8 = 2;
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sequence {
@@ -11,6 +13,8 @@ pub(super) struct Sequence {
     newest: u16,
     /// Bit n: newest − n was seen.
     seen: u128,
+    /// The number that would follow the last old one, and how many in a row those are.
+    old: (u16, u8),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,14 +31,19 @@ pub(super) enum Seen {
 }
 
 impl Sequence {
+    fn starting(number: u16) -> Self {
+        Self { started: true, newest: number, seen: 1, old: (0, 0) }
+    }
+
     pub(super) fn see(&mut self, number: u16) -> Seen {
         if !self.started {
-            *self = Self { started: true, newest: number, seen: 1 };
+            *self = Self::starting(number);
             return Seen::New { missing: 0 };
         }
         let step = number.wrapping_sub(self.newest) as i16 as i64;
         if step > 0 {
             self.newest = number;
+            self.old = (0, 0);
             if step > DROPOUT {
                 self.seen = 1;
                 return Seen::New { missing: 0 };
@@ -44,11 +53,17 @@ impl Sequence {
         }
         let behind = -step;
         if behind > DROPOUT {
-            *self = Self { started: true, newest: number, seen: 1 };
+            *self = Self::starting(number);
             return Seen::New { missing: 0 };
         }
         if behind >= WINDOW as i64 {
-            return Seen::Ancient;
+            let in_a_row = if self.old.0 == number { self.old.1 + 1 } else { 1 };
+            self.old = (number.wrapping_add(1), in_a_row);
+            if in_a_row < NEW_START {
+                return Seen::Ancient;
+            }
+            *self = Self::starting(number);
+            return Seen::New { missing: 0 };
         }
         let bit = 1u128 << behind;
         if self.seen & bit != 0 {
@@ -79,5 +94,20 @@ mod tests {
         assert_eq!(sequence.see(65_000), Seen::Ancient);
         assert_eq!(sequence.see(20_000), Seen::New { missing: 0 });
         assert_eq!(sequence.see(10_000), Seen::New { missing: 0 });
+    }
+
+    #[test]
+    fn a_sender_that_begins_again_a_little_back_is_followed_and_one_old_packet_is_not() {
+        for back in [200, 500, 1_000, 2_999] {
+            let mut sequence = Sequence::default();
+            let newest = 5_000;
+            assert_eq!(sequence.see(newest), Seen::New { missing: 0 });
+            let first = newest - back;
+            assert_eq!(sequence.see(first), Seen::Ancient);
+            assert_eq!(sequence.see(newest + 1), Seen::New { missing: 0 }, "one old packet changes nothing");
+            assert_eq!(sequence.see(first + 40), Seen::Ancient, "nor do two that do not follow each other");
+            assert_eq!(sequence.see(first + 41), Seen::New { missing: 0 });
+            assert_eq!(sequence.see(first + 42), Seen::New { missing: 0 });
+        }
     }
 }

@@ -3,32 +3,33 @@
 //! Every command works on a copy of the room: the copy becomes the room only when the shard has taken the change into
 //! its queue. So a refused command, or a full queue, changes nothing.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use conference::{Agents, EndCause, LeaveCause, MemberId, Mode, Room, RoomError, Status};
+use conference::{EndCause, LeaveCause, MemberId, Room, RoomError, Status};
 use media::{LegId, PlayId, PlayerChange, PlayerId, RoomChange, Sound};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::task::AbortOnDropHandle;
 
-use super::handle::{Identity, JoinRequest, Joined, RoomHandle};
+use super::early::Early;
+use super::handle::{Identity, InForce, JoinRequest, Joined, RoomHandle};
 use super::message::{MediaFact, Reply, RoomMessage};
+use super::modes::Outcome;
 use super::music::SoundKey;
 use super::plan::plan_for;
-use super::publish::{After, Publication, publish};
-use super::sounds::add_notice;
-use crate::command::{Applied, Asker, CommandError, DialMusic, MemberChange, ModeCommand, ModeName, Whom};
-use crate::dialect::{CallView, Departure, Kind, MemberView};
+use super::publish::{After, Change, Publication, publish};
+use super::sounds::{Announcement, NoticeKey, WaitingBeep, is_for};
+use crate::command::{Applied, Asker, CommandError, DialMusic, MemberChange, ModeCommand, Whom};
+use crate::dialect::{CallView, Kind, MemberView};
 use crate::engine::Inner;
-use crate::records::Happened;
-use crate::session::{CallMailbox, CallMessage};
+use crate::journal::Backlog;
+use crate::session::CallMailbox;
 use crate::verb::{MemberSettings, RoomSettings};
 
 const MAILBOX: usize = 1024;
 const PUBLICATIONS: usize = 1024;
 /// How long a duty waits before it asks a busy shard again.
 const BUSY_PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
-/// Commands whose ids are remembered, so that a repeat is answered without being done again.
-const REMEMBERED_COMMANDS: usize = 64;
 
 /// How a room is opened.
 pub(crate) struct Opening {
@@ -51,6 +52,10 @@ pub(super) struct Seat {
     pub(super) dialect: &'static str,
     pub(super) joined_at: i64,
     pub(super) playing: Option<(PlayId, SoundKey)>,
+    /// Whether sound like speech comes from its microphone.
+    pub(super) speaking: bool,
+    /// Whether that has been told.
+    pub(super) speech_told: bool,
 }
 
 pub(super) struct Actor {
@@ -64,16 +69,22 @@ pub(super) struct Actor {
     pub(super) opener: Option<MemberView>,
     pub(super) last_member: Option<MemberView>,
     pub(super) dialling: BTreeMap<u64, DialMusic>,
-    pub(super) sounds: HashMap<SoundKey, Option<Sound>>,
-    pub(super) loading: Vec<SoundKey>,
+    pub(super) early: Early,
+    pub(super) sounds: HashMap<SoundKey, Sound>,
+    pub(super) loading: HashMap<SoundKey, AbortOnDropHandle<()>>,
+    /// What the room's players sound. One that a refused change added stands here until its number is given again.
+    pub(super) notices: BTreeMap<conference::PlayerId, NoticeKey>,
+    /// Beeps that wait for others to end, by their number.
+    pub(super) beeps_waiting: BTreeMap<u8, BTreeSet<WaitingBeep>>,
     pub(super) sequence: u64,
     pub(super) opened_at: i64,
     pub(super) started_at: Option<i64>,
     pub(super) ended: Option<(i64, EndCause)>,
-    pub(super) commands: VecDeque<(String, Outcome)>,
+    /// Commands that had an id, and what became of them.
+    pub(super) commands: VecDeque<(ModeCommand, Outcome)>,
     pub(super) plays: u64,
     pub(super) revision: u64,
-    publications: mpsc::Sender<Publication>,
+    pub(super) publications: mpsc::Sender<Publication>,
     /// The room is gone from the media plane; what is left to do is to end it.
     media_failed: bool,
 }
@@ -84,6 +95,8 @@ pub(super) struct Extras {
     pub(super) join: Vec<LegId>,
     pub(super) players: Vec<(PlayerId, PlayerChange)>,
     pub(super) after: Vec<After>,
+    /// Whoever waits until the change is in the sound, recorded or not.
+    pub(super) left: Vec<oneshot::Sender<()>>,
     pub(super) command_id: Option<String>,
     pub(super) events: Vec<(Kind, Option<MemberView>, Option<CallView>)>,
     /// What must happen: it waits for a place in the shard's queue instead of being refused, and goes on without a room on
@@ -105,8 +118,19 @@ pub(crate) fn open(inner: &Arc<Inner>, opening: Opening) -> Result<RoomHandle, C
     let (mailbox, messages) = mpsc::channel(MAILBOX);
     let (publications, published) = mpsc::channel(PUBLICATIONS);
     let (gone_tx, gone) = watch::channel(false);
+    let backlog = Backlog::default();
     let Opening { uuid, name, account, auth_id, dialect, settings, opener } = opening;
-    let identity = Arc::new(Identity { uuid, name, account, auth_id: auth_id.clone(), media_room });
+    let in_force = InForce { tick: 0, at: inner.clock.utc() }.into();
+    let identity = Arc::new(Identity {
+        uuid,
+        name,
+        account,
+        auth_id: auth_id.clone(),
+        media_room,
+        pending: 0.into(),
+        in_force,
+        backlog,
+    });
     let me = RoomHandle { identity, mailbox, gone };
     tokio::spawn(publish(Arc::clone(inner), me.clone(), published, gone_tx));
     let actor = Actor {
@@ -120,8 +144,11 @@ pub(crate) fn open(inner: &Arc<Inner>, opening: Opening) -> Result<RoomHandle, C
         opener,
         last_member: None,
         dialling: BTreeMap::new(),
+        early: Early::default(),
         sounds: HashMap::new(),
-        loading: Vec::new(),
+        loading: HashMap::new(),
+        notices: BTreeMap::new(),
+        beeps_waiting: BTreeMap::new(),
         sequence: 0,
         opened_at: inner.clock.utc(),
         started_at: None,
@@ -165,6 +192,10 @@ impl Actor {
                 },
                 () = sleep_until(deadline) => self.time_out().await,
             }
+            // Whether a change has found it out or it was told.
+            if self.media_failed && self.ended.is_none() {
+                let _ = self.change(Asker::server(), Extras::duty(), |room| room.end(EndCause::Fault)).await;
+            }
         }
         // The change that ended the room comes before this in the shard's queue; nobody waits for the closing.
         drop(self.inner.media.close_room(self.me.media_room()));
@@ -175,10 +206,16 @@ impl Actor {
 
     async fn handle(&mut self, message: RoomMessage) {
         match message {
-            RoomMessage::Join(request, reply) => self.join(*request, reply).await,
-            RoomMessage::Leave(member, cause, reply) => {
-                let extras = Extras { after: vec![After::Left(reply)], ..Extras::duty() };
-                // A member that is gone already has left: the reply is dropped, which says the same.
+            RoomMessage::Join(request, reply) => {
+                // A room that was opened for this member alone has nobody to wait for.
+                if !self.join(*request, reply).await && self.seats.is_empty() && self.room.expected() == 0 {
+                    let _ = self.change(Asker::server(), Extras::duty(), |room| room.end(EndCause::Empty)).await;
+                }
+            }
+            RoomMessage::Leave(member, cause, left, recorded) => {
+                let after = vec![After::Recorded(recorded)];
+                let extras = Extras { left: vec![left], after, ..Extras::duty() };
+                // A member that is gone already has left: the replies are dropped, which says the same.
                 let _ = self.change(Asker::server(), extras, |room| room.leave(member, cause)).await;
             }
             RoomMessage::Start(by, reply) => self.command(by, reply, None, Room::start).await,
@@ -212,7 +249,10 @@ impl Actor {
             },
             RoomMessage::Mode(command, by, reply) => self.mode(command, by, reply).await,
             RoomMessage::Snapshot(reply) => drop(reply.send(Ok(self.snapshot()))),
-            RoomMessage::Hearing(reply) => drop(reply.send(Ok(self.matrix(&self.room)))),
+            RoomMessage::Hearing(reply) => {
+                let matrix = self.matrix(&self.room);
+                self.publish_nothing(Vec::new(), vec![After::Hearing(reply, matrix)]).await;
+            }
             RoomMessage::Expect(dial, music, newcomer, reply) => {
                 let mut room = self.room.clone();
                 if let Err(error) = room.expect_member() {
@@ -236,6 +276,10 @@ impl Actor {
                 };
                 let _ = self.change(Asker::server(), extras, over).await;
             }
+            RoomMessage::Early(dial, leg) => self.early(dial, leg).await,
+            RoomMessage::EarlyOver(leg, reply) => {
+                self.early_over(leg, Extras { left: vec![reply], ..Extras::duty() }).await;
+            }
             RoomMessage::Tell(kind, member, call) => {
                 self.tell(kind, member.map(|m| *m), call.map(|c| *c)).await;
             }
@@ -245,20 +289,20 @@ impl Actor {
             }
             RoomMessage::Media(fact) => self.media_fact(fact).await,
             RoomMessage::SoundLoaded(key, sound) => {
-                self.loading.retain(|k| *k != key);
+                self.loading.remove(&key);
                 self.sounds.insert(key, sound);
-                let _ = self.change(Asker::server(), Extras::default(), |_| Ok(())).await;
+                // Whoever waits for it hears it, however busy the shard is.
+                let _ = self.change(Asker::server(), Extras::duty(), |_| Ok(())).await;
             }
-            RoomMessage::NoticeLoaded(hearers, Some(sound)) => {
-                let audience: Vec<MemberId> =
-                    hearers.iter().copied().filter(|id| self.seats.contains_key(id)).collect();
+            RoomMessage::NoticeLoaded(Announcement { fetch, entering, hearers }, sound) => {
                 let mut room = self.room.clone();
                 let mut extras = Extras::default();
-                if add_notice(&mut room, &audience, sound, &mut extras).is_ok() {
+                let hearers = hearers.into_iter().filter(|id| is_for(&room, entering, *id)).collect::<Vec<_>>();
+                self.add_notice(&mut room, NoticeKey::Url(fetch), &hearers, sound, &mut extras);
+                if !extras.players.is_empty() {
                     let _ = self.settle(room, Asker::server(), extras).await;
                 }
             }
-            RoomMessage::NoticeLoaded(_, None) => {}
         }
     }
 
@@ -292,24 +336,43 @@ impl Actor {
         self.settle(room, by, extras).await
     }
 
-    async fn join(&mut self, request: JoinRequest, reply: Reply<Joined>) {
-        let JoinRequest { join, call, leg, mailbox, dialect, by } = request;
+    /// Whether the member is in.
+    async fn join(&mut self, request: JoinRequest, reply: Reply<Joined>) -> bool {
+        let JoinRequest { join, call, leg, mailbox, dialect, by, speaking } = request;
         let mut room = self.room.clone();
-        let company: Vec<MemberId> = self.seats.keys().copied().collect();
         let id = match room.enter(join.entry, self.inner.clock.monotonic()) {
             Ok(id) => id,
-            Err(error) => return drop(reply.send(Err(error.into()))),
+            Err(error) => {
+                drop(reply.send(Err(error.into())));
+                return false;
+            }
         };
         let number = match self.inner.numbers.next(self.me.account()).await {
             Ok(number) => number,
-            Err(error) => return drop(reply.send(Err(error))),
+            Err(error) => {
+                drop(reply.send(Err(error)));
+                return false;
+            }
         };
         let mut extras = Extras { join: vec![leg], after: vec![After::Joined(reply, id, number)], ..Extras::default() };
-        let notice = self.notice(&join.member_settings.enter_sound, company, &mut room, &mut extras);
+        let (before, beeps) = (self.settings.clone(), self.beeps_waiting.clone());
+        let company = self.seats.keys().copied();
+        let hearers = company.filter(|other| conference::hearing::speaks_to(&room, id, *other)).collect();
+        let notice = self.notice(&join.member_settings.enter_sound, Some(id), hearers, &mut room, &mut extras);
         let joined_at = self.inner.clock.utc();
         let settings = join.member_settings;
-        let seat = Seat { number, leg, call, settings, mailbox, dialect, joined_at, playing: None };
-        let before = self.settings.clone();
+        let seat = Seat {
+            number,
+            leg,
+            call,
+            settings,
+            mailbox,
+            dialect,
+            joined_at,
+            playing: None,
+            speaking,
+            speech_told: false,
+        };
         self.settings.fill_in(&join.room_settings);
         if join.room_settings.record {
             let text = "a recording was asked for, and this server has no recorder: nothing is recorded";
@@ -318,57 +381,14 @@ impl Actor {
         self.seats.insert(id, seat);
         if self.settle(room, by, extras).await.is_err() {
             self.seats.remove(&id);
-            self.settings = before;
-            // A room that was opened for this member alone has nobody to wait for.
-            if self.seats.is_empty() && self.room.expected() == 0 {
-                let _ = self.change(Asker::server(), Extras::duty(), |room| room.end(EndCause::Empty)).await;
-            }
-            return;
+            (self.settings, self.beeps_waiting) = (before, beeps);
+            return false;
         }
         self.load_music();
-        if let Some((fetch, hearers)) = notice {
-            self.load_notice(fetch, hearers);
+        if let Some(notice) = notice {
+            self.load_notice(notice);
         }
-    }
-
-    async fn mode(&mut self, command: ModeCommand, by: Asker, reply: Reply<Applied>) {
-        let ModeCommand { member, mode, agents, command_id } = command;
-        if let Some((_, done)) = self.commands.iter().find(|(id, _)| Some(id) == command_id.as_ref()) {
-            return answer_repeat(done.clone(), reply);
-        }
-        let whom = self.members_of(&Whom::Members(vec![member]));
-        let (ids, agents) = match whom.and_then(|ids| Ok((ids, self.members_of(&Whom::Members(agents))?))) {
-            Ok(found) => found,
-            Err(error) => return drop(reply.send(Err(error))),
-        };
-        let mode = match mode {
-            ModeName::Monitor => Mode::Monitor,
-            ModeName::Whisper => Mode::Whisper,
-            ModeName::Barge => Mode::Barge,
-            ModeName::Takeover if agents.is_empty() => Mode::Takeover(Agents::All),
-            ModeName::Takeover => Mode::Takeover(Agents::These(agents)),
-            ModeName::Stop => Mode::Stop,
-        };
-        let mut room = self.room.clone();
-        let Some(id) = ids.first() else { return };
-        if let Err(error) = room.mode(*id, &mode) {
-            return drop(reply.send(Err(error.into())));
-        }
-        let (tell, told) = oneshot::channel();
-        let extras = Extras { after: vec![After::Applied(tell)], command_id: command_id.clone(), ..Extras::default() };
-        let settled = self.settle(room, by, extras).await;
-        let (done, outcome) = watch::channel(None);
-        if let Some(command_id) = command_id.filter(|_| settled.is_ok()) {
-            if self.commands.len() >= REMEMBERED_COMMANDS {
-                self.commands.pop_front();
-            }
-            self.commands.push_back((command_id, outcome));
-        }
-        tokio::spawn(async move {
-            let answer = told.await.unwrap_or_else(|_| Err(CommandError::Failed("the room ended".into())));
-            done.send_replace(Some(answer.clone()));
-            drop(reply.send(answer));
-        });
+        true
     }
 
     async fn time_out(&mut self) {
@@ -389,56 +409,53 @@ impl Actor {
                 }
             }
             MediaFact::Speaking(leg, speaking) => {
-                if let Some(view) = member_of(leg).and_then(|id| self.view_of(id)) {
-                    self.tell(Kind::Speaking(speaking), Some(view), None).await;
+                if let Some(seat) = self.seats.values_mut().find(|seat| seat.leg == leg) {
+                    seat.speaking = speaking;
+                }
+                // Told later: what is told then is who speaks then.
+                if self.me.identity.backlog.is_long() {
+                    return self.inner.counters.records_dropped.add(1);
+                }
+                for (id, speaking) in self.speech_changes() {
+                    let view = self.view_of(id);
+                    self.tell(Kind::Speaking(speaking), view, None).await;
                 }
             }
             MediaFact::PlayerEnded(player) => {
-                let id = u32::try_from(player.0).map(conference::PlayerId);
-                let remove = |room: &mut Room| {
-                    if let Ok(id) = id {
-                        room.remove_player(id);
-                    }
-                    Ok(())
-                };
-                let _ = self.change(Asker::server(), Extras::duty(), remove).await;
+                let Ok(id) = u32::try_from(player.0) else { return };
+                let (mut room, mut extras) = (self.room.clone(), Extras::duty());
+                self.notice_ended(&mut room, conference::PlayerId(id), &mut extras);
+                // A duty is never refused.
+                let _ = self.settle(room, Asker::server(), extras).await;
             }
             MediaFact::Failed(why) => {
                 tracing::error!(room = self.me.uuid(), why, "a room's media failed; the room ends");
                 self.media_failed = true;
-                let _ = self.change(Asker::server(), Extras::duty(), |room| room.end(EndCause::Fault)).await;
             }
         }
     }
 
-    /// Publishes something that changes nothing.
-    async fn tell(&mut self, kind: Kind, member: Option<MemberView>, call: Option<CallView>) {
-        let happened = self.happened(&self.room.clone(), kind, member, call);
-        self.send(Publication {
-            change: None,
-            records: vec![happened],
-            rows: None,
-            hearing: None,
-            by: Asker::server(),
-            command_id: None,
-            after: Vec::new(),
-            last: false,
-        })
-        .await;
-    }
-
     /// Makes `room` the room: commands the shard, then has everything published in order.
-    async fn settle(&mut self, mut room: Room, by: Asker, mut extras: Extras) -> Result<(), CommandError> {
+    pub(super) async fn settle(&mut self, mut room: Room, by: Asker, mut extras: Extras) -> Result<(), CommandError> {
+        // What may be refused is refused before there is no place for its record.
+        if !extras.duty && self.me.identity.backlog.is_long() {
+            let error = CommandError::Busy("what one room has to record");
+            extras.after.into_iter().for_each(|after| after.refuse(&error));
+            return Err(error);
+        }
         let before = self.room.hearing();
         let mut events = Vec::new();
         while let Some(event) = room.poll_event() {
             events.push(event);
         }
+        let beeps = self.beeps_waiting.clone();
         let exits = self.exit_notices(&mut room, &events, &mut extras);
+        let turn = self.turn_early(&mut room);
+        extras.join.extend(turn.join);
         let hearing = room.hearing();
         let plays = self.wanted_plays(&room);
-        let leave: Vec<LegId> =
-            self.seats.iter().filter(|(id, _)| room.member(**id).is_none()).map(|(_, seat)| seat.leg).collect();
+        let gone = self.seats.iter().filter(|(id, _)| room.member(**id).is_none()).map(|(_, seat)| seat.leg);
+        let leave: Vec<LegId> = gone.chain(turn.leave).collect();
         let changes_media = hearing != before
             || !extras.join.is_empty()
             || !leave.is_empty()
@@ -449,7 +466,7 @@ impl Actor {
             self.revision += 1;
             let leg_of = |id: MemberId| self.seats.get(&id).map(|seat| seat.leg);
             let relays = |id: MemberId| room.member(id).is_some_and(|m| m.relay_digits);
-            let plan = plan_for(&hearing, self.revision, leg_of, relays);
+            let plan = plan_for(&hearing, self.revision, leg_of, |id| turn.leg(id), relays);
             let change = RoomChange {
                 plan,
                 join: std::mem::take(&mut extras.join),
@@ -460,6 +477,7 @@ impl Actor {
             match self.send_change(change, extras.duty).await {
                 Ok(sent) => sent,
                 Err(error) => {
+                    self.beeps_waiting = beeps;
                     extras.after.into_iter().for_each(|after| after.refuse(&error));
                     return Err(error);
                 }
@@ -472,21 +490,20 @@ impl Actor {
                 seat.playing = play.playing;
             }
         }
+        self.early.turned(&turn);
         let old = std::mem::replace(&mut self.room, room);
-        self.publish_change(&old, events, hearing != before, change, by, extras).await;
-        for (fetch, hearers) in exits {
-            self.load_notice(fetch, hearers);
+        // A plan that had to be sent again holds only from then on.
+        let heard_differently = hearing != before || extras.resend;
+        self.publish_change(&old, events, heard_differently, change, by, extras).await;
+        for notice in exits {
+            self.load_notice(notice);
         }
         Ok(())
     }
 
     /// Puts a change into the shard's queue. A duty waits for its place; where the media plane has lost the room, there is
     /// nothing to change there any more.
-    async fn send_change(
-        &mut self,
-        change: RoomChange,
-        duty: bool,
-    ) -> Result<Option<super::publish::Change>, CommandError> {
+    async fn send_change(&mut self, change: RoomChange, duty: bool) -> Result<Option<Change>, CommandError> {
         let mut waited = 0u32;
         while !self.media_failed {
             let mut pending = self.inner.media.change_room(self.me.media_room(), change.clone());
@@ -514,125 +531,7 @@ impl Actor {
         if duty { Ok(None) } else { Err(CommandError::Failed("the room's media failed; it is being ended".into())) }
     }
 
-    async fn publish_change(
-        &mut self,
-        old: &Room,
-        events: Vec<conference::Event>,
-        heard_differently: bool,
-        change: Option<super::publish::Change>,
-        by: Asker,
-        extras: Extras,
-    ) {
-        let now = self.inner.clock.utc();
-        let room = self.room.clone();
-        let mut records = Vec::new();
-        let mut after = Vec::new();
-        let mut changed = Vec::new();
-        for event in events {
-            use conference::Event as E;
-            let (kind, member) = match event {
-                E::Opened => (Kind::RoomOpened, None),
-                E::Started => {
-                    self.started_at = Some(now);
-                    (Kind::RoomStarted, None)
-                }
-                E::Ended(cause) => {
-                    self.ended = Some((now, cause));
-                    (Kind::RoomEnded, None)
-                }
-                E::Joined(id) => (Kind::Joined, Some(id)),
-                E::Left(id, cause) => {
-                    if let Some(view) = self.depart(old, id, cause, now, &mut after) {
-                        changed.push(view.clone());
-                        records.push(self.happened(&room, Kind::Left, Some(view), None));
-                    }
-                    continue;
-                }
-                E::Muted(id, muted) => (Kind::Muted(muted), Some(id)),
-                E::Held(id, held) => (Kind::Held(held), Some(id)),
-                E::Coaching(id, coaching) => (Kind::Coaching(coaching), Some(id)),
-                E::Tagged(id, _) => (Kind::Tagged, Some(id)),
-                E::Takeover(id, on) => (Kind::Takeover(on), Some(id)),
-                E::CoachAudience(_) | E::PlayerRemoved(_) => continue,
-            };
-            let view = member.and_then(|id| self.view_of(id));
-            changed.extend(view.clone());
-            records.push(self.happened(&room, kind, view, None));
-        }
-        for (kind, member, call) in extras.events {
-            records.push(self.happened(&room, kind, member, call));
-        }
-        // A departure is told to the call after whoever caused it has his answer.
-        let mut steps = extras.after;
-        steps.append(&mut after);
-        let worth_recording = !records.is_empty();
-        self.send(Publication {
-            change,
-            rows: worth_recording.then(|| self.rows(&room, changed)),
-            records,
-            hearing: heard_differently.then(|| self.matrix(&room)),
-            by,
-            command_id: extras.command_id,
-            after: steps,
-            last: self.ended.is_some(),
-        })
-        .await;
-    }
-
-    async fn send(&self, publication: Publication) {
-        if self.publications.send(publication).await.is_err() {
-            tracing::error!(room = self.me.uuid(), "the room's publisher is gone");
-        }
-    }
-
-    /// Frees a member's seat; the view is the member as it left.
-    fn depart(
-        &mut self,
-        old: &Room,
-        id: MemberId,
-        cause: LeaveCause,
-        now: i64,
-        after: &mut Vec<After>,
-    ) -> Option<MemberView> {
-        let seat = self.seats.remove(&id)?;
-        let mut view = self.view(old, id, &seat);
-        view.left_at = Some(now);
-        view.leave_cause = Some(cause);
-        self.last_member = Some(view.clone());
-        let departure =
-            Departure { room: self.me.uuid().to_owned(), room_name: self.me.name().to_owned(), member: view.clone() };
-        if cause == LeaveCause::Kicked || cause == LeaveCause::RoomEnded {
-            after.push(After::Notify(seat.mailbox, Box::new(CallMessage::LeftRoom(Box::new(departure), cause))));
-        }
-        Some(view)
-    }
-
-    fn happened(&mut self, room: &Room, kind: Kind, member: Option<MemberView>, call: Option<CallView>) -> Happened {
-        self.sequence += 1;
-        let member = match &kind {
-            Kind::RoomOpened => self.opener.clone().or_else(|| self.newest()),
-            Kind::RoomStarted => member.or_else(|| self.newest()).or_else(|| self.opener.clone()),
-            Kind::RoomEnded => member.or_else(|| self.last_member.clone()).or_else(|| self.opener.clone()),
-            _ => member,
-        };
-        let call = call.or_else(|| {
-            let uuid = &member.as_ref()?.call_uuid;
-            self.seats.values().find(|seat| seat.call.uuid == *uuid).map(|seat| seat.call.clone())
-        });
-        let mut dialects = vec![self.dialect];
-        if let Some(own) = member.as_ref().and_then(|m| self.seats.values().find(|s| s.number == m.number))
-            && own.dialect != self.dialect
-        {
-            dialects.push(own.dialect);
-        }
-        Happened { kind, sequence: self.sequence, room: Some(self.room_view(room)), member, call, dialects }
-    }
-
-    fn newest(&self) -> Option<MemberView> {
-        self.seats.keys().next_back().and_then(|id| self.view_of(*id))
-    }
-
-    fn members_of(&self, whom: &Whom) -> Result<Vec<MemberId>, CommandError> {
+    pub(super) fn members_of(&self, whom: &Whom) -> Result<Vec<MemberId>, CommandError> {
         match whom {
             Whom::All => Ok(self.seats.keys().copied().collect()),
             Whom::Members(numbers) => numbers
@@ -645,16 +544,6 @@ impl Actor {
                 .collect(),
         }
     }
-}
-
-type Outcome = watch::Receiver<Option<Result<Applied, CommandError>>>;
-
-/// Answers a command that was given before as it was answered then, or will be.
-fn answer_repeat(mut done: Outcome, reply: Reply<Applied>) {
-    tokio::spawn(async move {
-        let answer = done.wait_for(Option::is_some).await.ok().and_then(|answer| answer.clone());
-        drop(reply.send(answer.unwrap_or_else(|| Err(CommandError::Failed("the room ended".into())))));
-    });
 }
 
 fn apply(room: &mut Room, ids: &[MemberId], change: &MemberChange) -> Result<(), RoomError> {

@@ -1,6 +1,7 @@
 //! The outside of a room.
 
-use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use conference::{LeaveCause, MemberId};
 use media::LegId;
@@ -11,6 +12,7 @@ use crate::command::{
     Applied, Asker, CommandError, DialMusic, HearingMatrix, MemberChange, ModeCommand, RoomSnapshot, Whom,
 };
 use crate::dialect::{CallView, Kind, MemberView};
+use crate::journal::Backlog;
 use crate::session::CallMailbox;
 use crate::verb::Join;
 
@@ -28,6 +30,8 @@ pub struct JoinRequest {
     pub dialect: &'static str,
     /// Who asked.
     pub by: Asker,
+    /// Whether it is speaking as it enters: the media plane tells changes only.
+    pub speaking: bool,
 }
 
 /// A member that is in: its leg hears and sounds by its rules.
@@ -55,6 +59,19 @@ pub(super) struct Identity {
     pub account: String,
     pub auth_id: String,
     pub media_room: media::RoomId,
+    /// Changes that were answered although the media plane had not confirmed them, and that it still has not.
+    pub pending: AtomicU32,
+    /// From when what everybody hears holds.
+    pub in_force: Mutex<InForce>,
+    /// What waits to be recorded.
+    pub backlog: Backlog,
+}
+
+/// The last change of who hears whom that the media plane has confirmed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct InForce {
+    pub tick: u64,
+    pub at: i64,
 }
 
 impl RoomHandle {
@@ -78,6 +95,18 @@ impl RoomHandle {
         &self.identity.auth_id
     }
 
+    pub(super) fn in_force(&self) -> InForce {
+        *self.identity.in_force.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A change of who hears whom is in force from this tick; a confirmation that comes late takes nothing back.
+    pub(super) fn holds_from(&self, tick: u64, at: i64) {
+        let mut known = self.identity.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        if tick >= known.tick {
+            *known = InForce { tick, at };
+        }
+    }
+
     /// Has the plan sent again; false when the mailbox is full.
     pub(super) fn resend(&self) -> bool {
         self.mailbox.try_send(RoomMessage::Resend).is_ok()
@@ -92,7 +121,7 @@ impl RoomHandle {
         self.ask(RoomMessage::Snapshot).await
     }
 
-    /// Who hears whom now.
+    /// Who hears whom now, and from which tick on; answered after all changes that were asked for before.
     pub async fn hearing(&self) -> Result<HearingMatrix, CommandError> {
         self.ask(RoomMessage::Hearing).await
     }
@@ -132,13 +161,16 @@ impl RoomHandle {
         self.ask(|reply| RoomMessage::Join(Box::new(request), reply)).await
     }
 
-    /// Takes a member out; returns when the shard has done it.
-    pub(crate) async fn leave(&self, member: MemberId, cause: LeaveCause) {
+    /// Takes a member out; returns when the shard has done it. What is returned resolves when it is recorded too, or a
+    /// second has passed.
+    pub(crate) async fn leave(&self, member: MemberId, cause: LeaveCause) -> oneshot::Receiver<()> {
         let (reply, done) = oneshot::channel();
-        if self.mailbox.send(RoomMessage::Leave(member, cause, reply)).await.is_ok() {
+        let (tell, recorded) = oneshot::channel();
+        if self.mailbox.send(RoomMessage::Leave(member, cause, reply, tell)).await.is_ok() {
             // An actor that ended meanwhile has taken everybody out.
             let _ = done.await;
         }
+        recorded
     }
 
     pub(crate) async fn expect(&self, dial: u64, music: DialMusic, newcomer: MemberView) -> Result<(), CommandError> {
@@ -150,6 +182,28 @@ impl RoomHandle {
         let _ = self.mailbox.send(RoomMessage::ExpectationOver(dial)).await;
     }
 
+    /// A leg of a dial sounds before its answer.
+    pub(crate) async fn early(&self, dial: u64, leg: LegId) {
+        // A room that ended meanwhile hears nobody.
+        let _ = self.mailbox.send(RoomMessage::Early(dial, leg)).await;
+    }
+
+    /// That leg was answered, or never will be; returns when nobody hears it any more.
+    pub(crate) async fn early_over(&self, leg: LegId) {
+        let (reply, done) = oneshot::channel();
+        if self.mailbox.send(RoomMessage::EarlyOver(leg, reply)).await.is_ok() {
+            // An actor that ended meanwhile has let everybody go.
+            let _ = done.await;
+        }
+    }
+
+    /// Tells what became of a request to add `call`: the member, if it is in, else who would have come.
+    pub(crate) async fn added(&self, outcome: &str, call: &CallView, absent: MemberView) {
+        let members = self.snapshot().await.map(|snapshot| snapshot.members).unwrap_or_default();
+        let member = members.into_iter().find(|member| member.call_uuid == call.uuid).unwrap_or(absent);
+        self.tell(Kind::AddCompleted(outcome.to_owned()), Some(member), Some(call.clone())).await;
+    }
+
     pub(crate) async fn tell(&self, kind: Kind, member: Option<MemberView>, call: Option<CallView>) {
         // A room that ended meanwhile has said its last.
         let _ = self.mailbox.send(RoomMessage::Tell(kind, member.map(Box::new), call.map(Box::new))).await;
@@ -158,6 +212,16 @@ impl RoomHandle {
     /// Passes a fact on; false when the mailbox is full.
     pub(crate) fn media_fact(&self, fact: MediaFact) -> bool {
         self.mailbox.try_send(RoomMessage::Media(fact)).is_ok()
+    }
+
+    /// Passes on what must arrive: it waits for a place by itself if need be. A room fails once and has few players, so that
+    /// few wait.
+    pub(crate) fn owe_fact(&self, fact: MediaFact) {
+        if let Err(mpsc::error::TrySendError::Full(message)) = self.mailbox.try_send(RoomMessage::Media(fact)) {
+            let mailbox = self.mailbox.clone();
+            // A room that ends meanwhile is owed nothing any more.
+            tokio::spawn(async move { mailbox.send(message).await.ok() });
+        }
     }
 
     /// Returns when the room is over and everything about it is committed.

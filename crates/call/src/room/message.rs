@@ -1,13 +1,12 @@
 //! What a room's actor is told.
 
-use std::sync::Arc;
-
 use conference::{LeaveCause, MemberId};
 use media::{LegId, PlayerId, Sound};
 use tokio::sync::oneshot;
 
 use super::handle::{JoinRequest, Joined};
 use super::music::SoundKey;
+use super::sounds::Announcement;
 use crate::command::{
     Applied, Asker, CommandError, DialMusic, HearingMatrix, MemberChange, ModeCommand, RoomSnapshot, Whom,
 };
@@ -18,7 +17,8 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, CommandError>>;
 /// A command or fact for a room.
 pub(crate) enum RoomMessage {
     Join(Box<JoinRequest>, Reply<Joined>),
-    Leave(MemberId, LeaveCause, oneshot::Sender<()>),
+    /// Answered when it is in the sound, and again when it is recorded.
+    Leave(MemberId, LeaveCause, oneshot::Sender<()>, oneshot::Sender<()>),
     Start(Asker, Reply<Applied>),
     End(Asker, conference::EndCause, Reply<Applied>),
     Change(Whom, MemberChange, Asker, Reply<Applied>),
@@ -30,13 +30,18 @@ pub(crate) enum RoomMessage {
     Expect(u64, DialMusic, Box<MemberView>, Reply<()>),
     /// He entered, or never will.
     ExpectationOver(u64),
+    /// A leg of this dial sounds before its answer.
+    Early(u64, LegId),
+    /// It was answered, or never will be.
+    EarlyOver(LegId, oneshot::Sender<()>),
     /// Something to publish that changes nothing.
     Tell(Kind, Option<Box<MemberView>>, Option<Box<CallView>>),
     Media(MediaFact),
     /// The media plane dropped a change: the plan in force must be sent again.
     Resend,
-    SoundLoaded(SoundKey, Option<Sound>),
-    NoticeLoaded(Arc<[MemberId]>, Option<Sound>),
+    SoundLoaded(SoundKey, Sound),
+    /// The sound of a notice's URL.
+    NoticeLoaded(Announcement, Sound),
 }
 
 /// What the media plane tells of a room or of a leg in it.

@@ -1,14 +1,15 @@
 //! Translates compiled hearing to the media plane's words. It adds nothing and decides nothing.
 
-use conference::{Hearing, Listener, MemberId, Source};
+use conference::{EarlyId, Hearing, Listener, MemberId, Source};
 use media::{BusId, LegId, Plan, PlanListener, PlanSource, PlayerId, SourceRef};
 
-/// The plan for this hearing. `leg_of` finds a member's leg, `relays` says whether its digits are relayed as sound.
-/// A member without a leg neither sounds nor hears; so do recorders and taps, which have no leg yet.
+/// The plan for this hearing. `leg_of` finds a member's leg, `early_leg` that of somebody who is still being dialled,
+/// `relays` says whether a member's digits are relayed as sound. A member without a leg neither sounds nor hears; so do recorders and taps, which have no leg yet.
 pub fn plan_for(
     hearing: &Hearing,
     revision: u64,
     leg_of: impl Fn(MemberId) -> Option<LegId>,
+    early_leg: impl Fn(EarlyId) -> Option<LegId>,
     relays: impl Fn(MemberId) -> bool,
 ) -> Plan {
     let sources = hearing
@@ -27,6 +28,9 @@ pub fn plan_for(
                     bus,
                     relay_digits: false,
                 }),
+                Source::Early(early) => {
+                    early_leg(*early).map(|leg| PlanSource { source: SourceRef::Leg(leg), bus, relay_digits: false })
+                }
                 Source::Private(_) => None,
             }
         })

@@ -1,22 +1,26 @@
 //! Publishes what happened in a room, in order: waits until the shard has applied a change, commits its events,
-//! callbacks, records and ledger entry in one piece, then answers whoever asked.
+//! callbacks, records and ledger entry in one piece, then answers whoever asked. What takes longer than a second is answered
+//! as pending and comes later, in its order.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 
 use crate::command::{Applied, Asker, CommandError, HearingMatrix};
 use crate::engine::Inner;
+use crate::journal::{self, Journal};
 use crate::records::{Happened, LedgerNote, RoomRows};
 use crate::session::{CallMailbox, CallMessage};
 
-use super::handle::{Joined, RoomHandle};
+use super::handle::{InForce, Joined, RoomHandle};
 
-/// How long a shard may take before a change is answered as pending.
-const CONFIRMATION: Duration = Duration::from_secs(1);
+/// How long the shard and the database may take before a change is answered as pending.
+const CONFIRMATION: Duration = journal::ANSWER;
 
 pub(super) type Change = Pin<Box<dyn Future<Output = Result<media::Applied, media::MediaError>> + Send>>;
 
@@ -24,6 +28,8 @@ pub(super) type Change = Pin<Box<dyn Future<Output = Result<media::Applied, medi
 pub(super) struct Publication {
     /// Resolves when the shard has applied the change; `None` where nothing changes.
     pub change: Option<Change>,
+    /// When the change was put into the shard's queue: every change has a second from there, however many wait.
+    pub sent: Instant,
     /// What happened, in order.
     pub records: Vec<Happened>,
     /// The rows of the room and its members as they now are.
@@ -34,18 +40,22 @@ pub(super) struct Publication {
     pub by: Asker,
     /// The command's id.
     pub command_id: Option<String>,
-    /// Done when all is committed, in order.
+    /// Done, in order, when all is committed or will be.
     pub after: Vec<After>,
+    /// Answered as soon as the shard has applied all that was changed before.
+    pub left: Vec<oneshot::Sender<()>>,
     /// The room is over with this.
     pub last: bool,
 }
 
-/// What follows a commit.
+/// What follows a commit, or the answer that it is pending.
 pub(super) enum After {
     Applied(oneshot::Sender<Result<Applied, CommandError>>),
     Joined(oneshot::Sender<Result<Joined, CommandError>>, conference::MemberId, i64),
-    Left(oneshot::Sender<()>),
+    Recorded(oneshot::Sender<()>),
     Expected(oneshot::Sender<Result<(), CommandError>>),
+    /// Who hears whom, without the tick from which it holds.
+    Hearing(oneshot::Sender<Result<HearingMatrix, CommandError>>, HearingMatrix),
     Notify(CallMailbox, Box<CallMessage>),
 }
 
@@ -56,13 +66,18 @@ pub(super) async fn publish(
     gone: watch::Sender<bool>,
 ) {
     let (account, room) = (me.account().to_owned(), me.uuid().to_owned());
+    let mut journal = Journal::new(me.identity.backlog.clone());
     let mut latest = Applied { confirmed: true, shard: 0, tick: 0, at: inner.clock.utc() };
     while let Some(publication) = publications.recv().await {
-        let Publication { change, records, rows, hearing, by, command_id, after, last } = publication;
+        let Publication { change, sent, records, rows, hearing, by, command_id, after, left, last } = publication;
         let applied = match change {
-            None => Applied { at: inner.clock.utc(), ..latest },
-            Some(change) => confirm(&inner, &me, change, latest, last).await,
+            None => {
+                let confirmed = me.identity.pending.load(Ordering::Relaxed) == 0;
+                Applied { confirmed, at: inner.clock.utc(), ..latest }
+            }
+            Some(change) => confirm(&inner, &me, change, sent + CONFIRMATION, latest, (last, hearing.is_some())).await,
         };
+        left.into_iter().for_each(now);
         latest = applied;
         let at = applied.at;
         let ledger = hearing.map(|matrix| LedgerNote {
@@ -73,37 +88,94 @@ pub(super) async fn publish(
         });
         let ledger = ledger.map(|note| (room.clone(), note));
         let records = inner.records.record_all(&account, at, &records).await;
-        if let Err(error) = inner.records.commit_room(&account, rows, records, ledger).await {
-            // The change is in force; the answer says so, and the log says what is missing.
-            tracing::error!(account, room, %error, "what happened in the room could not be recorded; check the database");
-        }
+        let until = journal::answer_by(sent);
+        let recorded = match inner.records.of_room(&account, rows, records, ledger).await {
+            Ok(batch) if batch.is_empty() => true,
+            Ok(batch) => journal.write(&inner, &room, batch, until).await,
+            Err(error) => {
+                // The change is in force; the answer says so, and the log says what is missing.
+                tracing::error!(account, room, %error, "what happened in the room cannot be recorded");
+                true
+            }
+        };
+        let answer = Applied { confirmed: applied.confirmed && recorded, ..applied };
         for step in after {
-            step.run(applied);
+            step.run(answer, &me);
         }
         if last {
             break;
         }
     }
+    // The next room of this name must not be recorded before this one's end.
+    journal.queued().await;
     inner.rooms.forget(&room);
     gone.send_replace(true);
 }
 
-async fn confirm(inner: &Inner, me: &RoomHandle, change: Change, latest: Applied, last: bool) -> Applied {
+/// Whoever no longer waits has gone away.
+fn now(waiting: oneshot::Sender<()>) {
+    let _ = waiting.send(());
+}
+
+/// Answers `left` as soon as the shard has applied the change, or a second has passed: not only when it is this change's
+/// turn to be recorded.
+pub(super) fn letting_go(mut change: Change, sent: Instant, left: Vec<oneshot::Sender<()>>) -> Change {
+    let (tell, told) = oneshot::channel();
+    tokio::spawn(async move {
+        let in_time = tokio::time::timeout_at(sent + CONFIRMATION, &mut change).await.ok();
+        left.into_iter().for_each(now);
+        let outcome = match in_time {
+            Some(outcome) => outcome,
+            None => change.await,
+        };
+        drop(tell.send(outcome));
+    });
+    Box::pin(async move { told.await.unwrap_or(Err(media::MediaError::Stopped)) })
+}
+
+async fn confirm(
+    inner: &Inner,
+    me: &RoomHandle,
+    mut change: Change,
+    deadline: Instant,
+    latest: Applied,
+    (last, heard_differently): (bool, bool),
+) -> Applied {
     let room = me.uuid();
     let pending = |at| Applied { confirmed: false, at, ..latest };
-    match tokio::time::timeout(CONFIRMATION, change).await {
-        Ok(Ok(applied)) => Applied { confirmed: true, shard: applied.shard, tick: applied.tick, at: applied.at_micros },
-        Ok(Err(error)) => {
-            tracing::warn!(room, %error, "the media plane did not apply a change; the plan in force is sent again");
-            if !last && !me.resend() {
-                tracing::error!(room, "the room is too busy to send its plan again");
+    match tokio::time::timeout_at(deadline, &mut change).await {
+        Ok(Ok(applied)) => {
+            if heard_differently {
+                me.holds_from(applied.tick, applied.at_micros);
             }
+            Applied { confirmed: true, shard: applied.shard, tick: applied.tick, at: applied.at_micros }
+        }
+        Ok(Err(error)) => {
+            dropped(me, &error, last);
             pending(inner.clock.utc())
         }
         Err(_) => {
             tracing::warn!(room, "the media plane has not confirmed a change within 1 s");
+            let me = me.clone();
+            me.identity.pending.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(async move {
+                match change.await {
+                    Ok(applied) if heard_differently => me.holds_from(applied.tick, applied.at_micros),
+                    Ok(_) => {}
+                    Err(error) => dropped(&me, &error, last),
+                }
+                me.identity.pending.fetch_sub(1, Ordering::Relaxed);
+            });
             pending(inner.clock.utc())
         }
+    }
+}
+
+fn dropped(me: &RoomHandle, error: &media::MediaError, last: bool) {
+    let room = me.uuid();
+    tracing::warn!(room, %error, "the media plane did not apply a change; the plan in force is sent again");
+    if !last && !me.resend() {
+        tracing::error!(room, "the room is too busy to send its plan again");
     }
 }
 
@@ -114,17 +186,23 @@ impl After {
             Self::Applied(reply) => drop(reply.send(Err(error.clone()))),
             Self::Joined(reply, ..) => drop(reply.send(Err(error.clone()))),
             Self::Expected(reply) => drop(reply.send(Err(error.clone()))),
-            Self::Left(_) | Self::Notify(..) => {}
+            Self::Hearing(reply, _) => drop(reply.send(Err(error.clone()))),
+            Self::Recorded(_) | Self::Notify(..) => {}
         }
     }
 
-    fn run(self, applied: Applied) {
+    fn run(self, applied: Applied, room: &RoomHandle) {
         // Whoever no longer waits for an answer has gone away; that is his right.
         match self {
             Self::Applied(reply) => drop(reply.send(Ok(applied))),
             Self::Joined(reply, member, number) => drop(reply.send(Ok(Joined { member, number, applied }))),
-            Self::Left(reply) => drop(reply.send(())),
+            Self::Recorded(reply) => drop(reply.send(())),
             Self::Expected(reply) => drop(reply.send(Ok(()))),
+            Self::Hearing(reply, matrix) => {
+                let InForce { tick, at } = room.in_force();
+                let pending = room.identity.pending.load(Ordering::Relaxed) > 0;
+                drop(reply.send(Ok(HearingMatrix { tick, at, pending, ..matrix })));
+            }
             Self::Notify(mailbox, message) => mailbox.owe(*message),
         }
     }

@@ -59,7 +59,8 @@ impl Actor {
 
     pub(super) fn snapshot(&self) -> RoomSnapshot {
         let members = self.seats.iter().map(|(id, seat)| self.view(&self.room, *id, seat)).collect();
-        RoomSnapshot { room: self.room_view(&self.room), members, expected: self.room.expected() }
+        let pending = self.me.identity.pending.load(std::sync::atomic::Ordering::Relaxed) > 0;
+        RoomSnapshot { room: self.room_view(&self.room), members, expected: self.room.expected(), pending }
     }
 
     pub(super) fn rows(&self, room: &Room, members: Vec<MemberView>) -> RoomRows {
@@ -73,6 +74,7 @@ impl Actor {
         }
     }
 
+    /// Without its tick and time, which the publisher knows.
     pub(super) fn matrix(&self, room: &Room) -> HearingMatrix {
         let hearing = room.hearing();
         let rows = self
@@ -89,6 +91,6 @@ impl Actor {
                 }
             })
             .collect();
-        HearingMatrix { tick: 0, at: self.inner.clock.utc(), rows }
+        HearingMatrix { tick: 0, at: 0, pending: false, rows }
     }
 }

@@ -1,26 +1,29 @@
 //! Calls that go out to become members: every destination is dialled, the first to answer (and confirm) enters, the
 //! others are cancelled.
 
-use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
-use sip::{LegEvent, Outgoing, Party, sdp};
+use sip::{LegEvent, sdp};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{CallMailbox, CallMessage, Control, Session, media_leg};
+use super::ringing::{Answered, Rings};
+use super::{CallMailbox, CallMessage, Control, LegFact, Session, media_leg, record};
 use crate::cause::{HangupCause, HangupSource};
-use crate::command::{AccountRef, AddedCall, CallCommand, CallSnapshot, CommandError, Destination, Dial};
-use crate::dialect::{CallState, CallView, Direction, Kind, MemberView, Purpose};
+use crate::command::{AccountRef, AddedCall, CallCommand, CallSnapshot, CommandError, Destination, Dial, DialMusic};
+use crate::dialect::{CallState, CallView, Direction, Kind, MemberView};
 use crate::engine::Inner;
-use crate::interpreter::Interpreter;
-use crate::records::Happened;
+use crate::journal::{self, Journal};
 use crate::room::RoomHandle;
-use crate::routing::{Route, Targeted, TrunkPlace};
-use crate::verb::{Gather, Join, Prompt, Verb};
+use crate::routing::Route;
+use crate::verb::{Join, Verb};
+
+/// What became of a member that was added.
+pub(crate) const ENTERED: &str = "completed";
+/// The same, if it found the room closed.
+pub(crate) const NOT_ENTERED: &str = "failed: the room could not be entered";
 
 /// Who is dialled, and as what.
 pub(crate) struct DialledMember {
@@ -35,12 +38,14 @@ pub(crate) struct DialledMember {
 }
 
 /// What the legs of one dial share.
-struct Race {
-    member: DialledMember,
-    room: RoomHandle,
+pub(super) struct Race {
+    pub(super) member: DialledMember,
+    pub(super) room: RoomHandle,
     won: AtomicBool,
     running: AtomicUsize,
     lost: CancellationToken,
+    /// Why legs ended that never entered.
+    failures: Mutex<Vec<HangupCause>>,
 }
 
 /// Dials all destinations; `calls` and `routes` are in their order. The room must expect the member already.
@@ -57,17 +62,69 @@ pub(crate) fn dial_member(
         room,
         won: AtomicBool::new(false),
         lost: CancellationToken::new(),
+        failures: Mutex::default(),
     });
+    let Some(first) = calls.first().cloned() else { return };
     let destinations = race.member.dial.destinations.clone();
     for ((call, route), destination) in calls.into_iter().zip(routes).zip(destinations) {
-        let (inner, race) = (Arc::clone(inner), Arc::clone(&race));
+        let (inner, race, first) = (Arc::clone(inner), Arc::clone(&race), first.clone());
         tokio::spawn(async move {
             Runner::run(&inner, &race, &call, &route, &destination).await;
             if race.running.fetch_sub(1, Ordering::AcqRel) == 1 && !race.won.load(Ordering::Acquire) {
-                race.room.tell(Kind::AddCompleted("failed: nobody answered".into()), None, None).await;
+                let absent = MemberView::expected(&race.member.join, &first.call_uuid, &first.from, &first.to);
+                let outcome = race.outcome().to_owned();
+                race.room.tell(Kind::AddCompleted(outcome), Some(absent), None).await;
                 race.room.expectation_over(race.member.dial_id).await;
             }
         });
+    }
+}
+
+impl Race {
+    /// Resolves when the leg is not wanted any more: another was faster, or the room is over.
+    pub(super) async fn given_up(&self) -> HangupCause {
+        tokio::select! {
+            () = self.lost.cancelled() => HangupCause::LostRace,
+            () = self.room.gone() => HangupCause::RoomEnded,
+        }
+    }
+
+    /// Whether what a callee says before his answer may be heard in place of ringback. Never of one who will not be heard by
+    /// everybody, or not before he has pressed a key: he may be speaking as he picks up.
+    pub(super) fn wants_early_media(&self) -> bool {
+        let (dial, entry) = (&self.member.dial, &self.member.join.entry);
+        let for_everybody = !entry.coaching && !entry.muted && !entry.held;
+        dial.dial_music == DialMusic::Ringback && dial.confirm.is_none() && for_everybody
+    }
+
+    /// Tells that a dialled member never came.
+    async fn absent(&self, call: &CallView) {
+        if let Some(cause) = &call.cause {
+            self.failures.lock().unwrap_or_else(PoisonError::into_inner).push(cause.clone());
+        }
+        let view = MemberView {
+            left_at: call.ended_at,
+            leave_cause: Some(conference::LeaveCause::Hangup),
+            ..MemberView::expected(&self.member.join, &call.uuid, &call.from, &call.to)
+        };
+        self.room.tell(Kind::Left, Some(view), Some(call.clone())).await;
+    }
+
+    /// What became of a dial that nobody won.
+    fn outcome(&self) -> &'static str {
+        let causes = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = |wanted: fn(&HangupCause) -> bool| !causes.is_empty() && causes.iter().all(wanted);
+        if causes.contains(&HangupCause::NotConfirmed) {
+            "failed: not confirmed"
+        } else if all(|cause| *cause == HangupCause::Busy) {
+            "failed: busy"
+        } else if all(|cause| *cause == HangupCause::Rejected) {
+            "failed: rejected"
+        } else if all(|cause| matches!(cause, HangupCause::NotRegistered | HangupCause::NoRoute)) {
+            "failed: not reachable"
+        } else {
+            "failed: nobody answered"
+        }
     }
 }
 
@@ -75,20 +132,16 @@ pub(crate) fn dial_member(
 struct Runner<'a> {
     inner: &'a Arc<Inner>,
     race: &'a Arc<Race>,
+    control: Control,
     view: CallView,
     mailbox: CallMailbox,
     messages: mpsc::Receiver<CallMessage>,
     sequence: u64,
+    journal: Journal,
+    /// Whether sound like speech comes from the leg, before its answer.
+    speaking: bool,
     /// A program hung up and waits until it is done.
     hanging_up: Option<HangupReply>,
-}
-
-/// The leg that answered.
-struct Answered {
-    leg: sip::Leg,
-    media: media_leg::MediaLeg,
-    source: std::net::SocketAddr,
-    place: Option<TrunkPlace>,
 }
 
 impl<'a> Runner<'a> {
@@ -113,9 +166,22 @@ impl<'a> Runner<'a> {
             state_callback: member.dial.state_callback.clone(),
             hangup_callback: None,
         };
-        let mut runner = Self { inner, race, view, mailbox, messages, sequence: 0, hanging_up: None };
-        if !inner.calls.add(&call.call_uuid, &member.account.id, runner.mailbox.clone(), inner.config.max_calls) {
-            inner.counters.calls_refused.add(1);
+        let control = Control { dialect: member.dialect, app_id: None, fallback: None, placed: true };
+        let mut runner = Self {
+            inner,
+            race,
+            control,
+            view,
+            mailbox,
+            messages,
+            sequence: 0,
+            journal: Journal::default(),
+            speaking: false,
+            hanging_up: None,
+        };
+        let ceilings = inner.config.call_ceilings();
+        if let Err(full) = inner.calls.add(&call.call_uuid, &member.account.id, runner.mailbox.clone(), ceilings) {
+            inner.count_refused_call(full);
             runner.failed(HangupCause::NetworkFailure).await;
             return;
         }
@@ -129,13 +195,12 @@ impl<'a> Runner<'a> {
         }
     }
 
-    /// Rings until somebody answers.
+    /// Waits for the leg's turn, then rings until somebody answers.
     async fn dial(&mut self, route: &Route, to: &Destination) -> Result<Answered, HangupCause> {
-        let race = self.race;
         tokio::select! {
             () = tokio::time::sleep(to.delay) => {}
-            () = race.lost.cancelled() => return Err(HangupCause::LostRace),
-            cause = hung_up(&mut self.messages, &self.view, &mut self.hanging_up) => return Err(cause),
+            cause = self.race.given_up() => return Err(cause),
+            cause = hung_up(&mut self.messages, &self.view, &mut self.speaking, &mut self.hanging_up) => return Err(cause),
         }
         let targets = self.inner.routing.targets(route);
         if targets.is_empty() {
@@ -145,80 +210,59 @@ impl<'a> Runner<'a> {
             tracing::warn!(call = self.view.uuid, %error, "a call was not placed");
             HangupCause::NoRoute
         })?;
-        let mut legs = self.invite(targets).await?;
+        let mut rings = Rings::start(self.inner, self.race, &self.view, &self.mailbox, targets).await?;
+        let answered = self.ring(&mut rings, to).await;
+        // What is not answered is cancelled, and nobody hears it any more.
+        rings.stop().await;
+        let (leg, media, source) = answered?;
+        Ok(Answered { leg, media, source, place })
+    }
+
+    async fn ring(
+        &mut self,
+        rings: &mut Rings,
+        to: &Destination,
+    ) -> Result<(sip::Leg, media_leg::MediaLeg, std::net::SocketAddr), HangupCause> {
         let over = tokio::time::sleep(to.ring_timeout);
         tokio::pin!(over);
         let mut rang = false;
         let mut worst = HangupCause::NoAnswer;
-        loop {
+        while !rings.is_empty() {
             let event = tokio::select! {
-                Some(event) = legs.join_next() => event,
+                event = rings.next() => event,
                 () = &mut over => return Err(HangupCause::RingTimeout),
-                () = race.lost.cancelled() => return Err(HangupCause::LostRace),
-                cause = hung_up(&mut self.messages, &self.view, &mut self.hanging_up) => return Err(cause),
+                cause = self.race.given_up() => return Err(cause),
+                cause = hung_up(&mut self.messages, &self.view, &mut self.speaking, &mut self.hanging_up) => return Err(cause),
             };
-            let Ok((mut ringing, event)) = event else { continue };
+            let Some((mut ringing, event)) = event else { continue };
             match event {
-                Some(LegEvent::Ringing { .. } | LegEvent::EarlyMedia(_)) => {
+                Some(event @ (LegEvent::Ringing { .. } | LegEvent::EarlyMedia(_))) => {
                     if !std::mem::replace(&mut rang, true) {
                         self.happened(Kind::CallRinging).await;
                     }
-                    legs.spawn(listen(ringing));
+                    if let LegEvent::EarlyMedia(answer) = event {
+                        rings.sounds(&mut ringing, &answer).await;
+                    }
+                    rings.listen(ringing);
                 }
                 Some(LegEvent::Answered(answer)) => {
-                    let source = ringing.peer;
-                    let Some(ports) = ringing.ports.take() else { continue };
                     let agreed = sdp::accept(&ringing.offer, &answer).map_err(|_| HangupCause::Incompatible)?;
-                    let media = media_leg::add(self.inner, ports, ringing.local, &agreed, source)
-                        .map_err(|_| HangupCause::NetworkFailure)?;
-                    self.inner.calls.add_leg(media.id, self.mailbox.clone());
-                    let source = std::net::SocketAddr::new(source, 0);
-                    return Ok(Answered { leg: ringing.leg, media, source, place });
+                    let source = std::net::SocketAddr::new(ringing.peer, 0);
+                    let (leg, media) = rings.answered(ringing, &agreed).await?;
+                    return Ok((leg, media, source));
                 }
-                Some(LegEvent::Refused { code, .. }) => worst = cause_of(code),
-                Some(LegEvent::Ended { .. } | LegEvent::Cancelled) | None => worst = HangupCause::NetworkFailure,
-                Some(_) => drop(legs.spawn(listen(ringing))),
-            }
-            if legs.is_empty() {
-                return Err(worst);
+                Some(LegEvent::Refused { code, .. }) => {
+                    worst = cause_of(code);
+                    rings.fell_silent(ringing).await;
+                }
+                Some(LegEvent::Ended { .. } | LegEvent::Cancelled) | None => {
+                    worst = HangupCause::NetworkFailure;
+                    rings.fell_silent(ringing).await;
+                }
+                Some(_) => rings.listen(ringing),
             }
         }
-    }
-
-    async fn invite(&self, targets: Vec<Targeted>) -> Result<JoinSet<(Ringing, Option<LegEvent>)>, HangupCause> {
-        let mut legs = JoinSet::new();
-        let domain = self.inner.routing.home_domain(&self.race.member.account.id).await;
-        let dial = &self.race.member.dial;
-        for mut target in targets {
-            let peer = match target.aim(&self.inner.sip).await {
-                Ok(peer) => peer,
-                Err(error) => {
-                    tracing::warn!(call = self.view.uuid, %error, "a destination was not found");
-                    continue;
-                }
-            };
-            let Ok(ports) = self.inner.media.reserve_ports() else { return Err(HangupCause::NetworkFailure) };
-            let local = media_leg::capabilities(self.inner, &ports, peer);
-            let offer = sdp::offer(&local);
-            let user = target.from_user.clone().unwrap_or_else(|| user_of(&dial.from));
-            let mut headers = dial.headers.clone();
-            headers.push(("X-CallUUID".to_owned(), self.view.uuid.clone()));
-            let outgoing = Outgoing {
-                target: target.target,
-                from: Party { user, host: domain.clone(), display: dial.caller_name.clone() },
-                to: target.to,
-                headers,
-                offer: offer.clone(),
-                auth: target.auth,
-                route: target.route,
-                transport: target.transport,
-            };
-            match self.inner.sip.invite(outgoing).await {
-                Ok(leg) => drop(legs.spawn(listen(Ringing { leg, offer, local, ports: Some(ports), peer }))),
-                Err(error) => tracing::warn!(call = self.view.uuid, %error, "an INVITE could not be sent"),
-            }
-        }
-        if legs.is_empty() { Err(HangupCause::NoRoute) } else { Ok(legs) }
+        Err(worst)
     }
 
     /// Makes a session of the answered leg: it asks for confirmation if wished, wins the race or loses it, and enters.
@@ -227,39 +271,24 @@ impl<'a> Runner<'a> {
         self.view.state = CallState::InProgress;
         self.view.answered_at = Some(self.inner.clock.utc());
         self.happened(Kind::CallAnswered).await;
-        let limit = member.dial.time_limit.unwrap_or(self.inner.config.max_call).min(self.inner.config.max_call);
+        let (account, Answered { leg, media, source, place }) = (member.account.id.clone(), answered);
+        let far = (leg, source);
+        let letters = (self.mailbox, self.messages);
+        let session = Session::new(self.inner, account, self.control, self.view, far, letters);
         let mut session = Session {
-            inner: Arc::clone(self.inner),
-            account: member.account.id.clone(),
-            control: Control { dialect: member.dialect, app_id: None, fallback: None, placed: true },
-            view: self.view,
-            leg: answered.leg,
-            source: answered.source,
-            offer: None,
-            limit,
-            media: Some(answered.media),
-            interpreter: Interpreter::new(),
-            seat: None,
-            playing: None,
-            plays: 0,
+            media: Some(media),
             sequence: self.sequence,
-            mailbox: self.mailbox,
-            messages: self.messages,
-            moving: None,
+            journal: self.journal,
+            speaking: self.speaking,
             destination: Some(self.race.room.clone()),
-            over_at: Some(Instant::now() + limit),
-            digits: (0, 0),
-            ended: false,
-            _place: answered.place,
+            over_at: Some(Instant::now() + session.limit),
+            _place: place,
+            ..session
         };
         if let Some(confirm) = &member.dial.confirm
-            && !session.confirmed(confirm, &self.race.lost).await
+            && let Err(cause) = session.confirmed(confirm, self.race).await
         {
-            if !session.ended {
-                let lost = self.race.lost.is_cancelled();
-                let cause = if lost { HangupCause::LostRace } else { HangupCause::NotConfirmed };
-                session.finish(cause, None).await;
-            }
+            session.finish(cause, None).await;
             session.inner.calls.forget(&session.view.uuid);
             return self.race.absent(&session.view).await;
         }
@@ -275,13 +304,7 @@ impl<'a> Runner<'a> {
         let instructions = vec![Verb::Join(Box::new(member.join.clone()))];
         session.interpreter.document(instructions, session.inner.clock.monotonic());
         session.run_steps().await;
-        let entered = session.seat.is_some();
-        let outcome = if entered { "completed" } else { "failed: the room could not be entered" };
-        self.race.room.tell(Kind::AddCompleted(outcome.into()), None, Some(session.view.clone())).await;
-        self.race.room.expectation_over(member.dial_id).await;
-        if !entered {
-            self.race.absent(&session.view).await;
-        }
+        self.race.entered(&session).await;
         session.run().await;
     }
 
@@ -289,56 +312,41 @@ impl<'a> Runner<'a> {
         self.view.state = CallState::Ended;
         self.view.ended_at = Some(self.inner.clock.utc());
         self.view.cause = Some(cause);
-        self.happened(Kind::CallEnded).await;
+        let asked = self.hanging_up.take();
+        let until =
+            if asked.is_some() { journal::answer_by(Instant::now().into()) } else { journal::moment(self.inner) };
+        self.happened_until(Kind::CallEnded, until).await;
         self.race.absent(&self.view).await;
-        if let Some(reply) = self.hanging_up.take() {
+        if let Some(reply) = asked {
+            // Answered after what the room tells of it, which is the room's to record.
+            let _ = tokio::time::timeout_at(until, self.race.room.hearing()).await;
             drop(reply.send(Ok(())));
         }
     }
 
     async fn happened(&mut self, kind: Kind) {
+        self.happened_until(kind, journal::moment(self.inner)).await;
+    }
+
+    async fn happened_until(&mut self, kind: Kind, until: tokio::time::Instant) {
         self.sequence += 1;
-        let member = &self.race.member;
-        let (at, account) = (self.inner.clock.utc(), &member.account.id);
-        let happened = Happened {
-            kind,
-            sequence: self.sequence,
-            room: None,
-            member: None,
-            call: Some(self.view.clone()),
-            dialects: vec![member.dialect],
-        };
-        let records = self.inner.records.record(account, at, &happened).await.into_iter().collect();
-        if let Err(error) = self.inner.records.commit_call(account, member.dialect, None, &self.view, records).await {
-            tracing::error!(call = self.view.uuid, %error, "what happened to a call could not be recorded; check the database");
-        }
+        let about = (&self.control, &self.view, self.sequence);
+        record(self.inner, &mut self.journal, &self.race.member.account.id, about, kind, until).await;
     }
 }
 
 impl Race {
-    /// Tells that a dialled member never came.
-    async fn absent(&self, call: &CallView) {
-        let view = MemberView {
-            left_at: call.ended_at,
-            leave_cause: Some(conference::LeaveCause::Hangup),
-            ..MemberView::expected(&self.member.join, &call.uuid, &call.from, &call.to)
-        };
-        self.room.tell(Kind::Left, Some(view), Some(call.clone())).await;
+    /// Tells how it went with the leg that won.
+    async fn entered(&self, session: &Session) {
+        let call = &session.view;
+        let outcome = if session.seat.is_some() { ENTERED } else { NOT_ENTERED };
+        let absent = MemberView::expected(&self.member.join, &call.uuid, &call.from, &call.to);
+        self.room.added(outcome, call, absent).await;
+        self.room.expectation_over(self.member.dial_id).await;
+        if session.seat.is_none() {
+            self.absent(call).await;
+        }
     }
-}
-
-/// A leg that rings.
-struct Ringing {
-    leg: sip::Leg,
-    offer: sdp::Session,
-    local: sdp::Capabilities,
-    ports: Option<media::Ports>,
-    peer: IpAddr,
-}
-
-async fn listen(mut ringing: Ringing) -> (Ringing, Option<LegEvent>) {
-    let event = ringing.leg.next().await;
-    (ringing, event)
 }
 
 type HangupReply = oneshot::Sender<Result<(), CommandError>>;
@@ -347,6 +355,7 @@ type HangupReply = oneshot::Sender<Result<(), CommandError>>;
 async fn hung_up(
     messages: &mut mpsc::Receiver<CallMessage>,
     view: &CallView,
+    speaking: &mut bool,
     waiting: &mut Option<HangupReply>,
 ) -> HangupCause {
     loop {
@@ -359,18 +368,23 @@ async fn hung_up(
             Some(CallMessage::Snapshot(reply)) => {
                 drop(reply.send(CallSnapshot { call: view.clone(), room_uuid: None }));
             }
-            Some(CallMessage::Command(_, reply)) => {
-                let text = "the call has not been answered yet; wait for its answer".to_owned();
-                drop(reply.send(Err(CommandError::Conflict(text))));
+            Some(CallMessage::Command(_, reply)) => drop(reply.send(Err(not_yet()))),
+            Some(CallMessage::Move { reply, .. }) => drop(reply.send(Err(not_yet()))),
+            Some(CallMessage::Media(LegFact::Speaking(now))) => *speaking = now,
+            Some(CallMessage::Media(LegFact::Failed(why))) => {
+                tracing::error!(call = view.uuid, why, "a leg's media failed before its answer; the call ends");
+                return HangupCause::NetworkFailure;
             }
-            Some(CallMessage::Move { reply, .. }) => {
-                let text = "the call has not been answered yet; wait for its answer".to_owned();
-                drop(reply.send(Err(CommandError::Conflict(text))));
-            }
+            // A key pressed before the answer means nothing.
             Some(_) => {}
             None => return HangupCause::Normal(HangupSource::Server),
         }
     }
+}
+
+/// Why a call that is being dialled cannot be sent elsewhere.
+pub(super) fn not_yet() -> CommandError {
+    CommandError::Conflict("the call has not been taken yet; wait for its answer and confirmation".to_owned())
 }
 
 fn cause_of(code: u16) -> HangupCause {
@@ -384,72 +398,7 @@ fn cause_of(code: u16) -> HangupCause {
     }
 }
 
-fn user_of(from: &str) -> String {
-    let bare = from.strip_prefix("sip:").unwrap_or(from);
-    bare.split('@').next().unwrap_or(bare).trim_start_matches('+').to_owned()
-}
-
 impl Session {
-    /// Plays the confirmation sound and waits for the key; false if it is not pressed.
-    async fn confirmed(&mut self, confirm: &crate::command::Confirm, lost: &CancellationToken) -> bool {
-        let mut prompts = Vec::new();
-        if let Some(fetch) = &confirm.sound {
-            let (account, dialect) = (self.account.clone(), self.control.dialect);
-            let hooks = self.inner.hooks.clone();
-            match hooks.ask(&account, dialect, Some(&self.view), fetch, &Purpose::Sound, 100 * 1024).await {
-                Ok(answer) => prompts = hooks.prompts(dialect, &answer).unwrap_or_else(|_| vec![audio(&fetch.url)]),
-                Err(error) => self.warn(format!("the confirmation sound cannot be had: {error}")).await,
-            }
-        }
-        let key = confirm.key;
-        let gather = Gather {
-            prompts,
-            action: None,
-            follow: false,
-            first_digit: Duration::from_secs(10),
-            next_digit: Duration::from_secs(5),
-            finish_on: None,
-            max_digits: 1,
-            valid: key.to_string(),
-            invalid_sound: None,
-            attempts: 1,
-            beep: false,
-            log: true,
-        };
-        self.interpreter.document(vec![Verb::Gather(gather)], self.inner.clock.monotonic());
-        self.awaiting_key(key, lost).await
-    }
-
-    async fn awaiting_key(&mut self, key: char, lost: &CancellationToken) -> bool {
-        loop {
-            while let Some(step) = self.interpreter.poll_step() {
-                match step {
-                    crate::interpreter::Step::Play(number, prompts) => self.play(number, prompts).await,
-                    crate::interpreter::Step::StopPlaying => self.stop_playing().await,
-                    crate::interpreter::Step::Answer => {}
-                    _ => return false,
-                }
-            }
-            let deadline = self.deadline();
-            tokio::select! {
-                event = self.leg.next() => self.signalled(event).await,
-                message = self.messages.recv() => match message {
-                    Some(CallMessage::Media(super::LegFact::Digit(digit))) => {
-                        self.stop_playing().await;
-                        return digit == key;
-                    }
-                    Some(message) => self.told(message).await,
-                    None => return false,
-                },
-                () = super::sleep_until(deadline) => self.time_passed().await,
-                () = lost.cancelled() => return false,
-            }
-            if self.ended {
-                return false;
-            }
-        }
-    }
-
     /// Sends digits to the other side, in the background.
     fn send_digits(&self, digits: String) {
         let (Some(leg), inner) = (self.leg_id(), Arc::clone(&self.inner)) else { return };
@@ -459,8 +408,4 @@ impl Session {
             }
         });
     }
-}
-
-fn audio(url: &str) -> Prompt {
-    Prompt::Audio { url: url.to_owned(), times: crate::verb::Times::Count(1) }
 }

@@ -186,21 +186,32 @@ impl Session {
     }
 
     async fn update(&mut self, agreed: Negotiated) {
-        let Some(media) = &mut self.media else { return };
-        let update = LegUpdate {
-            codec: Some((codec(agreed.codec), agreed.payload_type)),
-            telephone_event: Some(agreed.telephone_event),
-            remote: Some(agreed.remote),
-            remote_rtcp: Some(agreed.remote_rtcp),
-            signalling_source: Some(self.source.ip()),
-            receive: Some(agreed.direction.receives()),
-            send: Some(agreed.direction.sends()),
-        };
-        let id = media.id;
-        match tokio::time::timeout(std::time::Duration::from_secs(1), self.inner.media.update_leg(id, update)).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => self.warn(format!("the media could not be changed: {error}")).await,
-            Err(_) => self.warn("the media plane has not confirmed a change within 1 s".into()).await,
+        let Some(media) = &self.media else { return };
+        if let Err(problem) = change(&self.inner, media.id, &agreed, self.source.ip()).await {
+            self.warn(problem).await;
         }
+    }
+}
+
+/// Changes a leg to what was agreed anew.
+pub(super) async fn change(
+    inner: &Inner,
+    leg: LegId,
+    agreed: &Negotiated,
+    signalling_source: IpAddr,
+) -> Result<(), String> {
+    let update = LegUpdate {
+        codec: Some((codec(agreed.codec), agreed.payload_type)),
+        telephone_event: Some(agreed.telephone_event),
+        remote: Some(agreed.remote),
+        remote_rtcp: Some(agreed.remote_rtcp),
+        signalling_source: Some(signalling_source),
+        receive: Some(agreed.direction.receives()),
+        send: Some(agreed.direction.sends()),
+    };
+    match tokio::time::timeout(std::time::Duration::from_secs(1), inner.media.update_leg(leg, update)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(format!("the media could not be changed: {error}")),
+        Err(_) => Err("the media plane has not confirmed a change within 1 s".to_owned()),
     }
 }

@@ -1,7 +1,7 @@
 //! What a call's task is told.
 
 use conference::LeaveCause;
-use media::{PlayId, Sound};
+use media::PlayId;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::cause::{FaultAt, HangupCause};
@@ -9,7 +9,7 @@ use crate::command::{CallCommand, CallSnapshot, CommandError};
 use crate::dialect::{Departure, Purpose};
 use crate::hooks::HookError;
 use crate::room::{Joined, RoomHandle};
-use crate::sound::SoundFault;
+use crate::sound::{Heard, SoundFault};
 use crate::verb::{Join, Verb};
 
 /// A command or fact for a call.
@@ -25,14 +25,15 @@ pub(crate) enum CallMessage {
     },
     Snapshot(oneshot::Sender<CallSnapshot>),
     Fetched(Box<Fetched>),
-    Loaded(u64, Box<Result<Sound, SoundFault>>),
+    Loaded(u64, Box<Result<Heard, SoundFault>>),
     End(HangupCause),
 }
 
 /// What the media plane tells of a leg.
 #[derive(Clone, Debug)]
 pub(crate) enum LegFact {
-    Digit(char),
+    /// Which, and how long it was held.
+    Digit(char, std::time::Duration),
     PlayEnded(PlayId),
     Speaking(bool),
     Timeout,
@@ -46,6 +47,23 @@ pub(crate) struct Fetched {
     pub purpose: Purpose,
     pub at: FaultAt,
     pub result: Result<Vec<Verb>, HookError>,
+}
+
+/// Where an answer goes that is given only when this is recorded: it goes on from here by itself.
+pub(super) fn answer_after<T: Send + 'static>(
+    recorded: Option<oneshot::Receiver<()>>,
+    reply: oneshot::Sender<T>,
+) -> oneshot::Sender<T> {
+    let Some(recorded) = recorded else { return reply };
+    let (tell, told) = oneshot::channel();
+    tokio::spawn(async move {
+        if let Ok(answer) = told.await {
+            // An error means that the room is over.
+            let _ = recorded.await;
+            drop(reply.send(answer));
+        }
+    });
+    tell
 }
 
 /// How many messages may wait for one call.

@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use media::{Play, PlayId, Repeat, Sound};
+use media::{Play, PlayId, Repeat};
 
 use super::{CallMessage, Session};
-use crate::sound::SoundFault;
+use crate::sound::{Heard, SoundFault};
 use crate::verb::{Prompt, Times};
 
 /// Prompts being played.
@@ -47,6 +47,7 @@ impl Session {
         };
         if let Prompt::Silence(length) = prompt {
             playing.pause_until = Some(Instant::now() + length);
+            self.interpreter.heard();
             return;
         }
         playing.repeat = match &prompt {
@@ -57,16 +58,16 @@ impl Session {
             Prompt::Silence(_) | Prompt::Beep => Repeat::Times(1),
         };
         let (number, sounds, mailbox) = (playing.number, self.inner.sounds.clone(), self.mailbox.clone());
-        let account = self.account.clone();
+        let (account, dialect) = (self.account.clone(), self.control.dialect);
         tokio::spawn(async move {
-            let sound = sounds.prompt(&account, &prompt).await;
+            let sound = sounds.prompt(&account, dialect, &prompt).await;
             mailbox.send(CallMessage::Loaded(number, Box::new(sound))).await;
         });
     }
 
-    pub(super) async fn loaded(&mut self, number: u64, result: Result<Sound, SoundFault>) {
+    pub(super) async fn loaded(&mut self, number: u64, result: Result<Heard, SoundFault>) {
         let Some(playing) = self.playing.as_mut().filter(|playing| playing.number == number) else { return };
-        let (Some(leg), Ok(sound)) = (self.media.as_ref().map(|m| m.id), &result) else {
+        let (Some(leg), Ok(heard)) = (self.media.as_ref().map(|m| m.id), &result) else {
             if let Err(error) = result {
                 self.warn(format!("a prompt cannot be played: {error}; the instructions go on")).await;
             }
@@ -74,11 +75,17 @@ impl Session {
         };
         self.plays += 1;
         let id = PlayId(self.plays);
-        let play = Play { id, sound: sound.clone(), repeat: playing.repeat, gain_db: 0.0 };
+        let play = Play { id, sound: heard.sound.clone(), repeat: playing.repeat, gain_db: 0.0 };
         playing.play = Some(id);
-        if let Some(Err(error)) = self.inner.media.play(leg, play).try_now() {
-            self.warn(format!("a prompt cannot be played: {error}; the instructions go on")).await;
-            Box::pin(self.next_prompt()).await;
+        if let Some(cut) = heard.cut {
+            self.warn(cut.to_string()).await;
+        }
+        match self.inner.media.play(leg, play).try_now() {
+            Some(Err(error)) => {
+                self.warn(format!("a prompt cannot be played: {error}; the instructions go on")).await;
+                Box::pin(self.next_prompt()).await;
+            }
+            _ => self.interpreter.heard(),
         }
     }
 }

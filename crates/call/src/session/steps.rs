@@ -6,7 +6,7 @@ use crate::cause::{FaultAt, FaultKind, HangupCause, InstructionsFault};
 use crate::command::{Asker, CommandError};
 use crate::dialect::Purpose;
 use crate::hooks::HookError;
-use crate::http::HttpError;
+use crate::http::{HttpError, shown};
 use crate::interpreter::Step;
 use crate::room::JoinRequest;
 use crate::verb::{Fetch, Join};
@@ -68,8 +68,8 @@ impl Session {
         let (hooks, view) = (self.inner.hooks.clone(), self.view.clone());
         let (account, dialect) = (self.account.clone(), self.control.dialect);
         tokio::spawn(async move {
-            if let Err(error) = hooks.ask(&account, dialect, Some(&view), &fetch, &purpose, 64 * 1024).await {
-                tracing::warn!(account, call = view.uuid, url = fetch.url, %error, "a program could not be told");
+            if let Err(error) = hooks.ask(&account, dialect, &view, &fetch, &purpose, 64 * 1024).await {
+                tracing::warn!(account, call = view.uuid, url = shown(&fetch.url), %error, "a program could not be told");
             }
         });
     }
@@ -111,6 +111,8 @@ impl Session {
         self.step_out(conference::LeaveCause::Transferred).await;
         let leg = self.leg_id().ok_or_else(|| CommandError::Conflict("the call has no media".into()))?;
         let mut known = self.destination.take();
+        // Whoever was asked for in this room life does not open another.
+        let fixed = known.is_some();
         for _ in 0..JOIN_ATTEMPTS {
             let room = match known.take() {
                 Some(room) => room,
@@ -119,7 +121,7 @@ impl Session {
                 }
             };
             let by = Asker {
-                kind: "application",
+                kind: store::ActorKind::Application,
                 id: self.control.app_id.clone().unwrap_or_else(|| self.view.auth_id.clone()),
             };
             let request = JoinRequest {
@@ -129,6 +131,7 @@ impl Session {
                 mailbox: self.mailbox.clone(),
                 dialect: self.control.dialect,
                 by,
+                speaking: self.speaking,
             };
             match room.join(request).await {
                 Ok(joined) => {
@@ -136,7 +139,7 @@ impl Session {
                     return Ok(joined);
                 }
                 // It ended in this very moment: its name is free as soon as its end is recorded.
-                Err(CommandError::NotFound { what: "room", .. }) => room.gone().await,
+                Err(CommandError::NotFound { what: "room", .. }) if !fixed => room.gone().await,
                 Err(error) => return Err(error),
             }
         }

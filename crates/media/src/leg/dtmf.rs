@@ -2,6 +2,7 @@
 
 use audio::DtmfTone;
 
+use super::Leg;
 use crate::player::FRAME;
 
 const QUEUE: usize = 8;
@@ -21,21 +22,29 @@ struct Waiting {
 /// The digits of one leg that still have to sound.
 #[derive(Debug)]
 pub(crate) struct Relay {
+    /// Whether there is anything below.
+    busy: bool,
+    gap: u8,
+    sounds: Box<Sounds>,
+}
+
+#[derive(Debug)]
+struct Sounds {
     waiting: [Option<Waiting>; QUEUE],
     playing: Option<(DtmfTone, u64)>,
-    gap: u8,
 }
 
 impl Relay {
     pub(crate) fn new() -> Self {
-        Self { waiting: [None; QUEUE], playing: None, gap: 0 }
+        Self { busy: false, gap: 0, sounds: Box::new(Sounds { waiting: [None; QUEUE], playing: None }) }
     }
 
     /// Queues a digit whose earliest packet had arrival number `mark`; false if too many wait.
     pub(crate) fn add(&mut self, digit: char, duration_ms: u32, mark: u64) -> bool {
-        match self.waiting.iter_mut().find(|w| w.is_none()) {
+        match self.sounds.waiting.iter_mut().find(|w| w.is_none()) {
             Some(place) => {
                 *place = Some(Waiting { digit, duration_ms, mark });
+                self.busy = true;
                 true
             }
             None => false,
@@ -44,17 +53,22 @@ impl Relay {
 
     /// Forgets everything, as when digits are not relayed any more.
     pub(crate) fn clear(&mut self) {
-        if self.playing.is_some() || self.waiting[0].is_some() {
-            *self = Self::new();
+        if std::mem::take(&mut self.busy) {
+            self.gap = 0;
+            *self.sounds = Sounds { waiting: [None; QUEUE], playing: None };
         }
     }
 
     /// Forgets digits older than an arrival number, one that is sounding included.
     pub(crate) fn forget_before(&mut self, mark: u64) {
-        if self.playing.as_ref().is_some_and(|(_, of)| *of < mark) {
-            self.playing = None;
+        if !self.busy {
+            return;
         }
-        for place in &mut self.waiting {
+        let Sounds { waiting, playing } = &mut *self.sounds;
+        if playing.as_ref().is_some_and(|(_, of)| *of < mark) {
+            *playing = None;
+        }
+        for place in &mut *waiting {
             if place.is_some_and(|w| w.mark < mark) {
                 *place = None;
             }
@@ -62,8 +76,8 @@ impl Relay {
         // What is left moves up, in its order.
         for at in 1..QUEUE {
             for back in (1..=at).rev() {
-                if self.waiting[back - 1].is_none() {
-                    self.waiting.swap(back - 1, back);
+                if waiting[back - 1].is_none() {
+                    waiting.swap(back - 1, back);
                 }
             }
         }
@@ -71,28 +85,43 @@ impl Relay {
 
     /// Adds what sounds now to a frame; the arrival number it stems from, if anything sounded.
     pub(crate) fn add_to(&mut self, frame: &mut [i16; FRAME]) -> Option<u64> {
-        if self.playing.is_none() {
+        if !self.busy {
+            return None;
+        }
+        let Sounds { waiting, playing } = &mut *self.sounds;
+        if playing.is_none() {
             if self.gap > 0 {
                 self.gap -= 1;
                 return None;
             }
-            let next = self.waiting[0].take()?;
-            self.waiting.rotate_left(1);
+            let Some(next) = waiting[0].take() else {
+                self.busy = false;
+                return None;
+            };
+            waiting.rotate_left(1);
             let duration = next.duration_ms.clamp(SHORTEST_MS, LONGEST_MS);
-            self.playing = DtmfTone::new(next.digit, duration, 8_000).map(|tone| (tone, next.mark));
+            *playing = DtmfTone::new(next.digit, duration, 8_000).map(|tone| (tone, next.mark));
         }
-        let (tone, mark) = self.playing.as_mut()?;
+        let (tone, mark) = playing.as_mut()?;
         let mark = *mark;
         let mut sound = [0i16; FRAME];
         tone.fill(&mut sound);
         if tone.is_done() {
-            self.playing = None;
+            *playing = None;
             self.gap = GAP_TICKS;
         }
         for (sample, add) in frame.iter_mut().zip(sound) {
             *sample = sample.saturating_add(add);
         }
         Some(mark)
+    }
+}
+
+impl Leg {
+    /// A key pressed elsewhere than in the media, as the packet of arrival number `mark`.
+    pub(crate) fn relay_digit(&mut self, digit: char, mark: u64) {
+        self.newest_mark = self.newest_mark.max(mark);
+        self.relay.add(digit, SHORTEST_MS, mark);
     }
 }
 

@@ -156,6 +156,8 @@ impl Leg {
             self.digit_mark = self.digit_mark.min(mark);
             self.digits_in.receive(packet.timestamp, packet.payload, cx.now);
             self.poll_digits(cx.now, cx);
+            // Repeats of a press that has been told must not make the next one look as old as they are.
+            self.digit_mark = if self.digits_in.is_pressed() { self.digit_mark.min(mark) } else { u64::MAX };
             return 0;
         }
         if !is_audio {
@@ -193,7 +195,6 @@ impl Leg {
         if self.latch.expire(now, silence) {
             self.disconnect(net);
         }
-        self.rtcp_latch.expire(now, silence.saturating_mul(6));
     }
 
     pub(super) fn disconnect(&mut self, net: &mut impl Net) {
@@ -288,7 +289,7 @@ impl Stream {
         if ahead < 0x8000 {
             self.highest = self.highest.wrapping_add(u32::from(ahead));
         }
-        let transit = ((arrival.as_micros() * 8 / 1_000) as u32).wrapping_sub(packet.timestamp);
+        let transit = ((arrival.as_micros() as u64 * 8 / 1_000) as u32).wrapping_sub(packet.timestamp);
         if let Some(before) = self.transit.replace(transit) {
             let moved = transit.wrapping_sub(before).cast_signed().unsigned_abs();
             // A jump of the timeline is no jitter.

@@ -45,7 +45,8 @@ pub(crate) struct Latch {
     /// Set after silence: only this IP may lock again.
     only: Option<IpAddr>,
     heard_at: u64,
-    candidates: [Option<Candidate>; CANDIDATES],
+    /// Looked at only before a lock.
+    candidates: Box<[Option<Candidate>; CANDIDATES]>,
     touches: u32,
 }
 
@@ -78,7 +79,7 @@ impl Latch {
             locked: None,
             only: None,
             heard_at: 0,
-            candidates: [None; CANDIDATES],
+            candidates: Box::new([None; CANDIDATES]),
             touches: 0,
         }
     }
@@ -111,7 +112,7 @@ impl Latch {
         }
         self.locked = None;
         self.only = None;
-        self.candidates = [None; CANDIDATES];
+        *self.candidates = [None; CANDIDATES];
         true
     }
 
@@ -122,7 +123,7 @@ impl Latch {
             return false;
         }
         self.only = Some(locked.ip());
-        self.candidates = [None; CANDIDATES];
+        *self.candidates = [None; CANDIDATES];
         true
     }
 
@@ -185,7 +186,7 @@ impl Latch {
         self.locked = Some(from);
         self.only = None;
         self.heard_at = now;
-        self.candidates = [None; CANDIDATES];
+        *self.candidates = [None; CANDIDATES];
         Verdict::Locked
     }
 

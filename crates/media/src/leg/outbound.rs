@@ -3,6 +3,7 @@
 use audio::dtmf::{DtmfStep, EventPacket, digit_of};
 use audio::{Codec, DtmfTone};
 
+use super::rtcp::LONGEST;
 use super::rtp::{HEADER, write_header};
 use super::{Context, Leg};
 use crate::fact::Note;
@@ -11,6 +12,8 @@ use crate::player::FRAME;
 
 /// Most payload bytes of a frame: 16-bit linear.
 pub(crate) const PAYLOAD: usize = FRAME * 2;
+/// Longest packet sent, RTP or RTCP, bytes.
+pub(crate) const LONGEST_SENT: usize = if HEADER + PAYLOAD > LONGEST { HEADER + PAYLOAD } else { LONGEST };
 
 /// A frame of digital silence.
 fn silence(codec: Codec) -> &'static [u8] {
@@ -86,17 +89,12 @@ impl Leg {
         payload: &[u8],
     ) {
         let Some(to) = self.latch.destination() else { return };
-        let mut packet = [0u8; HEADER + PAYLOAD];
-        let Some((header, body)) = packet.split_first_chunk_mut::<HEADER>() else { return };
-        write_header(header, marker, kind, self.sequence, timestamp, self.ssrc);
-        let len = payload.len().min(body.len());
-        if let (Some(body), Some(payload)) = (body.get_mut(..len), payload.get(..len)) {
-            body.copy_from_slice(payload);
-        }
+        let mut header = [0u8; HEADER];
+        write_header(&mut header, marker, kind, self.sequence, timestamp, self.ssrc);
         self.sequence = self.sequence.wrapping_add(1);
         self.stats.packets_sent += 1;
-        self.stats.bytes_sent += len as u64;
-        match net.send(&mut self.ports.rtp, to, packet.get(..HEADER + len).unwrap_or(&[])) {
+        self.stats.bytes_sent += payload.len() as u64;
+        match net.send(&mut self.ports.rtp, to, &header, payload) {
             Sent::Yes => cx.counters.rtp_sent.one(),
             Sent::No => cx.counters.send_failures.one(),
         }

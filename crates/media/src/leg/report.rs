@@ -42,7 +42,7 @@ impl Leg {
         let mut out = [0u8; LONGEST];
         let name = self.name.get(..usize::from(self.name_len)).unwrap_or(&[]);
         let len = rtcp::write(&mut out, self.ssrc, sender, block, name, bye);
-        match net.send(&mut self.ports.rtcp, to, out.get(..len).unwrap_or(&[])) {
+        match net.send(&mut self.ports.rtcp, to, out.get(..len).unwrap_or(&[]), &[]) {
             Sent::Yes => cx.counters.rtcp_sent.one(),
             Sent::No => cx.counters.send_failures.one(),
         }
@@ -79,6 +79,7 @@ impl Leg {
     }
 
     fn read_reports(&mut self, net: &mut impl Net, cx: &mut Context<'_>) {
+        self.rtcp_latch.expire(cx.slot, cx.limits.stale_source.saturating_mul(6));
         for _ in 0..PER_READ {
             let (len, from, age) = match net.recv(&mut self.ports.rtcp, cx.buffer) {
                 Received::Packet { len, from, age } => (len, from, age),

@@ -188,7 +188,8 @@ impl Leg {
             self.rtcp_latch.announce(Some(rtcp), signalling);
         }
         if let Some(receive) = update.receive {
-            if receive && !self.receive {
+            // Whoever is described anew has his time to be heard anew.
+            if receive && (!self.receive || update.remote.is_some()) {
                 self.heard_at = now;
                 self.timeout_told = false;
             }

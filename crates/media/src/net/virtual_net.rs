@@ -124,11 +124,11 @@ impl Net for VirtualNet {
         self.0.lock().receive(port.port, buffer)
     }
 
-    fn send(&mut self, socket: &mut Socket, to: SocketAddr, bytes: &[u8]) -> Sent {
+    fn send(&mut self, socket: &mut Socket, to: SocketAddr, head: &[u8], body: &[u8]) -> Sent {
         let Socket::Virtual(port) = socket else { return Sent::No };
         let mut world = self.0.lock();
         let at = world.now;
-        world.departed.push(Departed { at, from: port.port, to, bytes: bytes.to_vec() });
+        world.departed.push(Departed { at, from: port.port, to, bytes: [head, body].concat() });
         Sent::Yes
     }
 

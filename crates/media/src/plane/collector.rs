@@ -148,7 +148,7 @@ fn answer_leg(command: LegCommand) {
     let LegCommand { id, op, applied, .. } = command;
     let applied = applied.ok_or(MediaError::NoLeg(id));
     match op {
-        LegOp::Update(_, reply) | LegOp::Play(_, reply) | LegOp::Stop(_, _, reply) => {
+        LegOp::Update(_, reply) | LegOp::Play(_, reply) | LegOp::Stop(_, _, reply) | LegOp::Relay(_, reply) => {
             let _ = reply.send(applied);
         }
         LegOp::Digits(_, taken, reply) => {

@@ -266,6 +266,15 @@ impl MediaPlane {
         self.leg_op(leg, |reply| LegOp::Digits(digits, false, reply))
     }
 
+    /// A key that the far side pressed, told by signalling: it sounds from this leg as one that came with the media does, where the
+    /// plan has digits relayed.
+    pub fn relay_digit(&self, leg: LegId, digit: char) -> Pending<Applied> {
+        if audio::dtmf::code_of(digit).is_none() {
+            return Pending::failed(MediaError::BadDigits(digit.into()));
+        }
+        self.leg_op(leg, |reply| LegOp::Relay(digit, reply))
+    }
+
     /// The shard a leg is on now, for tests and diagnosis.
     #[must_use]
     pub fn shard_of(&self, leg: LegId) -> Option<u16> {

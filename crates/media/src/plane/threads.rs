@@ -62,7 +62,7 @@ fn run(mut core: ShardCore, anchor: Anchor, cpu: Option<usize>, stop: &AtomicBoo
     if !prepare_shard_thread(cpu) {
         tracing::warn!(cpu, "a media shard could not be pinned to its CPU; it floats");
     }
-    let mut net = OsNet;
+    let mut net = OsNet::default();
     while !stop.load(Ordering::Acquire) {
         anchor.sleep_until(core.deadline());
         core.slot(anchor.elapsed(), &mut net);

@@ -134,6 +134,10 @@ impl ShardCore {
             LegOp::Play(track, _) => leg.swap_player(track),
             LegOp::Stop(which, stopped, _) => *stopped = leg.stop_player(*which),
             LegOp::Digits(digits, taken, _) => *taken = leg.push_digits(digits),
+            LegOp::Relay(digit, _) => {
+                leg.relay_digit(*digit, self.arrivals);
+                self.arrivals += 1;
+            }
             // The box for the counters was made by the caller; filling it allocates nothing.
             LegOp::Stats(stats, _) => *stats = Some(leg.stats()),
         }

@@ -78,6 +78,8 @@ pub(crate) enum LegOp {
     Stop(Option<PlayId>, Option<Track>, Reply<Applied>),
     /// `false` on the way up if too many digits waited.
     Digits(String, bool, Reply<Applied>),
+    /// A key pressed elsewhere than in the media.
+    Relay(char, Reply<Applied>),
     Stats(Option<LegStats>, Reply<LegStats>),
 }
 

@@ -13,6 +13,9 @@ use crate::player::FRAME;
 /// Classes whose encoded mixes are kept for the tick; further ones are encoded for each listener.
 const CACHED: usize = 64;
 
+/// How many seats ahead a large room's legs are fetched.
+const AHEAD: usize = 4;
+
 /// What a seat does in this tick.
 #[derive(Clone, Copy)]
 struct SeatTick {
@@ -32,6 +35,8 @@ struct Encoded {
 struct Class {
     stamp: u64,
     sources: u32,
+    /// The bus that is all it hears in this tick; else `sum` holds the sum of several.
+    only: Option<usize>,
     sum: [i32; FRAME],
     /// By codec.
     encoded: [Encoded; 3],
@@ -53,6 +58,7 @@ impl Scratch {
         let class = || Class {
             stamp: 0,
             sources: 0,
+            only: None,
             sum: [0; FRAME],
             encoded: std::array::from_fn(|_| Encoded { stamp: 0, len: 0, bytes: [0; FRAME * 2] }),
         };
@@ -81,16 +87,7 @@ impl Scratch {
     }
 
     fn add(&mut self, bus: u16, frame: &[i16; FRAME]) {
-        let bus = usize::from(bus);
-        let (Some(sum), Some(sources)) = (self.sums.get_mut(bus), self.sources.get_mut(bus)) else { return };
-        if *sources == 0 {
-            for (total, sample) in sum.iter_mut().zip(frame) {
-                *total = i32::from(*sample);
-            }
-        } else {
-            audio::accumulate(sum, frame);
-        }
-        *sources += 1;
+        add(&mut self.sums, &mut self.sources, bus, frame);
     }
 
     /// Sums a class's buses, once per tick; answers where.
@@ -107,6 +104,7 @@ impl Scratch {
                 encoded.stamp = 0;
             }
         }
+        place.only = None;
         for bus in plan.listeners.buses_of(class) {
             let bus = usize::from(*bus);
             let (Some(sum), Some(&sources)) = (self.sums.get(bus), self.sources.get(bus)) else { continue };
@@ -114,14 +112,31 @@ impl Scratch {
                 continue;
             }
             if place.sources == 0 {
-                place.sum = *sum;
+                place.only = Some(bus);
             } else {
+                if let Some(first) = place.only.take().and_then(|bus| self.sums.get(bus)) {
+                    place.sum = *first;
+                }
                 audio::mixer::accumulate_bus(&mut place.sum, sum);
             }
             place.sources += sources;
         }
         at
     }
+}
+
+/// Adds a frame to a bus.
+fn add(sums: &mut [[i32; FRAME]], sources: &mut [u32], bus: u16, frame: &[i16; FRAME]) {
+    let bus = usize::from(bus);
+    let (Some(sum), Some(sources)) = (sums.get_mut(bus), sources.get_mut(bus)) else { return };
+    if *sources == 0 {
+        for (total, sample) in sum.iter_mut().zip(frame) {
+            *total = i32::from(*sample);
+        }
+    } else {
+        audio::accumulate(sum, frame);
+    }
+    *sources += 1;
 }
 
 /// The leg in a seat, if it still is there.
@@ -169,6 +184,9 @@ pub(crate) fn tick(
 /// Receives and decodes every leg's frame, and puts what sounds on its bus.
 fn take_in(room: &Room, legs: &mut Slab<Leg>, scratch: &mut Scratch, net: &mut impl Net, cx: &mut Context<'_>) {
     for (at, seat) in room.plan.seats.iter().enumerate() {
+        if let Some(leg) = room.plan.seats.get(at + AHEAD).and_then(|seat| legs.get(seat.leg?)) {
+            leg.fetch_ahead();
+        }
         let Some(leg) = seat.leg.and_then(|k| seated(legs, k, room.key, at)) else { continue };
         leg.receive(net, cx);
         let takes_part = leg.take_part(cx.slot);
@@ -181,8 +199,7 @@ fn take_in(room: &Room, legs: &mut Slab<Leg>, scratch: &mut Scratch, net: &mut i
             *tick = SeatTick { present: true, takes_part, heard };
         }
         if heard.sound && seat.bus != NONE {
-            let frame = *frame;
-            scratch.add(seat.bus, &frame);
+            add(&mut scratch.sums, &mut scratch.sources, seat.bus, frame);
             if let Some(word) = scratch.sounding.get_mut(at / 64) {
                 *word |= 1 << (at % 64);
             }
@@ -229,8 +246,9 @@ fn give_out(
         return alone(leg, has_private, &private, net, cx);
     };
     let at = scratch.sum_class(class, plan);
-    let Scratch { frames, seats, sounding, classes, stamp, .. } = scratch;
+    let Scratch { frames, seats, sounding, sums, classes, stamp, .. } = scratch;
     let Some(mix) = classes.get_mut(at) else { return };
+    let total = mix.only.and_then(|bus| sums.get(bus)).unwrap_or(&mix.sum);
     let bit = |words: &[u64]| words.get(seat / 64).is_some_and(|w| w >> (seat % 64) & 1 == 1);
     let own = bit(sounding) && plan.listeners.hears(class, seat) && !mutation::active(Mutation::SelfNotSubtracted);
     if mix.sources == u32::from(own) {
@@ -240,8 +258,15 @@ fn give_out(
     let compare = plan.has_new() && !mutation::active(Mutation::WideningNotDelayed);
     let any_withheld = compare && plan.withheld(seat, sounding, oldest).next().is_some();
     let shared_private = has_private && mutation::active(Mutation::PrivatePlayerShared);
+    if own && !any_withheld && !has_private {
+        // The most frequent case, in one go.
+        let Some(frame) = frames.get(seat) else { return };
+        let mut out = [0i16; FRAME];
+        audio::mixer::saturate_difference(total, frame, &mut out);
+        return leg.send_mix(net, cx, &out);
+    }
     if own || any_withheld || (has_private && !shared_private) {
-        let mut sum = mix.sum;
+        let mut sum = *total;
         if own && let Some(frame) = frames.get(seat) {
             audio::subtract(&mut sum, frame);
         }
@@ -265,11 +290,14 @@ fn give_out(
     if encoded.stamp == *stamp && !shared_private {
         cx.counters.shared_encodes.one();
     } else {
-        if shared_private {
-            audio::accumulate(&mut mix.sum, &private);
-        }
         let mut frame = [0i16; FRAME];
-        audio::saturate_into(&mix.sum, &mut frame);
+        if shared_private {
+            let mut sum = *total;
+            audio::accumulate(&mut sum, &private);
+            audio::saturate_into(&sum, &mut frame);
+        } else {
+            audio::saturate_into(total, &mut frame);
+        }
         encoded.len = codec.encode(&frame, &mut encoded.bytes);
         encoded.stamp = *stamp;
         cx.counters.encodes.one();

@@ -27,6 +27,7 @@ use crate::id::Key;
 use crate::leg::{Context, DATAGRAM, Home, Leg, Limits};
 use crate::metrics::Counters;
 use crate::net::Net;
+use crate::net::os::fetch_ahead;
 
 pub(crate) use wheel::SLOTS;
 
@@ -36,6 +37,8 @@ pub(crate) const MAX_PLAYERS: usize = 16;
 const COMMANDS_PER_SLOT: u32 = 256;
 /// Places on the way up that a command, a finished sound and a fault may need.
 const UP_RESERVE: usize = 4;
+/// Seats of a room that are fetched before its turn comes.
+const SMALL: usize = 8;
 /// How much later an idle shard looks for commands, ms.
 const IDLE_SLOTS: u64 = 5;
 
@@ -129,6 +132,7 @@ impl ShardCore {
         let slot = self.next;
         self.next += 1;
         self.counters.slots.one();
+        net.begin_slot();
         self.take_commands(now, slot, net);
         self.tick_rooms(now, slot, net);
         self.tick_legs(now, slot, net);
@@ -149,37 +153,74 @@ impl ShardCore {
     fn tick_rooms(&mut self, now: Duration, slot: u64, net: &mut impl Net) {
         let place = (slot % SLOTS) as u8;
         let mut at = 0;
-        while let Some(index) = self.wheel.room_at(place, at) {
-            at += 1;
-            let Self { rooms, legs, scratch, up, .. } = self;
-            let Some(room) = rooms.at_mut(index) else { continue };
-            let mut cx = Context {
-                now,
-                slot,
-                utc_zero: self.utc_zero,
-                arrivals: &mut self.arrivals,
-                counters: &self.counters,
-                buffer: &mut self.buffer[..],
-                notes: &mut self.notes,
-                limits: self.limits,
-            };
-            self.counters.room_ticks.one();
-            let done = catch_unwind(AssertUnwindSafe(|| mix::tick(room, legs, scratch, net, &mut cx)));
-            apply::finish_mutations(room);
-            match done {
-                Ok(()) => {
-                    for seat in &room.plan.seats {
-                        if let Some(leg) = seat.leg.and_then(|k| legs.get_mut(k)) {
-                            free_spent(leg, up);
-                        }
+        while self.wheel.room_at(place, at).is_some() {
+            self.look_ahead(place, at);
+            // Where a room has ended, the last of the list now stands.
+            at += usize::from(self.tick_room(place, at, now, slot, net));
+        }
+    }
+
+    /// Brings the next rooms into the cache, step by step: what names where the next step lies was fetched one room ago.
+    fn look_ahead(&self, place: u8, at: usize) {
+        if let Some(room) = self.room_from(place, at + 4) {
+            fetch_ahead(room, size_of::<Room>());
+        }
+        if let Some(room) = self.room_from(place, at + 3) {
+            fetch_ahead(&*room.plan, size_of::<plan_state::Compiled>());
+        }
+        if let Some(room) = self.room_from(place, at + 2) {
+            room.plan.fetch_ahead();
+        }
+        self.first_legs(place, at + 1).for_each(Leg::fetch_ahead);
+        self.first_legs(place, at).for_each(Leg::fetch_samples);
+    }
+
+    /// A room of a sub-slot; after the last come those of the next.
+    fn room_from(&self, place: u8, at: usize) -> Option<&Room> {
+        let index = self.wheel.room_at(place, at).or_else(|| {
+            let beyond = at.checked_sub(self.wheel.rooms_in(place))?;
+            self.wheel.room_at((place + 1) % SLOTS as u8, beyond)
+        })?;
+        self.rooms.at(index)
+    }
+
+    /// The legs of a room, of a large one the first.
+    fn first_legs(&self, place: u8, at: usize) -> impl Iterator<Item = &Leg> {
+        let seats = self.room_from(place, at).into_iter().flat_map(|room| room.plan.seats.iter().take(SMALL));
+        seats.filter_map(|seat| self.legs.get(seat.leg?))
+    }
+
+    /// Ticks one room; false if that ended it.
+    fn tick_room(&mut self, place: u8, at: usize, now: Duration, slot: u64, net: &mut impl Net) -> bool {
+        let Some(index) = self.wheel.room_at(place, at) else { return true };
+        let Self { rooms, legs, scratch, up, .. } = self;
+        let Some(room) = rooms.at_mut(index) else { return true };
+        let mut cx = Context {
+            now,
+            slot,
+            utc_zero: self.utc_zero,
+            arrivals: &mut self.arrivals,
+            counters: &self.counters,
+            buffer: &mut self.buffer[..],
+            notes: &mut self.notes,
+            limits: self.limits,
+        };
+        self.counters.room_ticks.one();
+        let done = catch_unwind(AssertUnwindSafe(|| mix::tick(room, legs, scratch, net, &mut cx)));
+        apply::finish_mutations(room);
+        match done {
+            Ok(()) => {
+                for seat in &room.plan.seats {
+                    if let Some(leg) = seat.leg.and_then(|k| legs.get_mut(k)) {
+                        free_spent(leg, up);
                     }
                 }
-                Err(payload) => {
-                    let key = room.key;
-                    self.end_room(key, payload);
-                    // The list moved up by one.
-                    at -= 1;
-                }
+                true
+            }
+            Err(payload) => {
+                let key = room.key;
+                self.end_room(key, payload);
+                false
             }
         }
     }
@@ -189,6 +230,9 @@ impl ShardCore {
         let mut at = 0;
         while let Some(index) = self.wheel.leg_at(place, at) {
             at += 1;
+            if let Some(next) = self.wheel.leg_at(place, at).and_then(|index| self.legs.at(index)) {
+                next.fetch_ahead();
+            }
             let Some(leg) = self.legs.at_mut(index) else { continue };
             let mut cx = Context {
                 now,
@@ -210,6 +254,7 @@ impl ShardCore {
                     self.wheel.add_load(place, -1);
                     self.counters.leg_faults.one();
                     self.faults.push(Fault::Leg(id, payload));
+                    // Here the last of the list now stands.
                     at -= 1;
                 }
             }

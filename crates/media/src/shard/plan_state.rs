@@ -4,6 +4,7 @@
 
 use crate::PlayerId;
 use crate::id::Key;
+use crate::net::os::fetch_ahead;
 use crate::player::Track;
 
 /// No bus, or no class.
@@ -166,6 +167,16 @@ impl Compiled {
             listeners,
             players,
         }
+    }
+
+    /// Starts to bring what a tick reads into the cache, beside the plan itself; of large rooms, the beginning.
+    pub(crate) fn fetch_ahead(&self) {
+        const BEGINNING: usize = 512;
+        fetch_ahead(&self.seats[..], BEGINNING);
+        fetch_ahead(&self.listeners.class_of[..], BEGINNING);
+        fetch_ahead(&self.listeners.classes[..], BEGINNING);
+        fetch_ahead(&self.listeners.buses[..], BEGINNING);
+        fetch_ahead(&self.listeners.audible[..], BEGINNING);
     }
 
     /// Compares with the plan before: which pairs may hear each other only now. Pairs that were too new stay so.

@@ -27,6 +27,16 @@ impl<T> Slab<T> {
         self.place(key)?.item.as_deref_mut()
     }
 
+    /// The item of a key, for a look ahead.
+    pub(crate) fn get(&self, key: Key) -> Option<&T> {
+        self.places.get(key.index as usize).filter(|place| place.generation == key.generation)?.item.as_deref()
+    }
+
+    /// Whatever is at a place now, for a look ahead.
+    pub(crate) fn at(&self, index: u32) -> Option<&T> {
+        self.places.get(index as usize)?.item.as_deref()
+    }
+
     /// Whatever is at a place now.
     pub(crate) fn at_mut(&mut self, index: u32) -> Option<&mut T> {
         self.places.get_mut(index as usize)?.item.as_deref_mut()

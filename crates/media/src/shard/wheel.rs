@@ -58,6 +58,11 @@ impl Wheel {
         self.rooms.get(usize::from(slot))?.get(at).copied()
     }
 
+    /// How many rooms are due in a sub-slot.
+    pub(crate) fn rooms_in(&self, slot: u8) -> usize {
+        self.rooms.get(usize::from(slot)).map_or(0, Vec::len)
+    }
+
     pub(crate) fn leg_at(&self, slot: u8, at: usize) -> Option<u32> {
         self.legs.get(usize::from(slot))?.get(at).copied()
     }

@@ -34,7 +34,7 @@ impl Stepped {
         let anchor = Anchor::now();
         let platform = Arc::new(OsPlatform(anchor));
         let (plane, cores, collector, facts) = MediaPlane::assemble(config, platform, anchor.utc_micros)?;
-        let stepped = Self { cores, collector, plane: plane.clone(), net: OsNet, slot: 0 };
+        let stepped = Self { cores, collector, plane: plane.clone(), net: OsNet::default(), slot: 0 };
         Ok((plane, facts, stepped))
     }
 

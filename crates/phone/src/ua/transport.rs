@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::OwnedReadHalf;
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UdpSocket};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -192,13 +192,20 @@ impl Sockets {
         writer
     }
 
+    /// A connection from the phone's own address: whoever is called may know it by that.
+    async fn call_from_here(&self, peer: SocketAddr) -> io::Result<TcpStream> {
+        let socket = if peer.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.bind(SocketAddr::new(self.0.local.ip(), 0))?;
+        socket.connect(peer).await
+    }
+
     fn run_stream(self, peer: SocketAddr, mut queue: mpsc::Receiver<Bytes>, stream: Option<TcpStream>) {
         tokio::spawn(async move {
             let stop = self.0.stop.clone();
             let work = async {
                 let stream = match stream {
                     Some(s) => s,
-                    None => tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(peer))
+                    None => tokio::time::timeout(CONNECT_TIMEOUT, self.call_from_here(peer))
                         .await
                         .map_err(io::Error::other)??,
                 };

@@ -27,6 +27,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use super::API_HOST;
+use crate::connection::Watched;
 
 /// Bounds of the listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,9 +139,13 @@ async fn connection(shared: Arc<Shared>, stream: TcpStream) {
 async fn secure<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(shared: Arc<Shared>, stream: S) {
     match timeout(shared.door.limits.handshake, shared.acceptor.accept(stream)).await {
         Ok(Ok(stream)) => {
-            let service = TowerToHyperService::new(
-                shared.door.router.clone().map_request(|request: Request<Incoming>| request.map(Body::new)),
-            );
+            let (stream, connection) = Watched::new(stream);
+            let service = TowerToHyperService::new(shared.door.router.clone().map_request(
+                move |mut request: Request<Incoming>| {
+                    request.extensions_mut().insert(connection.clone());
+                    request.map(Body::new)
+                },
+            ));
             let served = http(&shared).serve_connection(TokioIo::new(stream), service);
             until_stopped(&shared, served, http1::Connection::graceful_shutdown).await;
         }
@@ -153,8 +158,10 @@ async fn secure<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(shared: Arc<
 
 async fn plain(shared: Arc<Shared>, stream: TcpStream) {
     let of_requests = shared.clone();
-    let service = service_fn(move |request| {
+    let (stream, connection) = Watched::new(stream);
+    let service = service_fn(move |mut request: Request<Incoming>| {
         let shared = of_requests.clone();
+        request.extensions_mut().insert(connection.clone());
         async move { Ok::<_, Infallible>(ask(shared, request).await) }
     });
     let served = http(&shared).serve_connection(TokioIo::new(stream), service).with_upgrades();

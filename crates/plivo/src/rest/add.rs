@@ -30,7 +30,7 @@ pub(super) async fn add(api: &Api, asked: &Asked, id: &Id) -> Result<Answer, Ans
         call::command::RoomRef::Name(name) => name.clone(),
         call::command::RoomRef::Uuid(_) => String::new(),
     };
-    let join = settings::join(fields, room, Origin::Request)?;
+    let join = settings::join(fields, room, Origin::Request, api.most_participants)?;
     let who = newcomer(fields, join.entry.role)?;
     let may_be_alone = fields.boolean("creatempcwithsingleparticipant", true)?;
 
@@ -169,7 +169,6 @@ fn dial(fields: &Fields, role: Option<Role>) -> Result<Dial, Fault> {
         dial_music: options.dial_music,
         state_callback: options.state_callback,
         send_digits: options.send_digits,
-        time_limit: None,
     })
 }
 
@@ -238,10 +237,9 @@ fn dial_music(field: Field<'_>) -> Result<DialMusic, Fault> {
     match field.value.trim().to_ascii_lowercase().as_str() {
         "real" => Ok(DialMusic::Ringback),
         "none" => Ok(DialMusic::Silent),
-        _ => field
-            .url()
-            .map(|url| DialMusic::Url(Fetch { url, method: Method::Get }))
-            .map_err(|_| Fault::new(field.name, field.value, "write real, none or an absolute http or https URL")),
+        _ => field.url().map(|url| DialMusic::Url(Fetch { url, method: Method::Get })).map_err(|_| {
+            Fault::new(field.name, &call::http::shown(field.value), "write real, none or an absolute http or https URL")
+        }),
     }
 }
 

@@ -104,7 +104,8 @@ impl From<CommandError> for Answer {
             CommandError::Conflict(_) => Self::error(StatusCode::CONFLICT, words),
             CommandError::Invalid(_) => Self::bad_request(words),
             CommandError::Forbidden(_) => Self::error(StatusCode::FORBIDDEN, words),
-            CommandError::Busy(_) => Self::too_many(1, words),
+            CommandError::Busy(_) | CommandError::OverLimit { .. } => Self::too_many(1, words),
+            CommandError::Unavailable(_) => Self::error(StatusCode::SERVICE_UNAVAILABLE, words),
             // Nothing has changed: the SDKs' two further attempts do no harm.
             CommandError::Failed(_) => Self::error(StatusCode::INTERNAL_SERVER_ERROR, words),
         }

@@ -24,12 +24,16 @@ use axum::routing::any;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::connection::Connection;
 use crate::control::Control;
 use crate::records::{Identity, Records};
+use crate::settings::{MOST_PARTICIPANTS, most_participants};
 use crate::value::Fields;
 use answer::Answer;
 use rate::Limiter;
 use replay::{Key, Replays, Turn, response};
+
+pub(crate) use replay::Handover;
 
 pub use rate::Rate;
 
@@ -42,12 +46,25 @@ pub struct Api {
     records: Arc<dyn Records>,
     limiter: Limiter,
     replays: Replays,
+    most_participants: u64,
 }
 
 impl Api {
     /// An interface to these rooms and records.
     pub fn new(control: Arc<dyn Control>, records: Arc<dyn Records>, rate: Rate) -> Self {
-        Self { control, records, limiter: Limiter::new(rate), replays: Replays::default() }
+        Self {
+            control,
+            records,
+            limiter: Limiter::new(rate),
+            replays: Replays::default(),
+            most_participants: MOST_PARTICIPANTS,
+        }
+    }
+
+    /// The interface of a server that has at most so many members in a room, which is what may be asked for.
+    #[must_use]
+    pub fn with_rooms_of(self, members: usize) -> Self {
+        Self { most_participants: most_participants(members), ..self }
     }
 
     /// Requests that were worked on without protection against repetition, because too many were remembered.
@@ -89,7 +106,7 @@ impl Scope {
     }
 
     pub fn asker(&self) -> Asker {
-        Asker { kind: "account", id: self.account.auth_id.clone() }
+        Asker { kind: store::ActorKind::Account, id: self.account.auth_id.clone() }
     }
 
     /// The beginning of all its URIs.
@@ -108,6 +125,7 @@ pub(crate) struct Asked {
 
 async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
+    let connection = head.extensions.get::<Connection>().cloned();
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
     let mut segments = Vec::new();
     for segment in head.uri.path().split('/').skip(3).filter(|segment| !segment.is_empty()) {
@@ -153,7 +171,7 @@ async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
         }
     };
     let (answer, handover) = waiting.answer().await;
-    response(answer.unwrap_or_else(broken_off), Some(handover))
+    response(answer.unwrap_or_else(broken_off), Some((handover, connection)))
 }
 
 fn worked(result: Result<Answer, Answer>) -> Answer {

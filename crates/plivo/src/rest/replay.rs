@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use super::answer::Answer;
+use crate::connection::Connection;
 
 /// How long an answer that was not handed over is kept.
 const KEPT: Duration = Duration::from_secs(15);
@@ -108,7 +109,8 @@ impl Replays {
         inner.next += 1;
         let id = inner.next;
         let (sender, answer) = watch::channel(None);
-        inner.entries.insert(key, Entry { id, answer: answer.clone(), connections: 1, alone_since: None });
+        let entry = Entry { id, answer: answer.clone(), connections: 1, alone_since: None };
+        inner.entries.insert(key, entry);
         Turn::First(sender, Waiting { handover: Handover { replays: self.clone(), key, id, done: false }, answer })
     }
 
@@ -169,7 +171,8 @@ pub(crate) struct Handover {
 }
 
 impl Handover {
-    fn done(mut self) {
+    /// The client has the answer.
+    pub(crate) fn done(mut self) {
         self.done = true;
         self.replays.handed_over(self.key, self.id);
     }
@@ -183,24 +186,32 @@ impl Drop for Handover {
     }
 }
 
-/// An HTTP response that fulfils `handover` when the connection has taken all of it.
-pub(crate) fn response(answer: Answer, handover: Option<Handover>) -> Response {
+/// A duty and the connection that can tell when it is fulfilled. Of a stream that nobody watches, what hyper takes counts as handed over.
+pub(crate) type Delivery = (Handover, Option<Connection>);
+
+fn taken((handover, connection): Delivery) {
+    match connection {
+        Some(connection) => connection.give(handover),
+        None => handover.done(),
+    }
+}
+
+/// An HTTP response that fulfils a duty as its connection sends it.
+pub(crate) fn response(answer: Answer, mut delivery: Option<Delivery>) -> Response {
     let head = answer.head();
     let body = if answer.body.is_empty() {
-        // Nothing is asked of an empty body: that the response is taken is all there is to see.
-        if let Some(handover) = handover {
-            handover.done();
-        }
+        // Nothing is asked of an empty body: its head is written next.
+        delivery.take().into_iter().for_each(taken);
         Body::empty()
     } else {
-        Body::new(Handed { data: Some(answer.body), handover })
+        Body::new(Handed { data: Some(answer.body), delivery })
     };
     head.body(body).unwrap_or_else(|_| Response::new(Body::empty()))
 }
 
 struct Handed {
     data: Option<Bytes>,
-    handover: Option<Handover>,
+    delivery: Option<Delivery>,
 }
 
 impl hyper::body::Body for Handed {
@@ -210,9 +221,9 @@ impl hyper::body::Body for Handed {
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let data = self.data.take();
         if data.is_some()
-            && let Some(handover) = self.handover.take()
+            && let Some(delivery) = self.delivery.take()
         {
-            handover.done();
+            taken(delivery);
         }
         Poll::Ready(data.map(|data| Ok(Frame::data(data))))
     }
@@ -228,7 +239,10 @@ impl hyper::body::Body for Handed {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt;
+
     use super::*;
+    use crate::connection::Watched;
 
     fn key() -> Key {
         Key::new("MA", "POST", "/x", b"{}")
@@ -282,8 +296,49 @@ mod tests {
     fn an_answer_that_is_never_taken_by_the_connection_counts_as_lost() {
         let replays = Replays::default();
         let answer = Answer::bad_request("x");
-        drop(response(answer.clone(), Some(ready(&answer, &replays))));
+        drop(response(answer.clone(), Some((ready(&answer, &replays), None))));
         assert!(matches!(replays.turn(key(), Instant::now()), Turn::Again(_)));
+    }
+
+    /// The far end of a watched stream, and what becomes of an answer that is given to it.
+    fn on_a_connection(
+        replays: &Replays,
+        answer: &Answer,
+    ) -> (tokio::io::DuplexStream, Watched<tokio::io::DuplexStream>) {
+        let (client, server) = tokio::io::duplex(1024);
+        let (stream, connection) = Watched::new(server);
+        drop(response(answer.clone(), Some((ready(answer, replays), Some(connection)))));
+        (client, stream)
+    }
+
+    #[tokio::test]
+    async fn an_empty_answer_is_handed_over_when_it_was_flushed_and_not_when_it_was_built() {
+        let replays = Replays::default();
+        let (client, mut stream) = on_a_connection(&replays, &Answer::done());
+        stream.flush().await.unwrap();
+        let Turn::Again(again) = replays.turn(key(), Instant::now()) else { panic!("nothing was written") };
+        drop(again);
+        stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+        let Turn::Again(again) = replays.turn(key(), Instant::now()) else { panic!("it was not flushed") };
+        drop(again);
+        stream.flush().await.unwrap();
+        assert!(is_new(&replays, Instant::now()), "mute, unmute, mute are three changes");
+        drop(client);
+    }
+
+    #[tokio::test]
+    async fn an_answer_written_to_a_client_that_has_gone_is_kept_for_15_seconds() {
+        let replays = Replays::default();
+        let (client, mut stream) = on_a_connection(&replays, &Answer::done());
+        stream.write_all(b"x").await.unwrap();
+        // Its end has arrived, and nobody has read that yet.
+        drop(client);
+        stream.flush().await.unwrap();
+        drop(stream);
+        let Turn::Again(again) = replays.turn(key(), Instant::now() + Duration::from_secs(14)) else {
+            panic!("it is kept")
+        };
+        drop(again);
     }
 
     #[test]

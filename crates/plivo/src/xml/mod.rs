@@ -12,14 +12,14 @@ use tree::{Element, Node, malformed};
 
 pub use tree::{DEEPEST, LARGEST, MOST_ELEMENTS};
 
-/// Reads a document as instructions.
+/// Reads a document as instructions; `most_participants` may be asked for in a call.
 ///
 /// `text/html`, `text/plain` and a missing type are forgiven where the body is plainly a document: frameworks send them
 /// unasked.
 ///
 /// # Errors
 /// See [`DocumentError`]; every one says what to change.
-pub fn document(content_type: &str, body: &[u8]) -> Result<Vec<Verb>, DocumentError> {
+pub fn document(content_type: &str, body: &[u8], most_participants: u64) -> Result<Vec<Verb>, DocumentError> {
     let root = response(content_type, body)?;
     let mut verbs = Vec::new();
     for node in &root.children {
@@ -29,7 +29,7 @@ pub fn document(content_type: &str, body: &[u8]) -> Result<Vec<Verb>, DocumentEr
                 let start: String = text.trim().chars().take(40).collect();
                 return Err(malformed(root.offset, format!("there is text between the verbs: {start:?}")));
             }
-            Node::Element(element) => verb::read(element, &mut verbs)?,
+            Node::Element(element) => verb::read(element, most_participants, &mut verbs)?,
         }
     }
     Ok(verbs)

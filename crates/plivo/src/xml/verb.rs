@@ -15,7 +15,7 @@ use crate::value::{Fault, Field, Fields, room_name};
 const KEYS: &str = "1234567890*#";
 
 /// Reads one verb.
-pub(super) fn read(element: &Element, verbs: &mut Vec<Verb>) -> Result<(), DocumentError> {
+pub(super) fn read(element: &Element, most_participants: u64, verbs: &mut Vec<Verb>) -> Result<(), DocumentError> {
     match element.name.as_str() {
         name if is_prompt(name) => {
             let mut prompts = Vec::new();
@@ -23,7 +23,7 @@ pub(super) fn read(element: &Element, verbs: &mut Vec<Verb>) -> Result<(), Docum
             verbs.extend(prompts.into_iter().map(Verb::Prompt));
             return Ok(());
         }
-        "MultiPartyCall" => verbs.push(multi_party_call(element)?),
+        "MultiPartyCall" => verbs.push(multi_party_call(element, most_participants)?),
         "GetDigits" => verbs.push(get_digits(element)?),
         "Hangup" => verbs.push(hangup(element)?),
         "Redirect" => {
@@ -37,7 +37,7 @@ pub(super) fn read(element: &Element, verbs: &mut Vec<Verb>) -> Result<(), Docum
     Ok(())
 }
 
-fn multi_party_call(element: &Element) -> Result<Verb, DocumentError> {
+fn multi_party_call(element: &Element, most_participants: u64) -> Result<Verb, DocumentError> {
     let verb = "MultiPartyCall";
     if let Some(child) = element.elements().next() {
         return Err(bad(
@@ -50,7 +50,7 @@ fn multi_party_call(element: &Element) -> Result<Verb, DocumentError> {
         fields.insert(name, value).map_err(|fault| bad(verb, fault))?;
     }
     let room = room_name("text", &element.text()).map_err(|fault| bad(verb, fault))?;
-    let join = settings::join(&fields, room, Origin::Document).map_err(|fault| bad(verb, fault))?;
+    let join = settings::join(&fields, room, Origin::Document, most_participants).map_err(|fault| bad(verb, fault))?;
     Ok(Verb::Join(Box::new(join)))
 }
 
@@ -70,6 +70,8 @@ fn get_digits(element: &Element) -> Result<Verb, DocumentError> {
         .transpose()?;
     let digits = attribute(element, "numDigits", 99, |field| field.whole(1, 99))?;
     let attempts = attribute(element, "retries", 1, |field| field.whole(1, 100))?;
+    // Digits are never logged, so there is nothing to turn off.
+    attribute(element, "log", true, |field| field.boolean())?;
     Ok(Verb::Gather(Gather {
         prompts,
         action,
@@ -82,7 +84,6 @@ fn get_digits(element: &Element) -> Result<Verb, DocumentError> {
         invalid_sound: attribute(element, "invalidDigitsSound", None, |field| field.url().map(Some))?,
         attempts: u32::try_from(attempts).unwrap_or(1),
         beep: attribute(element, "playBeep", false, |field| field.boolean())?,
-        log: attribute(element, "log", true, |field| field.boolean())?,
     }))
 }
 

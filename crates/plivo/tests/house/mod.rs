@@ -113,6 +113,7 @@ impl Default for House {
             room: room(uuid, name, auth_id, false),
             members,
             expected: 0,
+            pending: false,
         };
         let members = vec![member(1, Role::Customer), member(2, Role::Agent), member(3, Role::Supervisor)];
         Self {

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::client::Purpose;
 use super::dialog::{Phase, Reinvite, Unacked};
 use super::requests::line;
-use super::transactions::Purpose;
 use super::{Core, Wake};
 use crate::leg::{Action, By, Done, LegEvent, SipError};
 use crate::message::reason;
@@ -135,7 +135,7 @@ impl Core {
         dialog.phase = Phase::Up;
         let mut lines = self.session_lines(id);
         lines.extend_from_slice(headers);
-        let flow = self.servers.get(&tx).map(|s| s.flow);
+        let flow = self.servers.get(&tx).map(|s| s.back.flow);
         let bytes = self.respond(tx, 200, None, &lines, Some(&sdp.to_string()), now);
         let (Some(bytes), Some(flow)) = (bytes, flow) else { return Err(SipError::Gone) };
         let mut due = Vec::new();
@@ -144,7 +144,7 @@ impl Core {
             due.extend(dialog.timer.map(|t| t.due));
             if invite {
                 // The peer may have sent other requests since, so its last CSeq may not be the INVITE's.
-                let seq = self.servers.get(&tx).and_then(|s| s.head.cseq.split_whitespace().next()?.parse().ok());
+                let seq = self.servers.get(&tx).and_then(|s| s.back.head.cseq.split_whitespace().next()?.parse().ok());
                 dialog.unacked = Some(Unacked {
                     bytes,
                     flow,

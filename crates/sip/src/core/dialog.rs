@@ -8,13 +8,13 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::transactions::Purpose;
+use super::client::Purpose;
 use super::{Core, Wake};
 use crate::digest::Challenge;
 use crate::leg::{By, Done, Leg, LegControl, LegEvent};
 use crate::message::{Headers, Request};
 use crate::sdp::Session;
-use crate::transport::{Flow, Transport, is_private};
+use crate::transport::{Flow, Transport, is_private, is_unicast};
 use crate::uri::Uri;
 
 /// Events the engine may leave waiting per leg.
@@ -184,7 +184,7 @@ impl Dialog {
         };
         let source = self.flow.remote;
         let Some((ip, uri)) = first.and_then(|uri| Some((uri.ip()?, uri))) else { return source };
-        if is_private(ip) && ip != source.ip() {
+        if !is_unicast(ip) || (is_private(ip) && ip != source.ip()) {
             return source;
         }
         SocketAddr::new(ip, uri.port.unwrap_or(5060))

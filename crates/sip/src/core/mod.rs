@@ -4,15 +4,25 @@
 //! registrations, DNS) runs in tasks of its own and comes back as a [`Command`].
 
 mod actions;
+mod client;
+#[cfg(test)]
+mod clockwork;
+mod derived;
 mod dialog;
+#[cfg(test)]
+mod floods;
+mod invite;
 mod place;
 mod requests;
 mod responses;
+mod server;
 mod session;
-mod transactions;
+mod stateless;
 
 use std::cmp::Reverse;
+use std::collections::hash_map::RandomState;
 use std::collections::{BinaryHeap, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,9 +36,10 @@ use crate::message::Message;
 use crate::transport::{Flow, Input, Wire};
 
 pub(crate) use actions::check_headers;
+use client::ClientTx;
 use dialog::Dialog;
 pub(crate) use place::Placement;
-use transactions::{ClientTx, ServerTx};
+use server::ServerTx;
 
 /// What a timer wakes; whether something is due is decided by the deadlines of the thing itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +64,10 @@ pub(crate) struct Core {
     next: u64,
     servers: HashMap<u64, ServerTx>,
     server_keys: HashMap<String, u64>,
+    /// How many each source (IPv6: /64) has.
+    servers_of: HashMap<IpAddr, usize>,
+    /// Makes the To tags of answers that are not remembered.
+    tagger: RandomState,
     /// INVITEs by From tag, Call-ID and CSeq, to find merged requests (RFC 3261 §8.2.2.2).
     merges: HashMap<String, u64>,
     clients: HashMap<u64, ClientTx>,
@@ -88,6 +103,8 @@ impl Core {
             next: 1,
             servers: HashMap::new(),
             server_keys: HashMap::new(),
+            servers_of: HashMap::new(),
+            tagger: RandomState::new(),
             merges: HashMap::new(),
             clients: HashMap::new(),
             client_keys: HashMap::new(),
@@ -189,9 +206,7 @@ impl Core {
             }
             Command::Reinvite(id, sdp, done) => self.reinvite(id, sdp, Some(done), now),
             Command::Abandon(id) => self.abandon(id, now),
-            Command::Reply(tx, reply) => {
-                self.respond(tx, reply.code, reply.reason, &reply.headers, None, now);
-            }
+            Command::Reply(tx, reply) => self.reply(tx, &reply, now),
             Command::Admit(tx, verdict) => self.admit(tx, verdict, now),
             Command::Drain => self.draining = true,
             Command::HangupAll => {
@@ -214,9 +229,11 @@ impl Core {
         }
     }
 
-    /// Spawns work that asks the directory; `false` if too much is under way.
-    fn ask(&self, work: impl Future<Output = Command> + Send + 'static) -> bool {
-        let Ok(permit) = self.lookups.clone().try_acquire_owned() else {
+    /// Spawns work that asks the roster; `false` if too much is under way. The last quarter is for known sources.
+    fn ask(&self, known: bool, work: impl Future<Output = Command> + Send + 'static) -> bool {
+        let spare = known || self.lookups.available_permits() > self.config.limits.lookups / 4;
+        let permit = if spare { self.lookups.clone().try_acquire_owned().ok() } else { None };
+        let Some(permit) = permit else {
             self.counters.lookups_full.add();
             return false;
         };

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::Core;
+use super::client::Purpose;
 use super::dialog::Birth;
-use super::transactions::Purpose;
 use crate::leg::{Leg, Outgoing, SipError};
 use crate::message::ALLOW;
 use crate::transport::{Flow, Transport};

@@ -1,15 +1,16 @@
-//! Requests that arrive (RFC 3261 §8.2, §9.2, §12.2.2, §13.3, §14.2, §15.1.2).
+//! Requests that arrive, and what those inside a dialog do (RFC 3261 §8.2, §12.2.2, §14.2, §15.1.2).
 
 use std::time::Instant;
 
-use super::dialog::{Birth, Phase, routes};
+use super::dialog::Phase;
+use super::invite::{contact, described, unfit};
+use super::server::server_key;
 use super::session::Asked;
-use super::transactions::{ServerState, server_key};
+use super::stateless::Arrived;
 use super::{Core, Wake};
-use crate::access::{Reply, party, uri_party};
-use crate::directory::Identity;
-use crate::header::{NameAddr, Via, lists};
-use crate::leg::{By, Command, Incoming, LegEvent};
+use crate::access::Reply;
+use crate::header::Via;
+use crate::leg::{By, Command, LegEvent};
 use crate::message::{ALLOW, Request, media_type};
 use crate::sdp::Session;
 use crate::transport::{Flow, Transport};
@@ -17,6 +18,10 @@ use crate::transport::{Flow, Transport};
 /// A header of a response.
 pub(super) fn line(name: &str, value: impl Into<String>) -> (String, String) {
     (name.to_owned(), value.into())
+}
+
+fn not_allowed() -> Reply {
+    Reply::new(405).with("Allow", ALLOW)
 }
 
 impl Core {
@@ -34,215 +39,56 @@ impl Core {
             self.repeated(id);
             return;
         }
-        let Some(tx) = self.open_server(&request, flow, key.clone()) else { return };
-        if request.method == "CANCEL" {
-            self.cancel(tx, &key, now);
+        let arrived = self.arrived(request, flow, key);
+        if arrived.request.method == "CANCEL" {
+            self.cancel(arrived.back, &arrived.key, now);
             return;
         }
         let unknown: Vec<&str> = ["Require", "Proxy-Require"]
             .into_iter()
-            .flat_map(|name| request.headers.values(name))
+            .flat_map(|name| arrived.request.headers.values(name))
             .filter(|option| !option.eq_ignore_ascii_case("timer"))
             .collect();
         if !unknown.is_empty() {
-            self.respond(tx, 420, None, &[line("Unsupported", unknown.join(", "))], None, now);
+            self.say(&arrived.back, &Reply::new(420).with("Unsupported", unknown.join(", ")));
             return;
         }
-        match request.to_tag() {
-            Some(tag) => self.inside(tx, request, &tag, flow, now),
-            None => self.outside(tx, request, flow, now),
+        match arrived.request.to_tag() {
+            Some(tag) => self.inside(arrived, &tag, now),
+            None => self.outside(arrived, now),
         }
     }
 
-    fn outside(&mut self, tx: u64, request: Request, flow: Flow, now: Instant) {
-        match request.method.as_str() {
-            "INVITE" => self.invite(tx, request, flow, now),
-            "REGISTER" => {
-                let access = self.access.clone();
-                let asked = self.ask(async move { Command::Reply(tx, access.register(&request, flow).await) });
-                if !asked {
-                    self.respond(tx, 503, None, &[line("Retry-After", "5")], None, now);
-                }
-            }
-            "OPTIONS" => self.options(tx, now),
+    fn outside(&mut self, arrived: Arrived, now: Instant) {
+        match arrived.request.method.as_str() {
+            "INVITE" => self.invite(arrived, now),
+            "REGISTER" => self.register(arrived, now),
+            "OPTIONS" => self.say(&arrived.back, &self.options()),
             "BYE" | "INFO" | "UPDATE" | "PRACK" => {
                 self.counters.unknown_dialog.add();
-                self.respond(tx, 481, None, &[], None, now);
+                self.say(&arrived.back, &Reply::new(481));
             }
-            _ => self.not_allowed(tx, now),
+            _ => self.say(&arrived.back, &not_allowed()),
         }
     }
 
-    fn options(&mut self, tx: u64, now: Instant) {
-        let code = if self.draining { 503 } else { 200 };
-        let lines = [
-            line("Allow", ALLOW),
-            line("Accept", "application/sdp"),
-            line("Accept-Encoding", "identity"),
-            line("Accept-Language", "en"),
-            line("Supported", "timer"),
-        ];
-        self.respond(tx, code, None, &lines, None, now);
-    }
-
-    fn not_allowed(&mut self, tx: u64, now: Instant) {
-        self.respond(tx, 405, None, &[line("Allow", ALLOW)], None, now);
-    }
-
-    /// Why an INVITE or UPDATE cannot be looked at any further.
-    fn unfit(&self, request: &Request) -> Option<Reply> {
-        let headers = &request.headers;
-        if !request.body.is_empty() && media_type(headers) != "application/sdp" {
-            return Some(Reply::new(415).with("Accept", "application/sdp"));
-        }
-        if headers.values("Content-Encoding").any(|e| !e.eq_ignore_ascii_case("identity")) {
-            return Some(Reply::new(415).with("Accept-Encoding", "identity"));
-        }
-        let accepts = |v: &str| lists(v, "application/sdp") || lists(v, "application/*") || lists(v, "*/*");
-        if headers.get("Accept").is_some() && !headers.all("Accept").any(accepts) {
-            return Some(Reply::new(406).with("Accept", "application/sdp"));
-        }
-        Asked::too_small(headers).then(|| Reply::new(422).with("Min-SE", super::session::MIN.to_string()))
-    }
-
-    /// The SDP of a request; `Err` has already been answered.
-    fn offer(&mut self, tx: u64, request: &Request, now: Instant) -> Result<Option<Session>, ()> {
-        if request.body.is_empty() {
-            return Ok(None);
-        }
-        Session::parse(&request.body).map(Some).map_err(|fault| {
-            let warning = format!("399 aside {}", crate::header::quote(&fault.to_string()));
-            self.respond(tx, 488, None, &[line("Warning", warning)], None, now);
-        })
-    }
-
-    fn invite(&mut self, tx: u64, request: Request, flow: Flow, now: Instant) {
-        let (cseq, _) = request.headers.cseq().unwrap_or((0, ""));
-        let merge = format!("{}|{}|{cseq}", request.sender_tag().unwrap_or_default(), request.headers.call_id());
-        if self.merges.contains_key(&merge) {
-            self.respond(tx, 482, None, &[], None, now);
-            return;
-        }
-        if self.draining || self.dialogs.len() >= self.config.limits.dialogs {
-            self.counters.calls_refused.add();
-            self.respond(tx, 503, None, &[line("Retry-After", "10")], None, now);
-            return;
-        }
-        if let Some(reply) = self.unfit(&request) {
-            self.respond(tx, reply.code, reply.reason, &reply.headers, None, now);
-            return;
-        }
-        if self.offer(tx, &request, now).is_err() {
-            return;
-        }
-        self.merges.insert(merge.clone(), tx);
-        let Some(server) = self.servers.get_mut(&tx) else { return };
-        server.merge = Some(merge);
-        server.request = Some(Box::new(request.clone()));
-        server.flow.connection = flow.connection;
-        let access = self.access.clone();
-        let asked = self.ask(async move { Command::Admit(tx, access.call(&request, flow).await) });
+    fn register(&mut self, arrived: Arrived, now: Instant) {
+        let Some(tx) = self.open_server(&arrived, false, now) else { return };
+        let Arrived { request, flow, .. } = arrived;
+        let (access, known) = (self.access.clone(), self.familiar(flow.remote.ip(), now));
+        let asked = self.ask(known, async move { Command::Reply(tx, access.register(&request, flow).await) });
         if !asked {
-            self.counters.calls_refused.add();
-            self.respond(tx, 503, None, &[line("Retry-After", "5")], None, now);
+            self.reply(tx, &Reply::later(5), now);
         }
     }
 
-    /// The caller of an INVITE is known: hand the call over.
-    pub(super) fn admit(&mut self, tx: u64, verdict: Result<Identity, Reply>, now: Instant) {
-        let identity = match verdict {
-            Ok(identity) => identity,
-            Err(reply) => {
-                self.respond(tx, reply.code, reply.reason, &reply.headers, None, now);
-                return;
-            }
-        };
-        let Some(server) = self.servers.get_mut(&tx).filter(|s| s.state == ServerState::Open) else { return };
-        // Without its request the transaction was cancelled meanwhile.
-        let Some(request) = server.request.take() else { return };
-        let source = std::net::SocketAddr::new(server.flow.remote.ip(), server.flow.remote.port());
-        let (flow, tag) = (server.flow, server.tag.clone());
-        if self.draining {
-            self.counters.calls_refused.add();
-            self.respond(tx, 503, None, &[line("Retry-After", "10")], None, now);
-            return;
-        }
-        let Ok(permit) = self.incoming.clone().try_reserve_owned() else {
-            self.counters.calls_refused.add();
-            self.respond(tx, 503, None, &[line("Retry-After", "5")], None, now);
-            return;
-        };
-        self.respond(tx, 100, None, &[], None, now);
-        let headers = &request.headers;
-        let from = headers.name_addr("From");
-        let to = headers.name_addr("To");
-        let contact = headers.values("Contact").next().and_then(NameAddr::parse);
-        let target = contact.or_else(|| from.clone()).map_or_else(|| request.uri.clone(), |c| c.uri);
-        let untagged = |value: &str| strip_tag(value);
-        let called = uri_party(&request.uri);
-        let (id, leg) = self.open_dialog(Birth {
-            uac: false,
-            call_id: headers.call_id().to_owned(),
-            local_tag: tag,
-            remote_tag: Some(request.sender_tag().unwrap_or_default()),
-            local: headers.get("To").unwrap_or("").to_owned(),
-            remote: untagged(headers.get("From").unwrap_or("")),
-            target,
-            routes: routes(headers, false),
-            flow,
-            contact: self.contact(&flow, &called.user),
-        });
-        let ringing = now + self.config.limits.ringing;
-        if let Some(server) = self.servers.get_mut(&tx) {
-            server.dialog = Some(id);
-        }
-        if let Some(dialog) = self.dialogs.get_mut(&id) {
-            dialog.pending = Some(tx);
-            dialog.pending_invite = true;
-            dialog.remote_seq = headers.cseq().map(|(n, _)| n);
-            dialog.timer = Asked::read(headers).map(|asked| asked.as_uas(now));
-            dialog.peer_timer = headers.values("Supported").any(|s| s.eq_ignore_ascii_case("timer"));
-        }
-        self.deadline(id, ringing);
-        self.counters.calls_in.add();
-        permit.send(Incoming {
-            leg,
-            from: party(&from),
-            to: party(&to),
-            request_uri: called,
-            request_uri_text: request.uri.clone(),
-            headers: headers.0.clone(),
-            source,
-            transport: flow.transport,
-            identity,
-            offer: Session::parse(&request.body).ok(),
-            call_id: headers.call_id().to_owned(),
-        });
-    }
-
-    fn cancel(&mut self, tx: u64, key: &str, now: Instant) {
-        // The key of a CANCEL differs from its INVITE's only by the method.
-        let invite = key.strip_prefix("CANCEL").and_then(|rest| self.server_by_key(&format!("INVITE{rest}")));
-        let Some(server) = invite.and_then(|id| self.servers.get(&id)) else {
-            self.respond(tx, 481, None, &[], None, now);
-            return;
-        };
-        let (invite, tag, dialog, open) =
-            (server.id, server.tag.clone(), server.dialog, server.state == ServerState::Open);
-        if let Some(cancel) = self.servers.get_mut(&tx) {
-            cancel.tag = tag;
-        }
-        self.respond(tx, 200, None, &[], None, now);
-        if !open {
-            return;
-        }
-        self.respond(invite, 487, None, &[], None, now);
-        let Some(dialog) = dialog.and_then(|id| self.dialogs.get_mut(&id)) else { return };
-        dialog.pending = None;
-        if dialog.phase == Phase::Offered {
-            let id = dialog.id;
-            self.bury(id, LegEvent::Cancelled);
-        }
+    fn options(&self) -> Reply {
+        Reply::new(if self.draining { 503 } else { 200 })
+            .with("Allow", ALLOW)
+            .with("Accept", "application/sdp")
+            .with("Accept-Encoding", "identity")
+            .with("Accept-Language", "en")
+            .with("Supported", "timer")
     }
 
     fn find(&self, request: &Request, tag: &str) -> Option<u64> {
@@ -274,12 +120,14 @@ impl Core {
         self.tell(id, LegEvent::Acked { answer }, now);
     }
 
-    fn inside(&mut self, tx: u64, request: Request, tag: &str, flow: Flow, now: Instant) {
-        let Some(id) = self.find(&request, tag) else {
+    fn inside(&mut self, arrived: Arrived, tag: &str, now: Instant) {
+        let Some(id) = self.find(&arrived.request, tag) else {
             self.counters.unknown_dialog.add();
-            self.respond(tx, 481, None, &[], None, now);
+            self.say(&arrived.back, &Reply::new(481));
             return;
         };
+        let Some(tx) = self.open_server(&arrived, true, now) else { return };
+        let Arrived { request, flow, .. } = arrived;
         let seq = request.headers.cseq().map(|(n, _)| n);
         let Some(dialog) = self.dialogs.get_mut(&id) else { return };
         if dialog.remote_seq >= seq {
@@ -295,11 +143,9 @@ impl Core {
             "BYE" => self.bye(tx, id, &request, now),
             "INVITE" | "UPDATE" => self.reoffer(tx, id, &request, flow, now),
             "INFO" => self.info(tx, id, &request, now),
-            "OPTIONS" => self.options(tx, now),
-            "PRACK" => {
-                self.respond(tx, 481, None, &[], None, now);
-            }
-            _ => self.not_allowed(tx, now),
+            "OPTIONS" => self.reply(tx, &self.options(), now),
+            "PRACK" => self.reply(tx, &Reply::new(481), now),
+            _ => self.reply(tx, &not_allowed(), now),
         }
     }
 
@@ -329,12 +175,18 @@ impl Core {
             self.respond(tx, 491, None, &[], None, now);
             return;
         }
-        if let Some(reply) = self.unfit(request) {
-            self.respond(tx, reply.code, reply.reason, &reply.headers, None, now);
+        if let Some(reply) = unfit(request) {
+            self.reply(tx, &reply, now);
             return;
         }
-        let Ok(offer) = self.offer(tx, request, now) else { return };
-        let contact = request.headers.values("Contact").next().and_then(NameAddr::parse);
+        let offer = match described(request) {
+            Ok(offer) => offer,
+            Err(reply) => {
+                self.reply(tx, &reply, now);
+                return;
+            }
+        };
+        let contact = contact(&request.headers);
         let asked = Asked::read(&request.headers);
         let Some(dialog) = self.dialogs.get_mut(&id) else { return };
         if let Some(contact) = contact {
@@ -403,24 +255,6 @@ impl Core {
             }
         }
     }
-}
-
-/// A From or To value without its tag, other parameters kept.
-pub(super) fn strip_tag(value: &str) -> String {
-    let Some(address) = NameAddr::parse(value) else { return value.to_owned() };
-    let mut out = String::new();
-    if !address.display.is_empty() {
-        out.push_str(&crate::header::quote(&address.display));
-        out.push(' ');
-    }
-    out.push_str(&format!("<{}>", address.uri));
-    for (name, value) in address.params.0.iter().filter(|(n, _)| !n.eq_ignore_ascii_case("tag")) {
-        out.push_str(&match value {
-            Some(value) => format!(";{name}={value}"),
-            None => format!(";{name}"),
-        });
-    }
-    out
 }
 
 fn clip(text: &str) -> String {

@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
+use super::client::{ClientState, Purpose, Sent};
+use super::derived::derived;
 use super::dialog::{Phase, routes};
 use super::session::Asked;
-use super::transactions::{ClientState, Purpose, Sent, derived};
 use super::{Core, Wake};
 use crate::digest::Challenge;
 use crate::header::NameAddr;
@@ -74,6 +75,7 @@ impl Core {
         cancel.headers.0.retain(|(name, _)| name != "Via");
         let flow = tx.sent.flow;
         self.send_request(cancel, flow, (id, Purpose::Other, 0), branch.as_deref(), now);
+        self.give_client_up(client, give_up);
         self.deadline(id, give_up);
     }
 

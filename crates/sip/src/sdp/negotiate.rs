@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Direction, Media, Origin, Payload, Rtcp, Session};
+use crate::transport::is_unicast;
 
 /// Codecs of plain RTP legs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -88,6 +89,9 @@ pub enum Unusable {
     /// No common codec.
     #[error("no common audio codec; PCMU and PCMA are supported")]
     Codec,
+    /// Media to a group or a whole network.
+    #[error("media cannot be sent to a multicast or broadcast address")]
+    Address,
     /// An answer that does not belong to the offer.
     #[error("the answer does not fit the offer")]
     Mismatch,
@@ -154,7 +158,7 @@ pub fn answer(offer: &Session, can: &Capabilities) -> Result<Negotiated, Unusabl
         .find_map(|p| AudioCodec::of(p).filter(|c| can.codecs.contains(c)).map(|c| (p.number, c)))
         .ok_or(Unusable::Codec)?;
     let event = telephone_event(media).filter(|_| can.telephone_event);
-    let remote = offer.rtp(media);
+    let (remote, remote_rtcp) = unicast(offer, media)?;
     let deaf = remote.ip().is_unspecified();
     let theirs = media.direction;
     let direction =
@@ -170,7 +174,7 @@ pub fn answer(offer: &Session, can: &Capabilities) -> Result<Negotiated, Unusabl
         payload_type: number,
         telephone_event: event,
         remote,
-        remote_rtcp: offer.rtcp(media),
+        remote_rtcp,
         direction,
         held: deaf || !theirs.receives(),
         local: session(can, lines),
@@ -195,7 +199,7 @@ pub fn accept(offer: &Session, answer: &Session) -> Result<Negotiated, Unusable>
         .find_map(|p| AudioCodec::of(p).filter(|c| offered(*c)).map(|c| (p.number, c)))
         .ok_or(Unusable::Codec)?;
     let event = telephone_event(theirs).filter(|_| telephone_event(mine).is_some());
-    let remote = answer.rtp(theirs);
+    let (remote, remote_rtcp) = unicast(answer, theirs)?;
     let deaf = remote.ip().is_unspecified();
     let direction = Direction::of(
         mine.direction.sends() && theirs.direction.receives() && !deaf,
@@ -206,11 +210,17 @@ pub fn accept(offer: &Session, answer: &Session) -> Result<Negotiated, Unusable>
         payload_type: number,
         telephone_event: event,
         remote,
-        remote_rtcp: answer.rtcp(theirs),
+        remote_rtcp,
         direction,
         held: deaf || !theirs.direction.receives(),
         local: offer.clone(),
     })
+}
+
+/// Where RTP and RTCP go, if each is one host (or nobody: the old form of hold).
+fn unicast(session: &Session, media: &Media) -> Result<(SocketAddr, SocketAddr), Unusable> {
+    let both = (session.rtp(media), session.rtcp(media));
+    if is_unicast(both.0.ip()) && is_unicast(both.1.ip()) { Ok(both) } else { Err(Unusable::Address) }
 }
 
 /// The offered audio line to take: the first live one of our profile.
@@ -311,6 +321,23 @@ mod tests {
         assert_eq!((got.codec, got.telephone_event, got.direction), (AudioCodec::Pcma, Some(101), Direction::SendOnly));
         assert_eq!(accept(&mine, &parse("m=audio 0 RTP/AVP 0\r\n")), Err(Unusable::NoAudio));
         assert_eq!(accept(&mine, &parse("m=video 9 RTP/AVP 0\r\n")), Err(Unusable::Mismatch));
+    }
+
+    #[test]
+    fn media_for_a_group_or_a_network_is_refused_in_offers_and_answers() {
+        for media in [
+            "m=audio 4 RTP/AVP 0\r\nc=IN IP4 239.1.1.1/127\r\n",
+            "m=audio 4 RTP/AVP 0\r\nc=IN IP4 255.255.255.255\r\n",
+            "m=audio 4 RTP/AVP 0\r\nc=IN IP6 ff02::1\r\n",
+            "m=audio 4 RTP/AVP 0\r\nc=IN IP6 ::ffff:224.0.0.1\r\n",
+            "m=audio 4 RTP/AVP 0\r\na=rtcp:5 IN IP4 239.1.1.1\r\n",
+            "m=audio 4 RTP/AVP 0\r\nc=IN IP4 239.1.1.1\r\na=inactive\r\n",
+        ] {
+            assert_eq!(answer(&parse(media), &can()), Err(Unusable::Address), "{media}");
+            assert_eq!(accept(&offer(&can()), &parse(media)), Err(Unusable::Address), "{media}");
+        }
+        let nobody = parse("m=audio 4 RTP/AVP 0\r\nc=IN IP4 0.0.0.0\r\n");
+        assert!(accept(&offer(&can()), &nobody).unwrap().held);
     }
 
     #[test]

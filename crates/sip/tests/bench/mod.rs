@@ -1,4 +1,4 @@
-//! A raw-socket user agent and a directory for the tests: independent of the crate's own parser.
+//! A raw-socket user agent and a roster for the tests: independent of the crate's own parser.
 #![allow(dead_code)]
 
 use std::collections::HashMap;
@@ -28,31 +28,51 @@ pub fn sdp() -> Session {
     })
 }
 
-/// Users with password `pw` in realm `acct.test`; calls to or from user names that begin with `trunk` are a trunk's.
+/// Users with password `pw` in the realms `acct.test` and `second.test`; calls to or from user names that begin with `trunk` are a trunk's.
 #[derive(Default)]
 pub struct Book {
     pub bindings: Mutex<HashMap<(String, String), Binding>>,
+    /// Another password than `pw`.
+    pub password: Mutex<Option<String>>,
+    /// Closed: whoever asks for a credential gets the one of this moment, but waits for it.
+    pub gate: Option<Arc<tokio::sync::Semaphore>>,
+    /// Told each time somebody waits there.
+    pub waiting: tokio::sync::Notify,
 }
 
 #[async_trait::async_trait]
-impl Directory for Book {
-    async fn realm(&self, domain: &str) -> Option<String> {
-        matches!(domain, "acct.test" | "phone.plivo.com" | "127.0.0.1").then(|| "acct.test".to_owned())
-    }
-
-    async fn credential(&self, realm: &str, username: &str) -> Option<Credential> {
-        matches!(username, "alice" | "bob" | "carol").then(|| Credential {
-            account: "MA1".to_owned(),
-            endpoint: format!("ep-{username}"),
-            aor: format!("{username}@acct.test"),
-            ha1_md5: ha1(Algorithm::Md5, username, realm, "pw"),
-            ha1_sha256: ha1(Algorithm::Sha256, username, realm, "pw"),
+impl Roster for Book {
+    async fn realm(&self, domain: &str) -> Result<Option<String>, RosterError> {
+        Ok(match domain {
+            "acct.test" | "phone.plivo.com" | "127.0.0.1" => Some("acct.test".to_owned()),
+            "second.test" => Some("second.test".to_owned()),
+            _ => None,
         })
     }
 
-    async fn trunk(&self, _source: SocketAddr, called: &Party, from: &Party) -> Option<TrunkMatch> {
-        (called.user.starts_with("trunk") || from.user.starts_with("trunk") || from.user == "sipp")
-            .then(|| TrunkMatch { account: "MA1".to_owned(), trunk: "t1".to_owned() })
+    async fn credential(&self, realm: &str, username: &str) -> Result<Option<Credential>, RosterError> {
+        let password = self.password.lock().unwrap().clone().unwrap_or_else(|| "pw".to_owned());
+        if let Some(gate) = &self.gate {
+            self.waiting.notify_one();
+            gate.acquire().await.unwrap().forget();
+        }
+        Ok(matches!(username, "alice" | "bob" | "carol").then(|| Credential {
+            account: "MA1".to_owned(),
+            endpoint: format!("ep-{username}"),
+            aor: format!("{username}@{realm}"),
+            ha1_md5: ha1(Algorithm::Md5, username, realm, &password),
+            ha1_sha256: ha1(Algorithm::Sha256, username, realm, &password),
+        }))
+    }
+
+    async fn trunk(
+        &self,
+        _source: SocketAddr,
+        called: &Party,
+        from: &Party,
+    ) -> Result<Option<TrunkMatch>, RosterError> {
+        let known = called.user.starts_with("trunk") || from.user.starts_with("trunk") || from.user == "sipp";
+        Ok(known.then(|| TrunkMatch { account: "MA1".to_owned(), trunk: "t1".to_owned() }))
     }
 
     async fn save_binding(&self, binding: &Binding) {
@@ -198,6 +218,32 @@ impl Got {
     }
 }
 
+/// The simplest message for [`build`].
+pub const PLAIN: &str = "OPTIONS sip:h SIP/2.0\r\n$V$M(OPTIONS)\r\n";
+
+/// A message from a template: `$V` is a good Via, `$M(METHOD)` the mandatory headers after it, `$B` an SDP body with its
+/// headers, `$A` our address, `$L` a long word, `$X` bytes that are no text.
+pub fn build(n: usize, template: &str, ua: &Ua) -> Vec<u8> {
+    const NO_TEXT: &str = "\u{e000}";
+    let mut text = template.replace("$V", &format!("Via: SIP/2.0/UDP {};rport;branch=z9hG4bKt{n}\r\n", ua.at));
+    for (name, value) in [
+        ("$B", format!("Content-Type: application/sdp\r\n\r\n{OFFER}")),
+        ("$A", ua.at.to_string()),
+        ("$L", "long".repeat(64)),
+        ("$X", NO_TEXT.to_owned()),
+    ] {
+        text = text.replace(name, &value);
+    }
+    while let Some((before, rest)) = text.split_once("$M(") {
+        let (method, after) = rest.split_once(')').unwrap();
+        text = format!(
+            "{before}From: <sip:trunk@h>;tag=f{n}\r\nTo: <sip:b@h>\r\nCall-ID: torture{n}\r\nCSeq: 1 {method}\r\n{after}"
+        );
+    }
+    let parts: Vec<&[u8]> = text.split(NO_TEXT).map(str::as_bytes).collect();
+    parts.join(&[0x80, 0xff, 0x00, 0xfe, b'\n'][..])
+}
+
 pub struct Ua {
     pub socket: UdpSocket,
     pub at: SocketAddr,
@@ -206,9 +252,18 @@ pub struct Ua {
 
 impl Ua {
     pub async fn new(server: SocketAddr) -> Ua {
-        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        Ua::at("127.0.0.1", server).await
+    }
+
+    /// One at another address of this machine.
+    pub async fn at(ip: &str, server: SocketAddr) -> Ua {
+        let socket = UdpSocket::bind((ip, 0)).await.unwrap();
         let at = socket.local_addr().unwrap();
         Ua { socket, at, server }
+    }
+
+    pub async fn send_bytes(&self, bytes: &[u8]) {
+        self.socket.send_to(bytes, self.server).await.unwrap();
     }
 
     pub async fn send(&self, text: &str) {

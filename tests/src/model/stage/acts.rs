@@ -385,7 +385,7 @@ impl Stage<'_> {
             let (phone, seat) = seated.iter().find(|(_, s)| s.number == member.0)?;
             self.calls[*phone].filter(|c| c.generation == seat.generation).map(|c| c.leg)
         };
-        let plan = plan_for(&life.room.hearing(), life.revision, leg_of, |_| false);
+        let plan = plan_for(&life.room.hearing(), life.revision, leg_of, |_| None, |_| false);
         let ears = seated.iter().map(|(phone, seat)| {
             let me = Listens::Ear(seat.number);
             let voice =

@@ -184,3 +184,34 @@ fn a_buffer_takes_at_most_12_kib() {
     assert!(bytes <= 12 * 1_024, "{bytes}");
     assert_eq!(buffer.maximum, 1_600);
 }
+
+#[test]
+fn history_that_is_brought_late_is_the_history_that_is_brought_at_once() {
+    let history = |at_once: bool, network: &Network| {
+        let sent = network.packets(6.0, speech);
+        let mut buffer = JitterBuffer::new(Codec::L16, JitterConfig::default());
+        let mut heard = Vec::new();
+        let mut next = sent.iter().peekable();
+        for tick in (0..6_400).step_by(20) {
+            while let Some(packet) = next.next_if(|p| p.arrival <= f64::from(tick)) {
+                insert(&mut buffer, packet);
+            }
+            // Every second the server stands still for a while, so that what waits comes to lie where old samples are still remembered.
+            if (tick / 20) % 25 >= 25 - (6 + network.seed as i32 % 17) * (tick / 20 / 25 % 2) {
+                continue;
+            }
+            let mut frame = [0i16; 160];
+            heard.push((buffer.pull(ms(f64::from(tick)), &mut frame), frame));
+            if at_once {
+                // Forgets nothing, but looks at history.
+                buffer.forget_before(0);
+            }
+        }
+        heard
+    };
+    for seed in 0..60 {
+        let network =
+            Network { seed, loss: 0.02, jitter_ms: seed as f64, ppm: 300.0, phase_ms: 3.3, ..Network::default() };
+        assert!(history(true, &network) == history(false, &network), "{seed}");
+    }
+}

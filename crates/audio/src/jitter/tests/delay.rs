@@ -94,7 +94,7 @@ fn an_hour_of_loss_jitter_reordering_duplicates_and_clock_drift_stays_near_the_t
         let mut before: Option<(i64, JitterStats)> = None;
         run(&mut buffer, &sent, 0.0, seconds * 1_000.0, |tick, buffer, _, frame| {
             let Some(play) = buffer.play else { return };
-            let stats = *buffer.stats();
+            let stats = buffer.stats();
             if let Some((from, earlier)) = before {
                 // Each tick moves on by what it played, less what was inserted, plus what was deleted: nothing else.
                 let inserted = (stats.inserted_samples - earlier.inserted_samples) as i64;

@@ -99,18 +99,24 @@ pub struct Binding {
     pub user_agent: String,
 }
 
+/// The roster could not be asked, so that nothing is known about whoever it was asked about: he is told to come again, and
+/// it is not held against him.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the roster could not be asked: {0}; see that the database can be read")]
+pub struct RosterError(pub String);
+
 /// Accounts, endpoints and trunks. Every method is called outside the signalling core and may take its time; at most
 /// `Limits::lookups` calls are under way at once.
 #[async_trait]
-pub trait Directory: Send + Sync + 'static {
+pub trait Roster: Send + Sync + 'static {
     /// Realm served for a domain; `None`: the domain is not ours.
-    async fn realm(&self, domain: &str) -> Option<String>;
+    async fn realm(&self, domain: &str) -> Result<Option<String>, RosterError>;
 
-    /// The credential of `username` in `realm` (a value that [`Directory::realm`] returned).
-    async fn credential(&self, realm: &str, username: &str) -> Option<Credential>;
+    /// The credential of `username` in `realm` (a value that [`Roster::realm`] returned); `None`: there is no such user.
+    async fn credential(&self, realm: &str, username: &str) -> Result<Option<Credential>, RosterError>;
 
     /// The trunk a call without credentials comes from, if its address (and number, if the trunk is limited to some) fits.
-    async fn trunk(&self, source: SocketAddr, called: &Party, from: &Party) -> Option<TrunkMatch>;
+    async fn trunk(&self, source: SocketAddr, called: &Party, from: &Party) -> Result<Option<TrunkMatch>, RosterError>;
 
     /// Keeps a binding, replacing the one with the same key. The phone gets its answer afterwards.
     async fn save_binding(&self, binding: &Binding);

@@ -1,0 +1,215 @@
+//! The phones that ring for one destination, and what they say before an answer.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use media::{LegId, MediaError, Ports};
+use sip::sdp::{self, Capabilities, Negotiated};
+use sip::{Leg, LegEvent, Outgoing, Party};
+use tokio::task::JoinSet;
+
+use super::CallMailbox;
+use super::dial::Race;
+use super::media_leg::{self, MediaLeg};
+use crate::cause::HangupCause;
+use crate::dialect::CallView;
+use crate::engine::Inner;
+use crate::routing::{Targeted, TrunkPlace};
+
+/// A phone that rings.
+pub(super) struct Ringing {
+    pub offer: sdp::Session,
+    pub peer: IpAddr,
+    leg: Leg,
+    line: Line,
+}
+
+/// Its place on the media plane.
+enum Line {
+    /// Ports that were offered.
+    Reserved(Ports, Capabilities),
+    /// It sounds already.
+    Early(MediaLeg),
+    /// It has none any more.
+    Closed,
+}
+
+/// The phone that answered.
+pub(super) struct Answered {
+    pub leg: Leg,
+    pub media: MediaLeg,
+    pub source: SocketAddr,
+    /// Its place on a trunk.
+    pub place: Option<TrunkPlace>,
+}
+
+/// All phones of one destination.
+pub(super) struct Rings {
+    inner: Arc<Inner>,
+    race: Arc<Race>,
+    call: String,
+    mailbox: CallMailbox,
+    legs: JoinSet<(Ringing, Option<LegEvent>)>,
+    /// Legs that sound before an answer.
+    early: Vec<LegId>,
+}
+
+impl Rings {
+    /// Sends the INVITEs.
+    pub(super) async fn start(
+        inner: &Arc<Inner>,
+        race: &Arc<Race>,
+        call: &CallView,
+        mailbox: &CallMailbox,
+        targets: Vec<Targeted>,
+    ) -> Result<Self, HangupCause> {
+        let mut rings = Self {
+            inner: Arc::clone(inner),
+            race: Arc::clone(race),
+            call: call.uuid.clone(),
+            mailbox: mailbox.clone(),
+            legs: JoinSet::new(),
+            early: Vec::new(),
+        };
+        let domain = inner.routing.home_domain(&race.member.account.id).await;
+        for target in targets {
+            rings.invite(target, &domain).await?;
+        }
+        if rings.is_empty() { Err(HangupCause::NoRoute) } else { Ok(rings) }
+    }
+
+    async fn invite(&mut self, mut target: Targeted, domain: &str) -> Result<(), HangupCause> {
+        let dial = &self.race.member.dial;
+        let peer = match self.inner.routing.aim(&mut target).await {
+            Ok(peer) => peer,
+            Err(error) => {
+                tracing::warn!(call = self.call, %error, "a destination was not found");
+                return Ok(());
+            }
+        };
+        let ports = self.inner.media.reserve_ports().map_err(|error| self.without_media(&error))?;
+        let local = media_leg::capabilities(&self.inner, &ports, peer);
+        let offer = sdp::offer(&local);
+        let user = target.from_user.clone().unwrap_or_else(|| user_of(&dial.from));
+        let mut headers = dial.headers.clone();
+        headers.push(("X-CallUUID".to_owned(), self.call.clone()));
+        let outgoing = Outgoing {
+            target: target.target,
+            from: Party { user, host: domain.to_owned(), display: dial.caller_name.clone() },
+            to: target.to,
+            headers,
+            offer: offer.clone(),
+            auth: target.auth,
+            route: target.route,
+            transport: target.transport,
+        };
+        match self.inner.sip.invite(outgoing).await {
+            Ok(leg) => self.listen(Ringing { leg, offer, peer, line: Line::Reserved(ports, local) }),
+            Err(error) => tracing::warn!(call = self.call, %error, "an INVITE could not be sent"),
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.legs.is_empty()
+    }
+
+    /// Waits for what happens next to any of them. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Option<(Ringing, Option<LegEvent>)> {
+        self.legs.join_next().await?.ok()
+    }
+
+    /// Waits for this phone's next event too.
+    pub(super) fn listen(&mut self, mut ringing: Ringing) {
+        self.legs.spawn(async move {
+            let event = ringing.leg.next().await;
+            (ringing, event)
+        });
+    }
+
+    /// The phone sounds before its answer: whoever hears ringback hears it instead.
+    pub(super) async fn sounds(&mut self, ringing: &mut Ringing, answer: &sdp::Session) {
+        if !self.race.wants_early_media() {
+            return;
+        }
+        let agreed = match sdp::accept(&ringing.offer, answer) {
+            Ok(agreed) => agreed,
+            Err(error) => return tracing::info!(call = self.call, %error, "early media cannot be used"),
+        };
+        if let Line::Early(media) = &ringing.line {
+            let changed = media_leg::change(&self.inner, media.id, &agreed, ringing.peer).await;
+            return changed
+                .unwrap_or_else(|error| tracing::warn!(call = self.call, error, "early media did not change"));
+        }
+        let Line::Reserved(ports, local) = std::mem::replace(&mut ringing.line, Line::Closed) else { return };
+        match media_leg::add(&self.inner, ports, local, &agreed, ringing.peer) {
+            Ok(media) => {
+                self.early.push(media.id);
+                self.inner.calls.add_leg(media.id, self.mailbox.clone());
+                self.race.room.early(self.race.member.dial_id, media.id).await;
+                ringing.line = Line::Early(media);
+            }
+            Err(error) => tracing::error!(call = self.call, %error, "early media cannot be received"),
+        }
+    }
+
+    /// The phone was answered: from now on nobody hears it before it is in the room.
+    pub(super) async fn answered(
+        &mut self,
+        ringing: Ringing,
+        agreed: &Negotiated,
+    ) -> Result<(Leg, MediaLeg), HangupCause> {
+        let media = match ringing.line {
+            Line::Reserved(ports, local) => {
+                let media = media_leg::add(&self.inner, ports, local, agreed, ringing.peer)
+                    .map_err(|error| self.without_media(&error))?;
+                self.inner.calls.add_leg(media.id, self.mailbox.clone());
+                media
+            }
+            Line::Early(media) => {
+                self.race.room.early_over(media.id).await;
+                if let Err(error) = media_leg::change(&self.inner, media.id, agreed, ringing.peer).await {
+                    tracing::error!(call = self.call, error, "an answered call has no media");
+                    return Err(HangupCause::NetworkFailure);
+                }
+                self.early.retain(|leg| *leg != media.id);
+                media
+            }
+            Line::Closed => return Err(HangupCause::NetworkFailure),
+        };
+        Ok((ringing.leg, media))
+    }
+
+    /// The phone rings no more.
+    pub(super) async fn fell_silent(&mut self, ringing: Ringing) {
+        if let Line::Early(media) = ringing.line {
+            self.early.retain(|leg| *leg != media.id);
+            self.remove(media.id).await;
+        }
+    }
+
+    /// Cancels those that still ring.
+    pub(super) async fn stop(mut self) {
+        // A dialog that nobody holds is cancelled, or hung up if it is answered in this moment.
+        self.legs.shutdown().await;
+        for leg in std::mem::take(&mut self.early) {
+            self.remove(leg).await;
+        }
+    }
+
+    fn without_media(&self, error: &MediaError) -> HangupCause {
+        tracing::error!(call = self.call, %error, "a call cannot be placed");
+        HangupCause::NetworkFailure
+    }
+
+    async fn remove(&self, leg: LegId) {
+        self.inner.calls.forget_leg(leg);
+        self.race.room.early_over(leg).await;
+        self.inner.remove_leg(leg).await;
+    }
+}
+
+fn user_of(from: &str) -> String {
+    let bare = from.strip_prefix("sip:").unwrap_or(from);
+    bare.split('@').next().unwrap_or(bare).trim_start_matches('+').to_owned()
+}

@@ -1,0 +1,96 @@
+//! The verb `gather`: digits and speech.
+
+use std::time::Duration;
+
+use super::prompt::{self, Play, Say};
+use super::speech::{self, Recognizer};
+use crate::fault::{Fault, Properties};
+use crate::hook::Hook;
+
+/// Most digits of one input.
+const MOST_DIGITS: u32 = 128;
+
+/// Collects digits or speech.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gather {
+    /// Digits count.
+    pub digits: bool,
+    /// Speech counts.
+    pub speech: bool,
+    /// Heard first.
+    pub say: Option<Say>,
+    /// Heard first.
+    pub play: Option<Play>,
+    /// Fewer digits are no input.
+    pub min_digits: u32,
+    /// The input is complete with this many; from `numDigits` or `maxDigits`.
+    pub max_digits: Option<u32>,
+    /// Keys that complete the input and are not part of it.
+    pub finish_on_key: String,
+    /// How long to wait for anything, after the prompt; `None`: without end.
+    pub timeout: Option<Duration>,
+    /// How long to wait for a further digit.
+    pub inter_digit: Option<Duration>,
+    /// How long to wait for further speech.
+    pub speech_timeout: Option<Duration>,
+    /// A digit stops the prompt.
+    pub dtmf_bargein: bool,
+    /// Speech stops the prompt.
+    pub bargein: bool,
+    /// Input counts while the prompt is heard.
+    pub listen_during_prompt: bool,
+    /// Who understands, if not the call's.
+    pub recognizer: Option<Recognizer>,
+    /// Told what was gathered; its answer replaces the rest.
+    pub action_hook: Option<Hook>,
+    /// Told what has been understood so far.
+    pub partial_result_hook: Option<Hook>,
+}
+
+pub(super) fn read(properties: &Properties<'_>) -> Result<Gather, Fault> {
+    let (digits, speech) = input(properties)?;
+    let count = |name| properties.whole(name, 0, MOST_DIGITS);
+    let exactly = count("numDigits")?.filter(|count| *count > 0);
+    let (least, most) = (count("minDigits")?, count("maxDigits")?.filter(|count| *count > 0));
+    for name in ["fillerNoise", "actionHookDelayAction"] {
+        properties.object(name)?;
+    }
+    super::config::filler_noise(properties)?;
+    properties.number("minBargeinWordCount")?;
+    Ok(Gather {
+        digits,
+        speech,
+        say: properties.inner("say")?.map(|say| prompt::say(&say)).transpose()?,
+        play: properties.inner("play")?.map(|play| prompt::optional_play(&play)).transpose()?,
+        min_digits: exactly.or(least).unwrap_or(1).max(1),
+        max_digits: exactly.or(most),
+        finish_on_key: properties.line("finishOnKey")?.unwrap_or_default(),
+        timeout: properties
+            .seconds("timeout")?
+            .map_or(Some(DEFAULT_TIMEOUT), |wait| Some(wait).filter(|wait| !wait.is_zero())),
+        inter_digit: properties.seconds("interDigitTimeout")?.filter(|wait| !wait.is_zero()),
+        speech_timeout: properties.seconds("speechTimeout")?.filter(|wait| !wait.is_zero()),
+        dtmf_bargein: properties.boolean("dtmfBargein")?.unwrap_or(true),
+        bargein: properties.flag("bargein")?,
+        listen_during_prompt: properties.boolean("listenDuringPrompt")?.unwrap_or(true),
+        recognizer: speech::recognizer(properties, "recognizer")?,
+        action_hook: properties.hook("actionHook")?,
+        partial_result_hook: properties.hook("partialResultHook")?,
+    })
+}
+
+/// How long to wait where the program does not say.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Digits and speech, of which digits are the default.
+pub(super) fn input(properties: &Properties<'_>) -> Result<(bool, bool), Fault> {
+    let Some(words) = properties.texts("input", super::MOST_ELEMENTS)?.filter(|words| !words.is_empty()) else {
+        return Ok((true, false));
+    };
+    // `dtmf` is how earlier versions wrote it.
+    if !words.iter().all(|word| matches!(word.as_str(), "digits" | "speech" | "dtmf")) {
+        return Err(properties.fault("input", "write an array of digits and speech"));
+    }
+    let has = |word: &str| words.iter().any(|one| one == word);
+    Ok((has("digits") || has("dtmf"), has("speech")))
+}

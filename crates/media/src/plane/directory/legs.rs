@@ -1,0 +1,159 @@
+//! Legs: added, asked, removed, and on their way from one shard to another.
+
+use std::collections::VecDeque;
+
+use super::{Directory, LegEntry, QUEUE, Waiting};
+use crate::leg::{Leg, LegStats};
+use crate::shard::command::{Command, LegCommand, LegOp, Removal, Reply};
+use crate::{LegId, MediaError};
+
+impl Directory {
+    pub(in crate::plane) fn add_leg(&mut self, id: LegId, leg: Box<Leg>, shard: Option<u16>) -> Result<(), MediaError> {
+        let shard = shard.unwrap_or_else(|| self.quietest());
+        let limit = self.max_legs;
+        let dispatcher = self.shard(shard)?;
+        dispatcher.admit(1)?;
+        let key = dispatcher.legs.take().ok_or(MediaError::Limit { what: "legs on a shard", limit })?;
+        self.push(shard, Command::AddLeg { leg, key }, false);
+        let entry = LegEntry {
+            shard,
+            key,
+            room: None,
+            moving: None,
+            transit: None,
+            claimed: None,
+            waiting: VecDeque::new(),
+            removing: false,
+        };
+        self.legs.insert(id, entry);
+        Ok(())
+    }
+
+    pub(in crate::plane) fn leg_op(&mut self, id: LegId, op: LegOp) -> Result<(), MediaError> {
+        self.request(id, Waiting::Op(Box::new(op)))
+    }
+
+    pub(in crate::plane) fn remove_leg(&mut self, id: LegId, reply: Reply<LegStats>) -> Result<(), MediaError> {
+        self.request(id, Waiting::Remove(reply))
+    }
+
+    fn request(&mut self, id: LegId, request: Waiting) -> Result<(), MediaError> {
+        let entry = self.legs.get_mut(&id).filter(|e| !e.removing).ok_or(MediaError::NoLeg(id))?;
+        let removal = matches!(request, Waiting::Remove(_));
+        if entry.is_settled() {
+            let shard = entry.shard;
+            self.shard(shard)?.admit(1)?;
+            self.send_request(id, request);
+        } else {
+            if entry.waiting.len() >= QUEUE {
+                return Err(MediaError::Busy("too many requests wait for a leg on its way to another shard"));
+            }
+            entry.waiting.push_back(request);
+            entry.removing |= removal;
+            self.busy_legs.insert(id);
+        }
+        Ok(())
+    }
+
+    /// Sends a request for a settled leg to a ring that has room.
+    pub(super) fn send_request(&mut self, id: LegId, request: Waiting) {
+        let Some(entry) = self.legs.get_mut(&id) else { return };
+        let (shard, key) = (entry.shard, entry.key);
+        let command = match request {
+            Waiting::Op(op) => Command::Leg(Box::new(LegCommand { id, key, op: *op, applied: None })),
+            Waiting::Remove(reply) => {
+                entry.removing = true;
+                self.unseat(id);
+                Command::RemoveLeg(Box::new(Removal { id, key, leg: None, reply }))
+            }
+        };
+        self.push(shard, command, true);
+    }
+
+    /// Frees the leg's seat.
+    pub(super) fn unseat(&mut self, id: LegId) {
+        let Some((room, seat)) = self.legs.get_mut(&id).and_then(|e| e.room.take()) else { return };
+        if let Some(room) = self.rooms.get_mut(&room) {
+            if let Some(place) = room.seats.get_mut(usize::from(seat)) {
+                *place = None;
+            }
+            while room.seats.last().is_some_and(Option::is_none) {
+                room.seats.pop();
+            }
+        }
+    }
+
+    /// Sends on a leg in transit, then the requests that waited for it.
+    pub(super) fn go_on(&mut self, id: LegId) {
+        let Some(entry) = self.legs.get_mut(&id) else {
+            self.busy_legs.remove(&id);
+            return;
+        };
+        if let (Some((shard, key)), true) = (entry.moving, entry.transit.is_some()) {
+            let room = self.shards.get(usize::from(shard)).is_some_and(|d| d.commands.slots() > 0);
+            if !room {
+                return;
+            }
+            if let Some(leg) = entry.transit.take() {
+                (entry.shard, entry.key, entry.moving) = (shard, key, None);
+                self.handovers += 1;
+                self.push(shard, Command::AddLeg { leg, key }, false);
+            }
+        }
+        loop {
+            let Some(entry) = self.legs.get_mut(&id) else { return };
+            if entry.moving.is_some() || entry.claimed.is_some() {
+                return;
+            }
+            let shard = entry.shard;
+            if entry.waiting.is_empty() {
+                self.busy_legs.remove(&id);
+                return;
+            }
+            if self.shard(shard).is_ok_and(|d| d.admit(1).is_err()) {
+                return;
+            }
+            let next = self.legs.get_mut(&id).and_then(|e| e.waiting.pop_front());
+            if let Some(request) = next {
+                self.send_request(id, request);
+            }
+        }
+    }
+
+    /// A leg has come out of its old shard.
+    pub(in crate::plane) fn taken(&mut self, id: LegId, leg: Option<Box<Leg>>) {
+        let Some(entry) = self.legs.get_mut(&id) else { return };
+        let (shard, key) = (entry.shard, entry.key);
+        match leg {
+            Some(leg) => {
+                entry.transit = Some(leg);
+                self.busy_legs.insert(id);
+            }
+            // It was not where it should have been. It is lost to us; whoever asks is told so.
+            None => {
+                if let Some((to, place)) = entry.moving {
+                    self.legs.remove(&id);
+                    if let Ok(dispatcher) = self.shard(to) {
+                        dispatcher.legs.give_back(place);
+                    }
+                }
+            }
+        }
+        if let Ok(dispatcher) = self.shard(shard) {
+            dispatcher.legs.give_back(key);
+        }
+    }
+
+    /// A leg has been removed.
+    pub(in crate::plane) fn removed(&mut self, id: LegId) {
+        if let Some(entry) = self.legs.remove(&id)
+            && let Ok(dispatcher) = self.shard(entry.shard)
+        {
+            dispatcher.legs.give_back(entry.key);
+        }
+    }
+
+    pub(in crate::plane) fn shard_of(&self, leg: LegId) -> Option<u16> {
+        self.legs.get(&leg).filter(|e| e.moving.is_none()).map(|e| e.shard)
+    }
+}
