@@ -161,8 +161,8 @@ async fn secrets_in_urls_are_in_no_log_and_no_event_and_a_forbidden_callback_fai
     let caller = runs(&office, "caller", &room).await;
     let told = caller.is_warned_of(&office, &["prompt", "404"]).await;
     let music = warning(&office, |event| event.to_string().contains("/music.wav"), &["music", "404"]).await;
-    let log = office.server.process();
-    let refused = log.line("refusal of the callback", SOON, |line| line.contains("cannot be delivered")).await;
+    let log = &office.server.process().err;
+    let refused = log.expect("refusal of the callback", 0, SOON, |line| line.contains("cannot be delivered")).await;
     assert!(refused.contains("http://10.0.0.1/status"), "{refused}");
     let wait = async {
         while office.server.metric("aside_callbacks_failed_total").await.unwrap_or_default() < 1.0 {
@@ -171,7 +171,7 @@ async fn secrets_in_urls_are_in_no_log_and_no_event_and_a_forbidden_callback_fai
     };
     assert!(tokio::time::timeout(SOON, wait).await.is_ok(), "a callback that nothing may take is kept");
     let events = office.native.get("/events?after=0").await.to_string();
-    for (what, text) in [("log", log.transcript()), ("events", events), ("prompt", told), ("music", music)] {
+    for (what, text) in [("log", log.all().join("\n")), ("events", events), ("prompt", told), ("music", music)] {
         assert!(!text.contains("s3cretpw") && !text.contains("tok3n"), "a secret is in the {what}: {text}");
     }
 }

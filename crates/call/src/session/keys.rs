@@ -29,8 +29,8 @@ struct Press {
 pub(super) struct Keys {
     /// Those that the other way has not told of.
     single: VecDeque<Press>,
-    /// Whether its keys come with its sound.
-    by_event: bool,
+    /// Whether it has told of a key both ways.
+    both_ways: bool,
 }
 
 impl Keys {
@@ -40,7 +40,6 @@ impl Keys {
             By::Event(held) => (true, held),
             By::Info => (false, Duration::ZERO),
         };
-        self.by_event |= by_event;
         let from = now.checked_sub(held).unwrap_or(now);
         let twin = self.single.iter().position(|press| {
             press.digit == digit
@@ -50,6 +49,7 @@ impl Keys {
         });
         if let Some(index) = twin {
             self.single.remove(index);
+            self.both_ways = true;
             return false;
         }
         if self.single.len() >= MOST {
@@ -59,9 +59,9 @@ impl Keys {
         true
     }
 
-    /// Whether keys have come with the sound, so that their tones need nothing else.
+    /// Whether the phone tells of its keys both ways: what it tells by SIP INFO comes with its sound as well.
     pub(super) fn come_with_sound(&self) -> bool {
-        self.by_event
+        self.both_ways
     }
 }
 
@@ -76,8 +76,8 @@ mod tests {
     #[test]
     fn a_key_told_both_ways_counts_once_in_either_order() {
         let (mut keys, at) = (Keys::default(), Instant::now() + ms(60_000));
-        assert!(keys.is_new('5', By::Event(ms(100)), at));
-        assert!(!keys.is_new('5', By::Info, at + ms(400)));
+        assert!(keys.is_new('5', By::Event(ms(100)), at) && !keys.come_with_sound());
+        assert!(!keys.is_new('5', By::Info, at + ms(400)) && keys.come_with_sound());
         assert!(keys.is_new('5', By::Info, at + ms(5_000)));
         assert!(!keys.is_new('5', By::Event(ms(100)), at + ms(5_300)));
         // Told when it was pressed, and held long.
