@@ -84,7 +84,7 @@ fn values_print_as_javascript_prints_them() {
     for _ in 0..4000 {
         texts.push(broken.new_tree(&mut runner).expect("a value").current());
     }
-    let Some(printed) = house::node("stringify.cjs", &serde_json::json!(texts)) else { return };
+    let printed = house::node("stringify.cjs", &serde_json::json!(texts));
     let printed = printed.as_array().expect("a list");
     assert_eq!(printed.len(), texts.len());
     for (text, expected) in texts.iter().zip(printed) {

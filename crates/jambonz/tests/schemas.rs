@@ -8,7 +8,7 @@ use jambonz::json::Object;
 use jambonz::verbs::{READ, StatusEvent, StatusHook, Verb, instructions};
 use serde_json::json;
 
-fn schemas(count: u32, bodies: &[(&str, Object)]) -> Option<serde_json::Value> {
+fn schemas(count: u32, bodies: &[(&str, Object)]) -> serde_json::Value {
     let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |time| time.subsec_nanos());
     eprintln!("seed {seed}");
     let bodies: Vec<_> = bodies.iter().map(|(schema, body)| json!({"schema": schema, "body": body})).collect();
@@ -17,7 +17,7 @@ fn schemas(count: u32, bodies: &[(&str, Object)]) -> Option<serde_json::Value> {
 
 #[test]
 fn every_array_that_the_schemas_allow_is_accepted_and_what_they_refuse_is_refused() {
-    let Some(made) = schemas(150, &[]) else { return };
+    let made = schemas(150, &[]);
     let (good, bad) = (made["good"].as_array().expect("a list"), made["bad"].as_array().expect("a list"));
     let mut seen = std::collections::BTreeSet::new();
     for case in good {
@@ -47,7 +47,7 @@ fn every_array_that_the_schemas_allow_is_accepted_and_what_they_refuse_is_refuse
 
 #[test]
 fn the_packages_own_test_data_are_read_as_their_validator_reads_them() {
-    let Some(made) = schemas(0, &[]) else { return };
+    let made = schemas(0, &[]);
     let shipped = made["shipped"].as_array().expect("a list");
     let (mut accepted, mut refused, mut forgiven) = (0, 0, 0);
     for case in shipped {
@@ -199,7 +199,7 @@ fn bodies() -> Vec<(&'static str, Object)> {
 #[test]
 fn every_body_that_is_sent_validates_against_the_schema_of_its_callback() {
     let bodies = bodies();
-    let Some(made) = schemas(0, &bodies) else { return };
+    let made = schemas(0, &bodies);
     let verdicts = made["bodies"].as_array().expect("a list");
     assert_eq!(verdicts.len(), bodies.len());
     for ((schema, body), verdict) in bodies.iter().zip(verdicts) {
@@ -211,7 +211,7 @@ fn every_body_that_is_sent_validates_against_the_schema_of_its_callback() {
 fn a_body_that_is_wrong_is_found_by_its_schema() {
     let mut broken = house::call().body();
     broken.set("call_status", "asleep");
-    let Some(made) = schemas(0, &[("base", broken.clone()), ("conference-status", broken)]) else { return };
+    let made = schemas(0, &[("base", broken.clone()), ("conference-status", broken)]);
     assert!(made["bodies"].as_array().expect("a list").iter().all(serde_json::Value::is_string));
 }
 

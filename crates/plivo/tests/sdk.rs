@@ -1,8 +1,7 @@
 //! The official Node and Python packages, led here by environment and constants alone.
-//!
-//! Needs `ASIDE_TEST_MODULES`: a folder with `node_modules/plivo` (npm) and `python/plivo` (pip install --target).
 
 mod house;
+mod packages;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,14 +13,6 @@ use plivo::{not_found, router};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::process::Command;
-
-fn modules() -> Option<PathBuf> {
-    let modules = std::env::var_os("ASIDE_TEST_MODULES").map(PathBuf::from);
-    if modules.is_none() {
-        eprintln!("skipped: ASIDE_TEST_MODULES is not set");
-    }
-    modules
-}
 
 fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -62,7 +53,7 @@ fn assert_done(house: &House) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_node_package_works_with_two_environment_variables() {
-    let Some(modules) = modules() else { return };
+    let modules = packages::folder();
     let house = Arc::new(House::default());
     let (address, pem) = open(&house).await;
     let authority = std::env::temp_dir().join(format!("aside-front-door-{}.pem", std::process::id()));
@@ -90,7 +81,7 @@ async fn the_node_package_works_with_two_environment_variables() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_python_package_works_with_its_constants_set() {
-    let Some(modules) = modules() else { return };
+    let modules = packages::folder();
     let house = Arc::new(House::default());
     let (address, _) = open(&house).await;
     let mut python = Command::new("python3");

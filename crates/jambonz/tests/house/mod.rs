@@ -10,19 +10,19 @@ use jambonz::json::{Value, parse};
 
 /// Runs `tests/node/<script>` with the official packages: `input` on its standard input, JSON from its standard output.
 ///
-/// `ASIDE_TEST_MODULES` is the folder that holds `node_modules`. Where it is not set the one of this repository is
-/// taken, and `None` returned if nothing is installed there; where it is set they must be there.
-pub fn node(script: &str, input: &serde_json::Value) -> Option<serde_json::Value> {
+/// The packages are in the `node_modules` of the folder that `ASIDE_TEST_MODULES` names, else in this repository's `tests`.
+///
+/// # Panics
+/// If they are not installed: what has not run has proven nothing.
+pub fn node(script: &str, input: &serde_json::Value) -> serde_json::Value {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let modules = match std::env::var_os("ASIDE_TEST_MODULES") {
-        Some(folder) => PathBuf::from(folder),
-        None => here.join("../../tests"),
-    }
-    .join("node_modules");
-    if std::env::var_os("ASIDE_TEST_MODULES").is_none() && !modules.join("@jambonz/schema").is_dir() {
-        eprintln!("skipped: ASIDE_TEST_MODULES is not set and tests/node_modules is not installed");
-        return None;
-    }
+    let folder = std::env::var_os("ASIDE_TEST_MODULES").map_or_else(|| here.join("../../tests"), PathBuf::from);
+    let modules = folder.join("node_modules");
+    assert!(
+        modules.join("@jambonz/schema").is_dir(),
+        "{} lacks the packages; scripts/test installs them",
+        modules.display()
+    );
     let mut child = Command::new("node")
         .arg(here.join("tests/node").join(script))
         .env("NODE_PATH", &modules)
@@ -36,7 +36,7 @@ pub fn node(script: &str, input: &serde_json::Value) -> Option<serde_json::Value
     let output = child.wait_with_output().expect("node ends");
     let _ = writer.join();
     assert!(output.status.success(), "{script} failed");
-    Some(serde_json::from_slice(&output.stdout).expect("it prints JSON"))
+    serde_json::from_slice(&output.stdout).expect("it prints JSON")
 }
 
 /// One of this crate's values from one of serde_json's.
