@@ -7,6 +7,7 @@
 
 pub mod capture;
 pub mod ears;
+pub mod jambonz;
 pub mod log;
 pub mod model;
 pub mod native;

@@ -35,6 +35,8 @@ fn nobody_hears_what_is_not_for_him_and_everybody_hears_what_is() {
         seen.moves,
     ];
     assert!(kinds.iter().all(|n| *n > count / 10), "too little was seen: {seen:?}");
+    let rare = [seen.rules.tapped, seen.rules.rung, seen.rules.preparing, seen.rules.timed];
+    assert!(rare.iter().all(|n| *n > count / 50), "too little was compared: {seen:?}");
 }
 
 fn person(role: Option<&str>, tag: Option<&str>) -> Person {
@@ -49,6 +51,8 @@ fn person(role: Option<&str>, tag: Option<&str>) -> Person {
         deaf: false,
         ends: false,
         starts: true,
+        preparing: false,
+        put_off: None,
     }
 }
 

@@ -255,8 +255,18 @@ mod tests {
     use crate::tone::Tone;
     use proptest::prelude::*;
 
-    const PAIRS: [(u32, u32); 6] =
-        [(8_000, 16_000), (8_000, 48_000), (16_000, 48_000), (16_000, 8_000), (48_000, 8_000), (48_000, 16_000)];
+    const PAIRS: [(u32, u32); 10] = [
+        (8_000, 16_000),
+        (8_000, 24_000),
+        (8_000, 48_000),
+        (16_000, 48_000),
+        (24_000, 48_000),
+        (16_000, 8_000),
+        (24_000, 8_000),
+        (48_000, 8_000),
+        (48_000, 16_000),
+        (48_000, 24_000),
+    ];
 
     fn sine(freq: f64, rate: u32, len: usize) -> Vec<i16> {
         let mut out = vec![0; len];
@@ -314,6 +324,47 @@ mod tests {
         }
     }
 
+    /// Amplitude of a frequency relative to a sine of -6 dBFS, in dB; over whole periods of 100 Hz, so that others do not count.
+    fn gain_at(samples: &[i16], freq: f64, rate: u32) -> f64 {
+        let w = 2.0 * PI * freq / f64::from(rate);
+        let (c, s) = samples.iter().enumerate().fold((0.0, 0.0), |(c, s), (i, &x)| {
+            (c + f64::from(x) * (w * i as f64).cos(), s + f64::from(x) * (w * i as f64).sin())
+        });
+        let amplitude = 2.0 * (c * c + s * s).sqrt() / samples.len() as f64;
+        20.0 * (amplitude / 32_767.0).max(1e-6).log10() + 6.0
+    }
+
+    /// What programs send and get at 16, 24 or 48 kHz: level within 0.05 dB up to 3.2 kHz and 0.6 dB up to 3.4 kHz; images, and
+    /// aliases of everything from 4.3 kHz on, at least 70 dB down.
+    #[test]
+    fn the_telephone_band_at_programs_rates_is_level_and_free_of_images_and_aliases() {
+        for wide in [16_000u32, 24_000, 48_000] {
+            for freq in (200..=3_900).step_by(100).map(f64::from) {
+                let up = run(8_000, wide, &sine(freq, 8_000, 8_000), 160);
+                let settled = &up[wide as usize / 2..][..wide as usize / 5];
+                let level = gain_at(settled, freq, wide);
+                let limit = if freq <= 3_200.0 { 0.05 } else { 0.6 };
+                assert!(freq > 3_400.0 || level.abs() < limit, "8 → {wide} at {freq}: {level} dB");
+                // Images stand at multiples of 8 kHz, on both sides.
+                for centre in (8_000..wide).step_by(8_000).map(f64::from) {
+                    for image in [centre - freq, centre + freq].into_iter().filter(|f| *f < f64::from(wide) / 2.0) {
+                        let level = gain_at(settled, image, wide);
+                        assert!(freq > 3_700.0 || level < -70.0, "8 → {wide} at {freq}: image at {image}, {level} dB");
+                    }
+                }
+                let down = run(wide, 8_000, &sine(freq, wide, wide as usize), wide as usize / 50);
+                let level = gain_at(&down[4_000..5_600], freq, 8_000);
+                assert!(freq > 3_400.0 || level.abs() < limit, "{wide} → 8 at {freq}: {level} dB");
+            }
+            for freq in (4_300..wide / 2).step_by(100).map(f64::from) {
+                let down = run(wide, 8_000, &sine(freq, wide, wide as usize), wide as usize / 50);
+                let alias = (freq + 4_000.0).rem_euclid(8_000.0) - 4_000.0;
+                let level = gain_at(&down[4_000..5_600], alias.abs(), 8_000);
+                assert!(level < -70.0, "{wide} → 8: {freq} comes back at {alias}, {level} dB");
+            }
+        }
+    }
+
     #[test]
     fn other_ratios_are_refused() {
         assert!(Resampler::new(8_000, 44_100).is_none());
@@ -345,7 +396,7 @@ mod tests {
     proptest! {
         #[test]
         fn frames_of_any_length_give_the_same_samples(
-            pair in 0usize..6, frame in 1usize..1_500, input in prop::collection::vec(any::<i16>(), 0..3_000),
+            pair in 0usize..10, frame in 1usize..1_500, input in prop::collection::vec(any::<i16>(), 0..3_000),
         ) {
             let (from, to) = PAIRS[pair];
             prop_assert_eq!(run(from, to, &input, frame), run(from, to, &input, 960));

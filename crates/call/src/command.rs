@@ -6,7 +6,7 @@ use conference::{Audience, Tag};
 use store::ActorKind;
 
 use crate::dialect::{CallView, MemberView, Params, RoomView};
-use crate::verb::{Fetch, Join, Refusal};
+use crate::verb::{Dub, Fetch, Instruction, Join, Prompt, Refusal, Settings, Stream, StreamChange};
 
 /// An account as commands name it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -40,6 +40,8 @@ pub enum Whom {
     All,
     /// These, by [`MemberView::number`].
     Members(Vec<i64>),
+    /// All that are no moderators.
+    NoModerators,
 }
 
 /// Who asks: written into the ledger.
@@ -115,11 +117,16 @@ pub struct Destination {
 
 /// Asks a callee whether he takes the call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Confirm {
-    /// The key he must press.
-    pub key: char,
-    /// What he hears meanwhile.
-    pub sound: Option<Fetch>,
+pub enum Confirm {
+    /// He must press a key.
+    Key {
+        /// Which.
+        key: char,
+        /// What he hears meanwhile.
+        sound: Option<Fetch>,
+    },
+    /// This program's instructions run; he takes the call unless they hang up.
+    Program(Fetch),
 }
 
 /// A member to be dialled: the first destination to answer (and confirm) enters, the others are cancelled.
@@ -204,12 +211,151 @@ pub struct RoomSnapshot {
 }
 
 /// A live call to be changed by a program.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum CallCommand {
     /// End it.
     Hangup(Option<Refusal>),
+    /// Give up a call that is not answered yet.
+    Cancel,
     /// Run other instructions.
     Transfer(Fetch),
+    /// Run these: in place of the rest, or (`queue`) after it.
+    Instructions {
+        /// Which.
+        run: Vec<Instruction>,
+        /// After the rest.
+        queue: bool,
+    },
+    /// Other instructions for a call and for the one that it has dialled, which go on without each other.
+    Split {
+        /// For the call itself.
+        parent: Option<Next>,
+        /// For the dialled call.
+        child: Option<Next>,
+    },
+    /// Change the member that the call is; of no effect if it is none.
+    Member(MemberChange),
+    /// Hold or unhold the member; held, it hears what this program says.
+    Hold {
+        /// Hold.
+        on: bool,
+        /// Asked again and again for what to hear.
+        wait: Option<Fetch>,
+    },
+    /// Mute or unmute the member; all that are no moderators, if it is one.
+    MuteRoom(bool),
+    /// Remove the member.
+    Kick,
+    /// Mute or unmute the call's microphone, in a room or not.
+    Mute(bool),
+    /// Let the caller, and nobody else, hear these.
+    Whisper(Vec<Prompt>),
+    /// Send digits to the other side.
+    SendDigits(String),
+    /// What requests carry of the program's own: JSON text of an object.
+    Attach(String),
+    /// Change a track.
+    Dub(Dub),
+    /// Change the stream of sound.
+    Stream(StreamChange),
+    /// Set what holds for the rest of the call.
+    Configure(Box<Settings>),
+    /// Let the room that the call is in hear these; the program's name for it.
+    RoomSound {
+        /// What.
+        prompts: Vec<Prompt>,
+        /// Speech.
+        spoken: bool,
+        /// The program's name for it.
+        id: Option<String>,
+    },
+    /// Send a request within the dialog.
+    Request {
+        /// `INFO`, `MESSAGE`, `NOTIFY`, …
+        method: String,
+        /// Of the body.
+        content_type: Option<String>,
+        /// The body.
+        body: String,
+        /// Further headers.
+        headers: Params,
+    },
+    /// Something that is understood and not done here: its name.
+    Unsupported(String),
+}
+
+/// Where instructions come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Next {
+    /// They are asked for.
+    Fetch(Fetch),
+    /// These.
+    Run(Vec<Instruction>),
+}
+
+/// What a command to a call did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallChanged {
+    /// The answer to a request within the dialog: status and reason.
+    pub sip: Option<(u16, String)>,
+}
+
+/// A call to be made by a program, under an application.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlaceCall {
+    /// Whom.
+    pub target: crate::verb::Target,
+    /// The number shown: digits, or a SIP user.
+    pub from: String,
+    /// The name shown.
+    pub caller_name: String,
+    /// Give up after ringing this long.
+    pub ring_timeout: Duration,
+    /// Longest call.
+    pub limit: Option<Duration>,
+    /// What requests carry of the program's own: JSON text of an object.
+    pub attached: Option<String>,
+    /// Asked for instructions when it is answered.
+    pub application: Fetch,
+    /// Or these are run.
+    pub run: Option<Vec<Instruction>>,
+    /// Told what becomes of the call.
+    pub status: Option<Fetch>,
+    /// The application, for records.
+    pub app_id: Option<String>,
+    /// Its UUID.
+    pub app_sid: Option<String>,
+    /// The application's settings, in the dialect's words.
+    pub settings: serde_json::Value,
+    /// The dialect.
+    pub dialect: &'static str,
+}
+
+/// A call that is being made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// Its UUID.
+    pub call: String,
+    /// Its SIP Call-ID.
+    pub call_id: String,
+}
+
+/// A tap on a room.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TapRoom {
+    /// Where the sound goes, and how.
+    pub stream: Stream,
+    /// Each member's sound by itself, in place of the mix.
+    pub members: bool,
+}
+
+/// A tap that runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tapped {
+    /// Its id.
+    pub id: String,
+    /// It ran already.
+    pub known: bool,
 }
 
 /// Who hears whom at one instant.

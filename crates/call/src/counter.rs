@@ -51,6 +51,16 @@ pub struct Counters {
     pub sound_waits: Counter,
     /// Sounds that were had by waiting for a fetch under way.
     pub sound_fetches_shared: Counter,
+    /// Messages to programs on connections of their own that found no room, or no connection any more.
+    pub link_messages_dropped: Counter,
+    /// Programs on connections of their own that were lost for good.
+    pub links_lost: Counter,
+    /// Frames of sound (20 ms) that programs took too slowly.
+    pub stream_frames_dropped: Counter,
+    /// Messages on streams of sound, and clips of programs, that found no room.
+    pub stream_messages_dropped: Counter,
+    /// Samples that a program sent faster than they are heard.
+    pub stream_samples_dropped: Counter,
     /// Facts of legs and rooms that are gone.
     pub stray_facts: Counter,
 }

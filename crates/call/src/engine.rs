@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::cause::HangupCause;
 use crate::clock::Clock;
 use crate::command::{
-    AccountRef, AddMember, Added, AddedCall, Asker, CallCommand, CallSnapshot, CommandError, Newcomer, RoomRef,
+    AccountRef, AddMember, Added, AddedCall, Asker, CallChanged, CallCommand, CallSnapshot, CommandError, Newcomer, RoomRef,
 };
 use crate::counter::Counters;
 use crate::dialect::{Dialect, Direction, Kind, MemberView};
@@ -22,8 +22,10 @@ use crate::hooks::Hooks;
 use crate::http::{Http, HttpPolicy};
 use crate::numbers::MemberNumbers;
 use crate::outbox::{self, OutboxConfig};
+use crate::recogniser::{Recogniser, RecogniserConfig};
 use crate::records::Records;
-use crate::registry::{Calls, Ceilings, Full, Rooms};
+use crate::queues::Queues;
+use crate::registry::{Calls, Ceilings, Full, Links, Rooms};
 use crate::room::{self, MediaFact, Opening, RoomHandle};
 use crate::routing::Routing;
 use crate::session::{self, CallMessage, DialledMember, LegFact};
@@ -53,6 +55,8 @@ pub struct EngineConfig {
     pub shared_domains: Vec<String>,
     /// Delivery of callbacks.
     pub outbox: OutboxConfig,
+    /// Who understands speech, if anybody does.
+    pub recogniser: Option<RecogniserConfig>,
     /// The address written into session descriptions; else the one that leads to the peer.
     pub advertised: Option<std::net::IpAddr>,
 }
@@ -70,6 +74,7 @@ impl Default for EngineConfig {
             max_call: Duration::from_secs(8 * 3600),
             shared_domains: store::SHARED_REALMS.map(str::to_owned).to_vec(),
             outbox: OutboxConfig::default(),
+            recogniser: None,
             advertised: None,
         }
     }
@@ -105,6 +110,9 @@ pub(crate) struct Inner {
     pub config: EngineConfig,
     pub clock: Clock,
     pub store: Store,
+    pub http: Http,
+    pub recogniser: Option<Recogniser>,
+    pub links: Links,
     pub hooks: Hooks,
     pub sounds: Sounds,
     pub media: MediaPlane,
@@ -112,6 +120,7 @@ pub(crate) struct Inner {
     pub records: Records,
     pub rooms: Rooms,
     pub calls: Calls,
+    pub queues: Queues,
     pub routing: Routing,
     pub numbers: MemberNumbers,
     pub counters: Arc<Counters>,
@@ -135,9 +144,11 @@ impl Engine {
     pub async fn start(config: EngineConfig, parts: Parts) -> Result<Self, store::StoreError> {
         let Parts { store, media, facts, sip, incoming, dialects } = parts;
         let clock = Clock::default();
-        let hooks = Hooks::new(Http::new(config.http.clone()), store.clone(), dialects);
+        let http = Http::new(config.http.clone());
+        let hooks = Hooks::new(clock, http.clone(), store.clone(), dialects);
+        let links = Links::default();
         let counters = Arc::new(Counters::default());
-        let records = Records::new(store.clone(), hooks.clone());
+        let records = Records::new(store.clone(), hooks.clone(), links.clone());
         let closed = crate::recovery::close_interrupted(&store, &records, clock.utc()).await?;
         if closed.calls + closed.rooms > 0 {
             tracing::warn!(calls = closed.calls, rooms = closed.rooms, "closed what the last run left open");
@@ -146,15 +157,19 @@ impl Engine {
             sounds: Sounds::new(hooks.clone(), config.sounds, &counters),
             routing: Routing::new(store.clone(), sip.clone(), config.shared_domains.clone(), config.trunks.clone()),
             numbers: MemberNumbers::new(store.clone()),
+            recogniser: config.recogniser.clone().map(Recogniser::new),
             config,
             clock,
             store,
+            http,
+            links,
             hooks,
             media,
             sip,
             records,
             rooms: Rooms::default(),
             calls: Calls::default(),
+            queues: Queues::default(),
             counters,
             tasks: TaskTracker::new(),
             dials: AtomicU64::new(1),
@@ -174,7 +189,6 @@ impl Engine {
         Ok(Self { inner })
     }
 
-    #[cfg(test)]
     pub(crate) fn inner(&self) -> &Arc<Inner> {
         &self.inner
     }
@@ -229,13 +243,13 @@ impl Engine {
         uuid: &str,
         command: CallCommand,
         by: Asker,
-    ) -> Result<(), CommandError> {
+    ) -> Result<CallChanged, CommandError> {
         let gone = || CommandError::NotFound { what: "call", id: uuid.to_owned() };
         self.call(account, uuid).await.ok_or_else(gone)?;
         let mailbox = self.inner.calls.get(&account.id, uuid).ok_or_else(gone)?;
         tracing::info!(account = account.id, call = uuid, by = by.id, ?command, "a program changes a call");
         let (reply, answer) = oneshot::channel();
-        if !mailbox.offer(CallMessage::Command(command, reply)) {
+        if !mailbox.offer(CallMessage::Command(command, by, reply)) {
             return Err(CommandError::Busy("messages waiting for one call"));
         }
         answer.await.unwrap_or_else(|_| Err(gone()))
@@ -376,6 +390,25 @@ impl Engine {
         Ok(Added { request_uuid: uuid, calls: vec![call], room_uuid: room.uuid().to_owned() })
     }
 
+    /// Makes a call that runs instructions of its own once it is answered. Returns when its INVITE is sent, or could not be:
+    /// what becomes of it then is told.
+    pub async fn place_call(
+        &self,
+        account: &AccountRef,
+        call: crate::command::PlaceCall,
+        by: Asker,
+    ) -> Result<crate::command::Placed, CommandError> {
+        tracing::info!(account = account.id, by = by.id, target = ?call.target.kind, "a program makes a call");
+        session::place(&self.inner, account, call).await
+    }
+
+    /// The account's queues by name, and how many calls wait in each.
+    pub fn queues(&self, account: &AccountRef) -> Vec<(String, usize)> {
+        let (sub, own) = (account.auth_id.starts_with("SA"), queue_owner(&account.id, &account.auth_id));
+        let under = format!("{}/", account.id);
+        self.inner.queues.of(|owner| owner == own || !sub && owner.starts_with(&under))
+    }
+
     /// Stops: takes no new calls, waits up to `wait` for the live ones to end, hangs up the rest, and delivers the callbacks
     /// that are due, for as long as [`OutboxConfig::drain`].
     pub async fn shutdown(&self, wait: Duration) {
@@ -436,6 +469,7 @@ impl Inner {
             let opening = Opening {
                 uuid: Uuid::new_v4().to_string(),
                 name: join.room.clone(),
+                unnamed: false,
                 account: account.to_owned(),
                 auth_id: auth_id.to_owned(),
                 dialect,
@@ -456,8 +490,40 @@ impl Inner {
         if room.auth_id() == auth_id { Ok(room) } else { Err(taken(room.name())) }
     }
 
+    /// A new room without a name, in which calls are connected. It ends when one of those leaves whose departure ends it.
+    pub fn open_unnamed(
+        self: &Arc<Self>,
+        account: &str,
+        auth_id: &str,
+        dialect: &'static str,
+        opener: MemberView,
+    ) -> Result<RoomHandle, CommandError> {
+        let uuid = Uuid::new_v4().to_string();
+        let opening = Opening {
+            name: uuid.clone(),
+            uuid,
+            unnamed: true,
+            account: account.to_owned(),
+            auth_id: auth_id.to_owned(),
+            dialect,
+            settings: crate::verb::RoomSettings::default(),
+            opener: Some(opener),
+        };
+        let opened = self.rooms.open_unnamed(account, self.config.room_ceilings(), || room::open(self, opening));
+        if let Err(CommandError::OverLimit { .. }) = &opened {
+            self.counters.rooms_over_account_limit.add(1);
+        }
+        self.counters.rooms_opened.add(u64::from(opened.is_ok()));
+        opened
+    }
+
+    /// A number for a dial, unlike that of any other.
+    pub fn next_dial(&self) -> u64 {
+        self.dials.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// The auth id of the main account; the asking one's if it cannot be read.
-    async fn main_auth_id(&self, account: &AccountRef) -> String {
+    pub async fn main_auth_id(&self, account: &AccountRef) -> String {
         let main = match account.id.parse() {
             Ok(id) => self.store.account(id).await.ok().flatten(),
             Err(_) => None,
@@ -493,6 +559,11 @@ impl Inner {
             }
         }
     }
+}
+
+/// Whose a queue is: sub-accounts share none.
+pub(crate) fn queue_owner(account: &str, auth_id: &str) -> String {
+    if auth_id.starts_with("SA") { format!("{account}/{auth_id}") } else { account.to_owned() }
 }
 
 fn taken(name: &str) -> CommandError {

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use store::AccountId;
 
-use crate::dialect::{CallView, DeliveryOptions, Dialect, DocumentError, Params, Purpose, SigningKeys};
-use crate::http::{Answer, Http, HttpError, Request, shown};
+use crate::clock::Clock;
+use crate::dialect::{Body, CallView, DeliveryOptions, Dialect, DocumentError, Params, Purpose, SigningKeys};
+use crate::http::{Answer, Content, Http, HttpError, Request, shown};
 use crate::intake::Download;
-use crate::verb::{Fetch, Method, Prompt, Verb};
+use crate::verb::{Fetch, Instruction, Method, Prompt};
 
 /// Longest document of instructions, bytes.
 const DOCUMENT: usize = 100 * 1024;
@@ -29,6 +30,9 @@ pub enum HookError {
     /// The database could not be asked; later it may.
     #[error("the account could not be read: {0}")]
     Store(#[from] store::StoreError),
+    /// The connection to the application gave none.
+    #[error(transparent)]
+    Link(#[from] crate::link::NoAnswer),
     /// No such dialect in this server.
     #[error("dialect {0} is not served here")]
     Dialect(String),
@@ -37,6 +41,7 @@ pub enum HookError {
 /// Asks programs. Cheap to clone.
 #[derive(Clone)]
 pub struct Hooks {
+    clock: Clock,
     http: Http,
     store: store::Store,
     dialects: Arc<HashMap<&'static str, Arc<dyn Dialect>>>,
@@ -44,9 +49,9 @@ pub struct Hooks {
 
 impl Hooks {
     /// Hooks of these dialects.
-    pub fn new(http: Http, store: store::Store, dialects: Vec<Arc<dyn Dialect>>) -> Self {
+    pub fn new(clock: Clock, http: Http, store: store::Store, dialects: Vec<Arc<dyn Dialect>>) -> Self {
         let dialects = dialects.into_iter().map(|dialect| (dialect.name(), dialect)).collect();
-        Self { http, store, dialects: Arc::new(dialects) }
+        Self { clock, http, store, dialects: Arc::new(dialects) }
     }
 
     /// The dialect of this name.
@@ -54,17 +59,18 @@ impl Hooks {
         self.dialects.get(name).ok_or_else(|| HookError::Dialect(name.to_owned()))
     }
 
-    /// Asks for instructions.
+    /// Asks for instructions; `None`: nothing new. `base` is the application's own address.
     pub(crate) async fn instructions(
         &self,
         account: &str,
         dialect: &'static str,
         call: &CallView,
+        base: &Fetch,
         fetch: &Fetch,
         purpose: &Purpose,
-    ) -> Result<Vec<Verb>, HookError> {
+    ) -> Result<Option<Vec<Instruction>>, HookError> {
         let answer = self.ask(account, dialect, call, fetch, purpose, DOCUMENT).await?;
-        Ok(self.dialect(dialect)?.document(&answer.content_type, &answer.body)?)
+        Ok(self.dialect(dialect)?.document(base, purpose, &answer.content_type, &answer.body)?)
     }
 
     /// The prompts of an answer to a music URL.
@@ -83,10 +89,10 @@ impl Hooks {
         limit: usize,
     ) -> Result<Answer, HookError> {
         let speaker = self.dialect(dialect)?;
-        let params = speaker.request(call, purpose);
+        let body = speaker.request(call, purpose);
         let options = speaker.delivery(&fetch.url);
         let keys = self.keys(account, &call.auth_id).await?;
-        self.send(&keys, speaker, fetch, &params, options, (limit, None)).await
+        self.send(&keys, speaker, (fetch, &Params::new()), &body, options, (limit, None)).await
     }
 
     /// One signed request for the sound of a room of the (sub-)account `auth_id`. It says nothing of any call: a room's
@@ -102,7 +108,8 @@ impl Hooks {
         let speaker = self.dialect(dialect)?;
         let keys = self.keys(account, auth_id).await?;
         let room = (limit, Some(download));
-        self.send(&keys, speaker, fetch, &Params::new(), speaker.delivery(&fetch.url), room).await
+        let body = Body::Form(Params::new());
+        self.send(&keys, speaker, (fetch, &Params::new()), &body, speaker.delivery(&fetch.url), room).await
     }
 
     /// Delivers a callback: one attempt, its answer is ignored.
@@ -111,19 +118,20 @@ impl Hooks {
         account: AccountId,
         sub_account: Option<AccountId>,
         dialect: &str,
-        to: &Fetch,
-        params: &Params,
+        (to, own): (&Fetch, &Params),
+        body: &Body,
     ) -> Result<(), HookError> {
-        let main = self.token(account).await?;
+        let main = self.account(account).await?;
+        let main_token = main.auth_token.reveal().to_owned();
         let token = match sub_account {
-            Some(sub_account) => self.token(sub_account).await?,
-            None => main.clone(),
+            Some(sub_account) => self.account(sub_account).await?.auth_token.reveal().to_owned(),
+            None => main_token.clone(),
         };
-        let keys = SigningKeys { token, main_token: main };
+        let keys = SigningKeys { token, main_token, webhook_secret: secret_of(&main) };
         let speaker = self.dialect(dialect)?;
         let options = DeliveryOptions { retries: 0, ..speaker.delivery(&to.url) };
         let options = DeliveryOptions { total: options.total.min(Duration::from_secs(15)), ..options };
-        self.send(&keys, speaker, to, params, options, (DOCUMENT, None)).await.map(drop)
+        self.send(&keys, speaker, (to, own), body, options, (DOCUMENT, None)).await.map(drop)
     }
 
     /// Fetches a sound file. Files are larger than documents: where the URL asks for nothing, they may take their time.
@@ -152,26 +160,31 @@ impl Hooks {
         &self,
         keys: &SigningKeys,
         speaker: &Arc<dyn Dialect>,
-        fetch: &Fetch,
-        params: &Params,
+        (fetch, own): (&Fetch, &Params),
+        body: &Body,
         options: DeliveryOptions,
         (limit, download): (usize, Option<&Download>),
     ) -> Result<Answer, HookError> {
         let url = without_fragment(&fetch.url);
-        let url = match fetch.method {
-            Method::Get => with_query(url, params)?,
-            Method::Post => url.to_owned(),
+        let url = match (fetch.method, body) {
+            (Method::Get, Body::Form(params)) => with_query(url, params)?,
+            _ => url.to_owned(),
         };
-        let headers = speaker.sign(keys, fetch.method, &url, params);
-        let form = (fetch.method == Method::Post).then_some(params);
-        let request = Request { method: fetch.method, url: &url, form, headers: &headers, limit, download };
+        let now = self.clock.utc() / 1_000_000;
+        let mut headers = speaker.sign(keys, fetch.method, &url, body, now);
+        headers.extend_from_slice(own);
+        let (method, auth) = (fetch.method, fetch.auth.as_ref());
+        let content = match body {
+            Body::Nothing => Content::Nothing,
+            Body::Form(params) => Content::Form(params),
+            Body::Json(text) => Content::Json(text),
+        };
+        let request = Request { method, url: &url, auth, content, headers: &headers, limit, download };
         Ok(self.http.send(&request, options).await?)
     }
 
-    async fn token(&self, account: AccountId) -> Result<String, HookError> {
-        let found = self.store.account(account).await?;
-        let account = found.ok_or_else(|| HookError::Account(account.to_string()))?;
-        Ok(account.auth_token.reveal().to_owned())
+    async fn account(&self, account: AccountId) -> Result<store::Account, HookError> {
+        self.store.account(account).await?.ok_or_else(|| HookError::Account(account.to_string()))
     }
 
     /// The tokens that sign for this account, and for the sub-account that acts in it.
@@ -184,8 +197,12 @@ impl Hooks {
             false => None,
         };
         let token = acting.map_or_else(|| main_token.clone(), |sub| sub.auth_token.reveal().to_owned());
-        Ok(SigningKeys { token, main_token })
+        Ok(SigningKeys { token, main_token, webhook_secret: secret_of(&main) })
     }
+}
+
+fn secret_of(main: &store::Account) -> String {
+    main.webhook_secret.reveal().to_owned()
 }
 
 fn without_fragment(url: &str) -> &str {

@@ -13,7 +13,7 @@ use url::{Host, Url};
 
 use crate::dialect::{DeliveryOptions, Params};
 use crate::intake::Download;
-use crate::verb::Method;
+use crate::verb::{BasicAuth, Method};
 
 /// A range of addresses, for example `10.0.0.0/8`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,6 +157,14 @@ pub enum HttpError {
         /// The host.
         host: String,
     },
+    /// An answer that begins something else than a WebSocket (RFC 6455, section 4.1).
+    #[error("{host} does not open a WebSocket: {problem}")]
+    NoWebSocket {
+        /// The host.
+        host: String,
+        /// What is wrong with its answer.
+        problem: &'static str,
+    },
     /// The answer is too long.
     #[error("the answer of {host} is over {limit} bytes")]
     TooLong {
@@ -178,6 +186,19 @@ pub struct Answer {
     pub body: bytes::Bytes,
 }
 
+/// What a POST carries.
+#[derive(Clone, Debug)]
+pub enum Content<'a> {
+    /// Nothing.
+    Nothing,
+    /// Form fields.
+    Form(&'a Params),
+    /// JSON text.
+    Json(&'a str),
+    /// Bytes of this type.
+    Bytes(&'static str, bytes::Bytes),
+}
+
 /// A request as the engine makes it.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
@@ -185,8 +206,10 @@ pub struct Request<'a> {
     pub method: Method,
     /// URL without fragment; for GET with the parameters in it.
     pub url: &'a str,
-    /// Form fields, for POST.
-    pub form: Option<&'a Params>,
+    /// Credentials.
+    pub auth: Option<&'a BasicAuth>,
+    /// What is sent with a POST.
+    pub content: Content<'a>,
     /// Further headers.
     pub headers: &'a [(String, String)],
     /// Longest body of an answer, bytes.
@@ -260,7 +283,7 @@ impl Http {
         for _ in 0..=MAX_REDIRECTS {
             let text = url.to_string();
             let request =
-                Request { method: Method::Get, url: &text, form: None, headers: &[], limit, download: Some(download) };
+                Request { method: Method::Get, url: &text, auth: None, content: Content::Nothing, headers: &[], limit, download: Some(download) };
             match self.attempts(&url, &request, options, &mut attempt).await? {
                 (answer, None) => return Ok(answer),
                 (_, Some(location)) => {
@@ -311,16 +334,29 @@ impl Http {
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
+            // No request: a connection is asked for by `websocket`.
+            Method::Link => return Err(HttpError::BadUrl { url: shown(url.as_str()) }),
         };
         let mut builder =
             client.request(method, url.clone()).timeout(end.saturating_duration_since(tokio::time::Instant::now()));
-        if let Some(form) = request.form {
-            builder = builder.form(form);
+        if let Some(auth) = request.auth {
+            builder = builder.basic_auth(&auth.username, Some(&auth.password));
+        }
+        let content_type = reqwest::header::CONTENT_TYPE;
+        match (request.method, &request.content) {
+            (Method::Post, Content::Form(form)) => builder = builder.form(form),
+            (Method::Post, Content::Json(text)) => {
+                builder = builder.header(content_type, "application/json").body((*text).to_owned());
+            }
+            (Method::Post, Content::Bytes(kind, bytes)) => {
+                builder = builder.header(content_type, *kind).body(bytes.clone());
+            }
+            _ => {}
         }
         for (name, value) in request.headers {
             builder = builder.header(name, value);
         }
-        let describe = |error: reqwest::Error| describe(url, options, error);
+        let describe = |error: reqwest::Error| describe(url, options.total, error);
         let mut response = builder.send().await.map_err(describe)?;
         let status = response.status();
         let header = |name| response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
@@ -353,6 +389,48 @@ impl Http {
             body.extend_from_slice(&chunk);
         }
         Ok((Answer { content_type, fresh_for, body: body.freeze() }, location))
+    }
+
+    /// A GET that asks for another protocol (RFC 9110, section 7.8): its answer, whatever it says. `limit` is for the
+    /// connection and for the head of the answer, each.
+    pub(crate) async fn switch(
+        &self,
+        url: &Url,
+        headers: &[(&str, &str)],
+        auth: Option<&BasicAuth>,
+        limit: Duration,
+    ) -> Result<reqwest::Response, HttpError> {
+        let mut request = self.client(limit)?.get(url.clone()).timeout(limit);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(auth) = auth {
+            request = request.basic_auth(&auth.username, Some(&auth.password));
+        }
+        request.send().await.map_err(|error| describe(url, limit, error))
+    }
+
+    /// What a program says that it offers at this URL (RFC 9110, section 9.3.7): the body of its answer, of at most `most`
+    /// bytes. `limit` is for all of it. Redirects are not followed.
+    ///
+    /// # Errors
+    /// As for any request; `Status` for an answer that is no success.
+    pub async fn options(&self, url: &str, most: usize, limit: Duration) -> Result<bytes::Bytes, HttpError> {
+        let url = self.check(url)?;
+        let request = self.client(limit)?.request(reqwest::Method::OPTIONS, url.clone()).timeout(limit);
+        let describe = |error: reqwest::Error| describe(&url, limit, error);
+        let mut response = request.send().await.map_err(describe)?;
+        if !response.status().is_success() {
+            return Err(HttpError::Status { host: host_of(&url), status: response.status().as_u16() });
+        }
+        let mut body = bytes::BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(describe)? {
+            if body.len() + chunk.len() > most {
+                return Err(HttpError::TooLong { host: host_of(&url), limit: most });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
     }
 
     fn client(&self, connect: Duration) -> Result<reqwest::Client, HttpError> {
@@ -418,11 +496,11 @@ pub fn shown(url: &str) -> String {
     if text.chars().count() > LONGEST { text.chars().take(LONGEST).chain(['…']).collect() } else { text }
 }
 
-fn host_of(url: &Url) -> String {
+pub(crate) fn host_of(url: &Url) -> String {
     url.host_str().unwrap_or_default().to_owned()
 }
 
-fn describe(url: &Url, options: DeliveryOptions, error: reqwest::Error) -> HttpError {
+fn describe(url: &Url, limit: Duration, error: reqwest::Error) -> HttpError {
     let host = host_of(url);
     // Its text would have the whole of it.
     let error = error.without_url();
@@ -436,7 +514,7 @@ fn describe(url: &Url, options: DeliveryOptions, error: reqwest::Error) -> HttpE
         cause = inner.source();
     }
     if error.is_timeout() && !error.is_connect() {
-        HttpError::Timeout { host, limit: options.total }
+        HttpError::Timeout { host, limit }
     } else {
         HttpError::Connect { host, problem }
     }
@@ -555,7 +633,8 @@ mod tests {
         let request = Request {
             method: Method::Get,
             url: "http://localhost:9/",
-            form: None,
+            auth: None,
+            content: Content::Nothing,
             headers: &[],
             limit: 10,
             download: None,

@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::counter::Counters;
-use crate::dialect::Params;
+use crate::dialect;
 use crate::hooks::{HookError, Hooks};
 use crate::http::{HttpError, shown};
 use crate::verb::{Fetch, Method};
@@ -179,16 +179,17 @@ impl Courier {
     }
 
     async fn attempt(&self, delivery: &Delivery) -> Result<(), HookError> {
-        let params: Params = match &delivery.body {
-            Body::Form(params) => params.clone(),
-            Body::Json(json) => vec![("body".to_owned(), json.to_string())],
+        let body = match &delivery.body {
+            Body::Form(params) => dialect::Body::Form(params.clone()),
+            Body::Json(text) => dialect::Body::Json(text.clone()),
         };
         let method = match delivery.method {
             store::Method::Get => Method::Get,
-            store::Method::Post => Method::Post,
+            // None is queued with WS.
+            store::Method::Post | store::Method::Ws => Method::Post,
         };
         let dialect = crate::records::dialect_name(delivery.dialect);
-        let to = Fetch { url: delivery.url.clone(), method };
-        self.hooks.deliver(delivery.account, delivery.sub_account, dialect, &to, &params).await
+        let to = Fetch::new(delivery.url.clone(), method);
+        self.hooks.deliver(delivery.account, delivery.sub_account, dialect, (&to, &delivery.headers), &body).await
     }
 }

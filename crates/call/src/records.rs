@@ -11,15 +11,19 @@ use store::{
 };
 
 use crate::command::{Applied, Asker, HearingMatrix};
-use crate::dialect::{CallState, CallView, Callback, Direction, Happening, Kind, MemberView, RoomView};
+use crate::dialect::{self, CallState, CallView, Callback, Direction, Happening, Kind, MemberView, RoomView};
 use crate::hooks::Hooks;
+use crate::link::Tell;
+use crate::registry::Links;
 use crate::stored::word;
-use crate::verb::Method;
+use crate::verb::{Fetch, Method};
 
 /// What becomes of one happening: an event, and the callbacks it is worth.
 pub(crate) struct Record {
     event: NewEvent,
     deliveries: Vec<NewDelivery>,
+    /// Told over the connections of these calls.
+    messages: Vec<(String, Tell)>,
 }
 
 /// What happened, with everything there is to say about it.
@@ -62,13 +66,14 @@ pub(crate) struct LedgerNote {
 pub(crate) struct Records {
     store: Store,
     hooks: Hooks,
+    links: Links,
     /// Sub-accounts by auth id: they are never renamed, and as many as the store has.
     sub_accounts: Arc<Mutex<HashMap<String, AccountId>>>,
 }
 
 impl Records {
-    pub fn new(store: Store, hooks: Hooks) -> Self {
-        Self { store, hooks, sub_accounts: Arc::default() }
+    pub fn new(store: Store, hooks: Hooks, links: Links) -> Self {
+        Self { store, hooks, links, sub_accounts: Arc::default() }
     }
 
     /// The event and callbacks of a happening at `at` (UTC, microseconds). `None` where nobody is told and nothing is
@@ -97,7 +102,7 @@ impl Records {
         let acting =
             happened.room.as_ref().map(|room| &room.auth_id).or(happened.call.as_ref().map(|call| &call.auth_id));
         let sub_account = self.sub_account(acting.map(String::as_str)).await;
-        let mut deliveries = Vec::new();
+        let (mut deliveries, mut messages) = (Vec::new(), Vec::new());
         for name in &happened.dialects {
             let dialect = match self.hooks.dialect(name) {
                 Ok(dialect) => dialect,
@@ -107,12 +112,18 @@ impl Records {
                 }
             };
             for callback in dialect.callbacks(&happening) {
-                if let Some(subject) = subject {
-                    deliveries.push(NewDelivery { sub_account, ..delivery(account, subject, name, callback, at) });
+                match (callback, subject) {
+                    (Callback::Request { to, body }, Some(subject)) => {
+                        let delivery = delivery(account, subject, name, (to, body), at);
+                        deliveries.push(NewDelivery { sub_account, ..delivery });
+                    }
+                    (Callback::Request { .. }, None) => {}
+                    (Callback::Message { call, tell }, _) => messages.push((call, tell)),
                 }
             }
         }
-        if matches!(happened.kind, Kind::Speaking(_)) && deliveries.is_empty() {
+        let of_moment = matches!(happened.kind, Kind::Speaking(_)) || !happened.kind.is_counted();
+        if of_moment && deliveries.is_empty() && messages.is_empty() {
             return Ok(None);
         }
         if let Kind::Warning(text) = &happened.kind {
@@ -129,7 +140,8 @@ impl Records {
         });
         let kind = happened.kind.name().to_owned();
         let created_at = Timestamp::from_micros(at);
-        Ok(Some(Record { event: NewEvent { account, room, call, kind, payload, created_at }, deliveries }))
+        let event = NewEvent { account, room, call, kind, payload, created_at };
+        Ok(Some(Record { event, deliveries, messages }))
     }
 
     /// [`Records::record`] for several.
@@ -176,7 +188,7 @@ impl Records {
             let sub_account = self.sub_account(Some(&rows.room.auth_id)).await;
             batch = put_room(batch, account, sub_account, &rows)?;
         }
-        batch = put_records(batch, records);
+        batch = put_records(batch, records, &self.links);
         if let Some((room, note)) = ledger {
             batch = batch.append_ledger(ledger_entry(account, id("room", &room)?, note));
         }
@@ -194,7 +206,7 @@ impl Records {
     ) -> Result<Batch, StoreError> {
         let mut row = call_row(id("account", account)?, dialect, app_id, call)?;
         row.sub_account = self.sub_account(Some(&call.auth_id)).await;
-        Ok(put_records(self.store.batch().put_call(row), records))
+        Ok(put_records(self.store.batch().put_call(row), records, &self.links))
     }
 }
 
@@ -203,20 +215,43 @@ fn id<T: FromStr>(what: &'static str, text: &str) -> Result<T, StoreError> {
     text.parse().map_err(|_| StoreError::Invalid { what, why: format!("{text:?} is no id; it must be a UUID") })
 }
 
-fn delivery(account: AccountId, subject: Subject, dialect: &str, callback: Callback, at: i64) -> NewDelivery {
+fn delivery(
+    account: AccountId,
+    subject: Subject,
+    dialect: &str,
+    (to, body): (Fetch, dialect::Body),
+    at: i64,
+) -> NewDelivery {
     NewDelivery {
         account,
         sub_account: None,
         subject,
         dialect: stored_dialect(dialect),
-        url: callback.to.url,
-        method: match callback.to.method {
-            Method::Get => store::Method::Get,
-            Method::Post => store::Method::Post,
+        method: stored_method(to.method),
+        headers: to.auth.iter().map(|auth| ("Authorization".to_owned(), auth.header())).collect(),
+        url: to.url,
+        body: match body {
+            dialect::Body::Nothing => Body::Form(Vec::new()),
+            dialect::Body::Form(params) => Body::Form(params),
+            dialect::Body::Json(text) => Body::Json(text),
         },
-        headers: Vec::new(),
-        body: Body::Form(callback.params),
         created_at: Timestamp::from_micros(at),
+    }
+}
+
+pub(crate) fn stored_method(method: Method) -> store::Method {
+    match method {
+        Method::Get => store::Method::Get,
+        Method::Post => store::Method::Post,
+        Method::Link => store::Method::Ws,
+    }
+}
+
+pub(crate) fn method_of(stored: store::Method) -> Method {
+    match stored {
+        store::Method::Get => Method::Get,
+        store::Method::Post => Method::Post,
+        store::Method::Ws => Method::Link,
     }
 }
 
@@ -236,13 +271,22 @@ fn detail(kind: &Kind) -> Json {
     match kind {
         Kind::Digit(digit) => json!({ "digit": digit }),
         Kind::AddCompleted(outcome) => json!({ "outcome": outcome }),
+        Kind::Fault(text, label) => json!({ "text": text, "verb": label.as_ref().map(|label| &label.verb) }),
+        Kind::Queue(_, name, length) => json!({ "queue": name, "length": length }),
+        Kind::RoomSound { id, .. } => json!({ "id": id }),
+        Kind::Instruction(_, label) => json!({ "verb": label.verb, "id": label.id }),
         Kind::Warning(text) => json!({ "text": text }),
         _ => Json::Null,
     }
 }
 
-fn put_records(mut batch: Batch, records: Vec<Record>) -> Batch {
+/// Puts what happened into the batch, and passes on what is told over connections: those are as short-lived as their calls,
+/// and wait for no database.
+fn put_records(mut batch: Batch, records: Vec<Record>, links: &Links) -> Batch {
     for record in records {
+        for (call, tell) in record.messages {
+            links.tell(&call, tell);
+        }
         batch = batch.append_event(record.event);
         for delivery in record.deliveries {
             batch = batch.deliver(delivery);

@@ -1,11 +1,12 @@
 //! Which rooms and calls are live.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use media::LegId;
 
 use crate::command::{CommandError, RoomRef};
+use crate::link::{LinkHandle, Tell};
 use crate::room::RoomHandle;
 use crate::session::CallMailbox;
 
@@ -120,6 +121,22 @@ impl Rooms {
         Ok((room, true))
     }
 
+    /// Takes in a room that nobody named: it is found by its UUID alone.
+    pub fn open_unnamed(
+        &self,
+        account: &str,
+        ceilings: Ceilings,
+        open: impl FnOnce() -> Result<RoomHandle, CommandError>,
+    ) -> Result<RoomHandle, CommandError> {
+        let mut index = locked(&self.inner);
+        index.count.check(account, 1, ceilings).map_err(|full| full.error("rooms", ceilings))?;
+        let room = open()?;
+        index.count.add(account);
+        index.by_media.insert(room.media_room(), room.uuid().to_owned());
+        index.by_uuid.insert(room.uuid().to_owned(), room.clone());
+        Ok(room)
+    }
+
     pub fn by_media(&self, room: media::RoomId) -> Option<RoomHandle> {
         let index = locked(&self.inner);
         index.by_uuid.get(index.by_media.get(&room)?).cloned()
@@ -130,7 +147,11 @@ impl Rooms {
         if let Some(room) = index.by_uuid.remove(uuid) {
             index.count.remove(room.account());
             index.by_media.remove(&room.media_room());
-            index.by_name.remove(&(room.account().to_owned(), room.name().to_owned()));
+            let key = (room.account().to_owned(), room.name().to_owned());
+            // One without a name may share it with a room that has one.
+            if index.by_name.get(&key).is_some_and(|named| named == uuid) {
+                index.by_name.remove(&key);
+            }
         }
     }
 
@@ -207,6 +228,31 @@ impl Calls {
 
     pub fn len(&self) -> usize {
         locked(&self.inner).by_uuid.len()
+    }
+}
+
+/// The connections of calls to their programs. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct Links {
+    by_call: Arc<Mutex<HashMap<String, LinkHandle>>>,
+}
+
+impl Links {
+    /// What is told to this call's program goes there.
+    pub fn add(&self, call: &str, link: LinkHandle) {
+        locked(&self.by_call).insert(call.to_owned(), link);
+    }
+
+    pub fn forget(&self, call: &str) {
+        locked(&self.by_call).remove(call);
+    }
+
+    /// Tells a call's program something; one without a connection, or without a call, is told nothing.
+    pub fn tell(&self, call: &str, tell: Tell) {
+        let link = locked(&self.by_call).get(call).cloned();
+        if let Some(link) = link {
+            link.tell(tell);
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use store::{AccountId, Application, Endpoint, Store, StoreError, TrunkId, Usable
 
 use crate::command::{AccountRef, CommandError, Dial};
 use crate::http::HttpPolicy;
+use crate::verb::{Instruction, TargetKind};
 
 /// Why a call that came in has no application.
 #[derive(Debug, thiserror::Error)]
@@ -20,9 +21,33 @@ pub(crate) enum NoApplication {
         /// What was dialled.
         dialled: String,
     },
+    /// The endpoint may not call that.
+    #[error("endpoint {endpoint} may not call {dialled}; give it leave to call {what} directly")]
+    Forbidden {
+        /// Its user name.
+        endpoint: String,
+        /// What was dialled.
+        dialled: String,
+        /// What kind of thing that is.
+        what: &'static str,
+    },
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// What a call that came in leads to.
+pub(crate) struct Reached {
+    /// Where its instructions come from.
+    pub application: Application,
+    /// Run in place of the application's; then nobody is asked for any, and no such application is stored.
+    pub run: Option<Vec<Instruction>>,
+}
+
+impl From<Application> for Reached {
+    fn from(application: Application) -> Self {
+        Self { application, run: None }
+    }
 }
 
 /// A destination as it may be dialled.
@@ -32,6 +57,8 @@ pub(crate) enum Route {
     Endpoint { aor: String, to: Party },
     /// A number by a trunk.
     Trunk { trunk: Box<UsableTrunk>, digits: String, from: String },
+    /// A SIP address that is none of ours.
+    Uri { uri: String, authority: String, transport: sip::Transport },
 }
 
 /// Why a carrier cannot be called.
@@ -42,7 +69,7 @@ pub(crate) enum Unreachable {
     Sip(#[from] sip::SipError),
     /// It leads where nobody allowed it to.
     #[error(
-        "the trunk's host {host} leads to a private address ({address}); allow its network under [sip] allow, if it is yours"
+        "the host {host} leads to a private address ({address}); allow its network under [sip] allow, if it is yours"
     )]
     Forbidden {
         /// The host.
@@ -114,8 +141,12 @@ impl Routing {
         Self { store, sip, shared_domains, trunks, uses: Arc::default() }
     }
 
-    /// The application for a call that came in.
-    pub async fn application(&self, call: &Incoming) -> Result<Application, NoApplication> {
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// What a call that came in leads to.
+    pub async fn application(&self, call: &Incoming) -> Result<Reached, NoApplication> {
         let unknown = || NoApplication::Unknown { dialled: call.request_uri_text.clone() };
         let account: AccountId = call.identity.account().parse().map_err(|_| unknown())?;
         let user = &call.request_uri.user;
@@ -132,15 +163,21 @@ impl Routing {
             (None, Identity::Endpoint { endpoint, .. }) => match self.store.resolve_application(user).await? {
                 Some(app) if app.account == account || app.public_uri => Some(app),
                 _ => {
-                    let own = self.store.endpoint(account, endpoint).await?.and_then(|endpoint| endpoint.app_id);
-                    match own {
-                        Some(app) => self.store.application(account, &app).await?,
+                    let caller = self.store.endpoint(account, endpoint).await?;
+                    let own = match caller.as_ref().and_then(|caller| caller.app_id.as_ref()) {
+                        Some(app) => self.store.application(account, app).await?,
                         None => self.store.default_endpoint_application(account).await?,
+                    };
+                    if let Some(caller) = &caller
+                        && let Some(reached) = self.shortcut(call, caller, own.as_ref()).await?
+                    {
+                        return Ok(reached);
                     }
+                    own
                 }
             },
         };
-        named.filter(|app| app.enabled).ok_or_else(unknown)
+        named.filter(|app| app.enabled).map(Reached::from).ok_or_else(unknown)
     }
 
     /// How each destination of a dial can be reached, in their order.
@@ -177,6 +214,18 @@ impl Routing {
                 "{to:?} is neither a number nor a sip: address; write 15551234567 or sip:user@domain"
             ))
         })?;
+        self.by_trunk(asking, account, digits, (from, None)).await
+    }
+
+    /// The way of a number by a trunk: by that of this name, if one is named.
+    async fn by_trunk(
+        &self,
+        asking: &AccountRef,
+        account: AccountId,
+        digits: String,
+        (from, named): (&str, Option<&str>),
+    ) -> Result<Route, CommandError> {
+        let failed = |error: StoreError| CommandError::Failed(error.to_string());
         // A sub-account has the trunks that it was given leave to use, not its main account's.
         let using = if asking.auth_id.starts_with("SA") {
             let found = self.store.account_by_auth_id(&asking.auth_id).await.map_err(failed)?;
@@ -186,13 +235,17 @@ impl Routing {
             account
         };
         let trunks = self.store.usable_trunks(using).await.map_err(failed)?;
+        let fits = |trunk: &UsableTrunk| named.is_none_or(|name| trunk.trunk.name == name);
         let trunk =
-            trunks.into_iter().find(|trunk| trunk.trunk.enabled && trunk.permits(&digits)).ok_or_else(|| {
-                CommandError::Forbidden(format!(
-                    "{} may dial {digits} by no trunk; create one whose prefixes allow it, or have one granted",
-                    asking.auth_id
-                ))
-            })?;
+            trunks.into_iter().find(|trunk| fits(trunk) && trunk.trunk.enabled && trunk.permits(&digits)).ok_or_else(
+                || {
+                    CommandError::Forbidden(format!(
+                        "{} may dial {digits} by no trunk{}; create one whose prefixes allow it, or have one granted",
+                        asking.auth_id,
+                        named.map(|name| format!(" named {name:?}")).unwrap_or_default()
+                    ))
+                },
+            )?;
         if let Some(host) = &trunk.trunk.host
             && let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>()
         {
@@ -205,6 +258,59 @@ impl Routing {
             CommandError::Forbidden(format!("trunk {} does not allow the caller id {from:?}", trunk.trunk.name))
         })?;
         Ok(Route::Trunk { trunk: Box::new(trunk), digits, from })
+    }
+
+    /// How somebody can be reached that a program wants a call connected with, or called.
+    pub async fn route(&self, asking: &AccountRef, to: &TargetKind, from: &str) -> Result<Route, CommandError> {
+        let account: AccountId = asking.id.parse().map_err(|_| CommandError::Failed("no such account".into()))?;
+        match to {
+            TargetKind::Number { number, trunk } => {
+                let digits = digits_of(number).ok_or_else(|| {
+                    CommandError::Invalid(format!("{number:?} is no number; write digits, 15551234567 for example"))
+                })?;
+                self.by_trunk(asking, account, digits, (from, trunk.as_deref())).await
+            }
+            TargetKind::Uri(uri) => self.by_uri(asking, uri, from).await,
+            TargetKind::Endpoint(name) if name.contains('@') => {
+                self.resolve(asking, &format!("sip:{name}"), from).await
+            }
+            TargetKind::Endpoint(name) => {
+                let failed = |error: StoreError| CommandError::Failed(error.to_string());
+                let found = self.store.endpoint_by_username(account, name).await.map_err(failed)?;
+                let missing = || CommandError::NotFound { what: "endpoint", id: name.clone() };
+                let endpoint = found.filter(|endpoint| endpoint.enabled).ok_or_else(missing)?;
+                if !self.may_dial(asking, account, &endpoint).await? {
+                    return Err(missing());
+                }
+                let host = self.home_domain(&asking.id).await;
+                let to = Party { user: name.clone(), host, display: String::new() };
+                Ok(Route::Endpoint { aor: aor(&endpoint.endpoint_id), to })
+            }
+        }
+    }
+
+    /// The way to a SIP address: that of an endpoint, where the domain is one of ours; else out, where that may be reached.
+    async fn by_uri(&self, asking: &AccountRef, text: &str, from: &str) -> Result<Route, CommandError> {
+        let uri = sip::Uri::parse(text)
+            .map_err(|error| CommandError::Invalid(format!("{text:?} cannot be called: {error}")))?;
+        let domain = uri.host.to_ascii_lowercase();
+        let known = self.store.account_by_realm(&domain).await;
+        let ours = self.shared_domains.contains(&domain)
+            || known.map_err(|error| CommandError::Failed(error.to_string()))?.is_some();
+        if ours {
+            return self.resolve(asking, text, from).await;
+        }
+        if uri.secure {
+            let text = format!("{text:?} cannot be called: this server does not speak SIP over TLS");
+            return Err(CommandError::Invalid(text));
+        }
+        if let Some(address) = uri.ip() {
+            self.check_reach(&uri.host, address).map_err(|error| CommandError::Forbidden(error.to_string()))?;
+        }
+        let host = if uri.host.contains(':') { format!("[{}]", uri.host) } else { uri.host.clone() };
+        let authority = uri.port.map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
+        let transport = if uri.wants_tcp() { sip::Transport::Tcp } else { sip::Transport::Udp };
+        Ok(Route::Uri { uri: text.to_owned(), authority, transport })
     }
 
     /// A main account dials all its endpoints. Its sub-accounts dial their own and those that are the main account's, but
@@ -227,6 +333,14 @@ impl Routing {
                 contacts.into_iter().map(|contact| Targeted::to_contact(contact, to.clone())).collect()
             }
             Route::Trunk { trunk, digits, from } => vec![Targeted::by_trunk(trunk, digits, from)],
+            Route::Uri { uri, authority, transport } => vec![Targeted {
+                target: Target::Uri(uri.clone()),
+                to: None,
+                from_user: None,
+                auth: None,
+                route: Some(authority.clone()),
+                transport: Some(*transport),
+            }],
         }
     }
 
@@ -264,9 +378,16 @@ impl Routing {
     /// Takes a place on the route's trunk, within its limits.
     pub fn take_place(&self, route: &Route) -> Result<Option<TrunkPlace>, CommandError> {
         match route {
-            Route::Endpoint { .. } => Ok(None),
+            Route::Endpoint { .. } | Route::Uri { .. } => Ok(None),
             Route::Trunk { trunk, .. } => self.take(trunk, true).map(Some),
         }
+    }
+
+    /// The name of the trunk that a call came in on.
+    pub async fn trunk_name(&self, identity: &Identity) -> Option<String> {
+        let Identity::Trunk { account, trunk } = identity else { return None };
+        let usable = self.store.usable_trunks(account.parse().ok()?).await.ok()?;
+        usable.into_iter().find(|usable| usable.trunk.id.to_string() == *trunk).map(|usable| usable.trunk.name)
     }
 
     /// Takes a place on the trunk that a call came in on: it counts as one at once, and not among those dialled per second.

@@ -162,7 +162,7 @@ impl Sounds {
         // What a POST answers is for this once (RFC 9111 has it kept only where it says so, and nobody does).
         let fetched = match fetch.method {
             Method::Get => self.once(As::Music, &key, load).await?,
-            Method::Post => load().await?,
+            Method::Post | Method::Link => load().await?,
         };
         match fetched {
             Fetched::Heard(heard) => Ok(heard),
@@ -182,7 +182,7 @@ impl Sounds {
             Prompt::Silence(length) => return Ok(Sound::silence(*length).into()),
             Prompt::Beep => return Ok(beeps(1).into()),
             Prompt::Audio { url, .. } => {
-                let key = Key::File(account.to_owned(), Fetch { url: url.clone(), method: Method::Get });
+                let key = Key::File(account.to_owned(), Fetch::new(url.clone(), Method::Get));
                 let load = || async {
                     let download = self.intake.download(account);
                     let answer = self.hooks.download(dialect, url, (self.config.limits.bytes, &download)).await?;

@@ -24,6 +24,8 @@ pub fn room(row: &RoomRecord) -> RoomView {
         ended_at: None,
         end_cause: None,
         callbacks: None,
+        members: 0,
+        unnamed: false,
         stay_alone: false,
         max_members: 0,
         max_duration_s: None,
@@ -71,35 +73,27 @@ pub fn member(row: &MemberRecord, call: Option<&CallView>) -> MemberView {
         leave_cause: row.exit_cause.as_deref().and_then(|word| named("a member's exit", word)),
         start_on_enter: row.start_on_enter,
         end_on_exit: row.end_on_exit,
+        admitted: row.exit_time.is_none(),
         callbacks: None,
     }
 }
 
 /// A call as it was last recorded.
 pub fn call(row: &CallRecord) -> CallView {
+    let direction = match row.direction {
+        store::Direction::Inbound => Direction::Inbound,
+        store::Direction::Outbound => Direction::Outbound,
+    };
     let kept = view(&row.extra, "call", row.id).unwrap_or_else(|| CallView {
-        uuid: String::new(),
-        auth_id: String::new(),
-        main_auth_id: String::new(),
-        direction: match row.direction {
-            store::Direction::Inbound => Direction::Inbound,
-            store::Direction::Outbound => Direction::Outbound,
-        },
         from: row.from.clone(),
         to: row.to.clone(),
         caller_name: row.caller_name.clone().unwrap_or_default(),
-        state: CallState::InProgress,
         request_uuid: row.request_id.clone(),
-        headers: Vec::new(),
-        began_at: 0,
-        answered_at: None,
-        ended_at: None,
-        cause: None,
-        state_callback: None,
-        hangup_callback: None,
+        ..CallView::new(String::new(), String::new(), direction, 0)
     });
     CallView {
         uuid: row.id.to_string(),
+        account: row.account.to_string(),
         state: match (row.ended_at, row.answered_at) {
             (Some(_), _) => CallState::Ended,
             (None, Some(_)) => CallState::InProgress,

@@ -100,4 +100,6 @@ pub enum Wants {
     Track(MemberId),
     /// Everything it may hear except whispers.
     MixWithoutWhispers,
+    /// What this member's ear hears of the room, whispers left out: the outbound side of a call's tap.
+    EarOf(MemberId),
 }

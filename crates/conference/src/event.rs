@@ -52,6 +52,8 @@ pub enum Event {
     Ended(EndCause),
     /// A member is in.
     Joined(MemberId),
+    /// A member takes part from now on: it is in, the room has started, and it is prepared.
+    Admitted(MemberId),
     /// A member is out.
     Left(MemberId, LeaveCause),
     /// Muted or unmuted.

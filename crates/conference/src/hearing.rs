@@ -32,12 +32,12 @@ pub enum Listener {
 /// The rule. Default deny: whatever is not in the room hears nothing and is not heard.
 ///
 /// A listener never hears its own microphone. It hears its own private player as long as it is in the room. It hears
-/// another source only if it takes part (the room has started, and it is neither on hold nor deaf), the source takes part
-/// (a room player, or a member who is neither muted nor on hold), the source's audience has it, and it is what the
-/// listener is for.
+/// another source only if it takes part (the room has started, and it is prepared and neither on hold nor deaf), the source
+/// takes part (a room player, or a member who is prepared and neither muted nor on hold), the source's audience has it, and
+/// it is what the listener is for.
 ///
 /// What a leg says before its answer stands in for ringback: it is heard by members who would hear wait music (who wait
-/// for the start, or are alone, and are not on hold) and are not deaf; by no tap, and by nobody in company.
+/// for the start, or are alone, and are prepared and not on hold) and are not deaf; by no tap, and by nobody in company.
 pub fn hears(room: &Room, listener: Listener, source: Source) -> bool {
     if let (Listener::Ear(ear), Source::Microphone(microphone)) = (listener, source)
         && ear == microphone
@@ -64,19 +64,20 @@ fn permits(room: &Room, listener: Listener, source: Source) -> bool {
 }
 
 fn hears_ringback(room: &Room, listener: Listener) -> bool {
-    let Listener::Ear(ear) = listener else { return false };
+    let Listener::Ear(ear) = listener else { return mutation::is(Mutation::EarlyForTaps) };
     room.member(ear).is_some_and(|member| {
         (!member.deaf || mutation::is(Mutation::EarlyForTheDeaf))
             && (room.private_sound(member) == Some(PrivateSound::Wait) || mutation::is(Mutation::EarlyInCompany))
     })
 }
 
-/// Whether a listener takes part now: it is in the room, which has started, and is neither on hold nor deaf.
+/// Whether a listener takes part now: it is in the room, which has started, and is prepared and neither on hold nor deaf.
 pub fn listens(room: &Room, listener: Listener) -> bool {
     takes_part_as_listener(room, listener)
 }
 
-/// Whether a member takes part as a source now: it is in the room, which has started, and is neither muted nor on hold.
+/// Whether a member takes part as a source now: it is in the room, which has started, and is prepared and neither muted nor
+/// on hold.
 pub fn sounds(room: &Room, member: MemberId) -> bool {
     takes_part_as_source(room, Source::Microphone(member))
 }
@@ -93,6 +94,7 @@ fn takes_part_as_listener(room: &Room, listener: Listener) -> bool {
         Listener::Ear(ear) => {
             let Some(member) = room.member(ear) else { return false };
             (room.has_started() || mutation::is(Mutation::WaitingListener))
+                && (!member.preparing || mutation::is(Mutation::PreparingListener))
                 && (!room.is_held(member) || mutation::is(Mutation::HeldListener))
                 && (!member.deaf || mutation::is(Mutation::DeafListener))
         }
@@ -106,6 +108,7 @@ fn takes_part_as_source(room: &Room, source: Source) -> bool {
         Source::Microphone(microphone) => {
             let Some(member) = room.member(microphone) else { return false };
             (room.has_started() || mutation::is(Mutation::WaitingSource))
+                && (!member.preparing || mutation::is(Mutation::PreparingSource))
                 && (!member.muted || mutation::is(Mutation::MutedSource))
                 && (!room.is_held(member) || mutation::is(Mutation::HeldSource))
         }
@@ -164,6 +167,13 @@ fn is_wanted(room: &Room, listener: Listener, source: Source) -> bool {
         Wants::Mix => true,
         Wants::Track(member) => source == Source::Microphone(*member),
         Wants::MixWithoutWhispers => audience_of(room, source).is_some_and(|audience| !audience.is_whisper()),
+        Wants::EarOf(member) => {
+            let listens = takes_part_as_listener(room, Listener::Ear(*member));
+            let public = audience_of(room, source).is_some_and(|audience| !audience.is_whisper());
+            (source != Source::Microphone(*member) || mutation::is(Mutation::EarOfOwnVoice))
+                && (listens || mutation::is(Mutation::EarOfClosedEar))
+                && (public || mutation::is(Mutation::EarOfWhispers))
+        }
     }
 }
 

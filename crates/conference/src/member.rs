@@ -88,6 +88,8 @@ pub struct Entry {
     pub end_on_exit: bool,
     /// Its key presses are heard as tones, by whoever may hear it.
     pub relay_digits: bool,
+    /// It is in, and takes no part before [`crate::Room::admit`]: it hears something of its own first.
+    pub preparing: bool,
 }
 
 impl Default for Entry {
@@ -103,6 +105,7 @@ impl Default for Entry {
             start_on_enter: true,
             end_on_exit: false,
             relay_digits: false,
+            preparing: false,
         }
     }
 }
@@ -142,6 +145,10 @@ pub struct Member {
     pub start_on_enter: bool,
     /// Digits are relayed as sound.
     pub relay_digits: bool,
+    /// In, and takes no part yet.
+    pub preparing: bool,
+    /// When the room ends, should this member's departure end it later than at once.
+    pub(crate) end_deferred_to: Option<Duration>,
     /// When it entered.
     pub joined_at: Duration,
 }
@@ -160,6 +167,8 @@ impl Member {
             end_on_exit: entry.end_on_exit,
             start_on_enter: entry.start_on_enter,
             relay_digits: entry.relay_digits,
+            preparing: entry.preparing,
+            end_deferred_to: None,
             joined_at: now,
         }
     }

@@ -1,4 +1,4 @@
-//! Broken variants of the hearing rule. Without the feature `mutations` none can be switched on and the checks compile
+//! Broken variants of the rules of hearing and of the end. Without the feature `mutations` none can be switched on and the checks compile
 //! to nothing; with it, the hearing suite switches each on in turn and must notice.
 
 /// One way to break the rule.
@@ -14,6 +14,10 @@ pub enum Mutation {
     DeafListener,
     /// Members who wait are heard.
     WaitingSource,
+    /// Members who are not prepared hear.
+    PreparingListener,
+    /// Members who are not prepared are heard.
+    PreparingSource,
     /// Muted members are heard.
     MutedSource,
     /// Members on hold are heard.
@@ -46,16 +50,30 @@ pub enum Mutation {
     EarlyInCompany,
     /// The same by deaf members.
     EarlyForTheDeaf,
+    /// The same by taps.
+    EarlyForTaps,
+    /// Members who are not prepared hear wait music, and ringback.
+    PreparingMusic,
+    /// A tap of an ear hears the microphone that belongs to it.
+    EarOfOwnVoice,
+    /// A tap of an ear hears though the ear does not listen.
+    EarOfClosedEar,
+    /// A tap of an ear hears the whispers that permit it.
+    EarOfWhispers,
+    /// Of several who put the end off, the last decides when it is.
+    EndProlonged,
 }
 
 impl Mutation {
     /// Every one of them, for the suite's list.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 29] = [
         Self::OwnMicrophone,
         Self::WaitingListener,
         Self::HeldListener,
         Self::DeafListener,
         Self::WaitingSource,
+        Self::PreparingListener,
+        Self::PreparingSource,
         Self::MutedSource,
         Self::HeldSource,
         Self::Audience,
@@ -72,6 +90,12 @@ impl Mutation {
         Self::TakeoverHoldsNobody,
         Self::EarlyInCompany,
         Self::EarlyForTheDeaf,
+        Self::EarlyForTaps,
+        Self::PreparingMusic,
+        Self::EarOfOwnVoice,
+        Self::EarOfClosedEar,
+        Self::EarOfWhispers,
+        Self::EndProlonged,
     ];
 }
 

@@ -61,6 +61,8 @@ pub struct Room {
     takeover: Option<Takeover>,
     start_wanted: bool,
     had_company: bool,
+    /// When the room ends because somebody whose departure ends it has left.
+    closing_at: Option<Duration>,
     expected: u32,
     last_member: u32,
     last_player: u32,
@@ -84,6 +86,7 @@ impl Room {
             takeover: None,
             start_wanted: false,
             had_company: false,
+            closing_at: None,
             expected: 0,
             last_member: 0,
             last_player: 0,
@@ -108,8 +111,38 @@ impl Room {
         self.had_company |= self.members.len() > 1;
         self.touch();
         self.events.push_back(Event::Joined(id));
+        if self.status == Status::Started {
+            self.announce_admission(id);
+        }
         self.start_if_ready();
         Ok(id)
+    }
+
+    /// A member that entered with [`Entry::preparing`] takes part from now on.
+    pub fn admit(&mut self, id: MemberId) -> Result<(), RoomError> {
+        self.alive()?;
+        let member = self.members.get_mut(&id).ok_or(RoomError::NoSuchMember(id))?;
+        if std::mem::replace(&mut member.preparing, false) {
+            self.touch();
+            if self.status == Status::Started {
+                self.announce_admission(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Should this member's departure end the room, it does so at `until` and not at once; earlier if somebody else's
+    /// departure says so, or nobody may stay.
+    pub fn defer_end(&mut self, id: MemberId, until: Duration) -> Result<(), RoomError> {
+        self.alive()?;
+        let member = self.members.get_mut(&id).ok_or(RoomError::NoSuchMember(id))?;
+        member.end_deferred_to = Some(until);
+        Ok(())
+    }
+
+    /// From now on the room has at most so many members; whoever is in stays.
+    pub fn limit_members(&mut self, max: u32) {
+        self.policy.max_members = max;
     }
 
     /// Takes a member out; then the rules of the end apply.
@@ -119,16 +152,22 @@ impl Room {
         // A takeover whose supervisor leaves is given back before any rule of the end is asked.
         let gives_back = self.takeover.as_ref().is_some_and(|t| t.by == id);
         let ends = if gives_back { self.members.get(&id).is_some_and(|m| m.end_on_exit) } else { ends };
-        self.members.remove(&id);
+        let deferred = self.members.remove(&id).and_then(|member| member.end_deferred_to);
         self.touch();
         self.events.push_back(Event::Left(id, cause));
         if gives_back {
             self.give_back();
         }
-        if ends {
-            self.finish(EndCause::EndOnExit);
-        } else {
-            self.end_if_deserted();
+        match deferred {
+            _ if !ends => self.end_if_deserted(),
+            None => self.finish(EndCause::EndOnExit),
+            Some(until) => {
+                // The earliest counts: nobody prolongs what another has put a time to.
+                let earliest =
+                    |at: Duration| if mutation::is(Mutation::EndProlonged) { at.max(until) } else { at.min(until) };
+                self.closing_at = Some(self.closing_at.map_or(until, earliest));
+                self.end_if_deserted();
+            }
         }
         Ok(())
     }
@@ -309,21 +348,15 @@ impl Room {
 
     /// The next instant at which [`Room::handle_timeout`] has something to do.
     pub fn next_timeout(&self) -> Option<Duration> {
-        if self.status == Status::Ended {
-            return None;
-        }
-        let wait = self.policy.max_wait.filter(|_| self.status == Status::Waiting);
-        [self.policy.max_duration, wait].into_iter().flatten().min().map(|after| self.opened_at + after)
+        self.next_end().map(|(at, _)| at)
     }
 
     /// Ends the room if its time is over.
     pub fn handle_timeout(&mut self, now: Duration) {
-        let over = |after: Option<Duration>| after.is_some_and(|after| now >= self.opened_at + after);
-        if self.status == Status::Ended {
-        } else if over(self.policy.max_duration) {
-            self.finish(EndCause::MaxDuration);
-        } else if self.status == Status::Waiting && over(self.policy.max_wait) {
-            self.finish(EndCause::NotStarted);
+        if let Some((at, cause)) = self.next_end()
+            && now >= at
+        {
+            self.finish(cause);
         }
     }
 
@@ -441,6 +474,8 @@ impl Room {
     pub fn private_sound(&self, member: &Member) -> Option<PrivateSound> {
         if self.is_held(member) {
             Some(PrivateSound::Hold)
+        } else if member.preparing && !mutation::is(Mutation::PreparingMusic) {
+            None
         } else if self.status == Status::Waiting || self.members.len() == 1 {
             Some(PrivateSound::Wait)
         } else {
@@ -512,6 +547,32 @@ impl Room {
         self.status = Status::Started;
         self.touch();
         self.events.push_back(Event::Started);
+        for id in self.members.keys().copied().collect::<Vec<_>>() {
+            self.announce_admission(id);
+        }
+    }
+
+    fn announce_admission(&mut self, id: MemberId) {
+        if self.members.get(&id).is_some_and(|member| !member.preparing) {
+            self.events.push_back(Event::Admitted(id));
+        }
+    }
+
+    /// When time alone ends the room, and why: whichever comes first, however late somebody looks at the clock.
+    fn next_end(&self) -> Option<(Duration, EndCause)> {
+        if self.status == Status::Ended {
+            return None;
+        }
+        let since_opening = |after: Duration| self.opened_at.saturating_add(after);
+        let wait = self.policy.max_wait.filter(|_| self.status == Status::Waiting);
+        [
+            self.closing_at.map(|at| (at, EndCause::EndOnExit)),
+            self.policy.max_duration.map(|after| (since_opening(after), EndCause::MaxDuration)),
+            wait.map(|after| (since_opening(after), EndCause::NotStarted)),
+        ]
+        .into_iter()
+        .flatten()
+        .min_by_key(|(at, _)| *at)
     }
 
     fn end_if_deserted(&mut self) {

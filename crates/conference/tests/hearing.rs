@@ -16,6 +16,7 @@ enum Command {
     Mute(u32, bool),
     Hold(u32, bool),
     Deafen(u32, bool),
+    Admit(u32),
     Coach(u32, bool, Option<Audience>),
     Tag(u32, Option<u8>),
     Mode(u32, Mode),
@@ -46,7 +47,7 @@ fn audience() -> impl Strategy<Value = Audience> {
 }
 
 fn entry() -> impl Strategy<Value = Box<Entry>> {
-    let flags = prop::collection::vec(prop::bool::weighted(0.2), 5);
+    let flags = prop::collection::vec(prop::bool::weighted(0.2), 6);
     (prop::option::of(role()), prop::option::of(any::<u8>()), audience(), flags, any::<bool>()).prop_map(
         |(role, t, coach_audience, flags, start_on_enter)| {
             Box::new(Entry {
@@ -58,6 +59,7 @@ fn entry() -> impl Strategy<Value = Box<Entry>> {
                 held: flags[2],
                 deaf: flags[3],
                 end_on_exit: flags[4],
+                preparing: flags[5],
                 start_on_enter,
                 ..Entry::default()
             })
@@ -78,7 +80,8 @@ fn command() -> impl Strategy<Value = Command> {
     let wants = prop_oneof![
         Just(Wants::Mix),
         Just(Wants::MixWithoutWhispers),
-        (1u32..8).prop_map(|m| Wants::Track(MemberId(m)))
+        (1u32..8).prop_map(|m| Wants::Track(MemberId(m))),
+        (1u32..8).prop_map(|m| Wants::EarOf(MemberId(m)))
     ];
     prop_oneof![
         3 => entry().prop_map(Command::Enter),
@@ -86,6 +89,7 @@ fn command() -> impl Strategy<Value = Command> {
         1 => (who.clone(), any::<bool>()).prop_map(|(m, on)| Command::Mute(m, on)),
         1 => (who.clone(), any::<bool>()).prop_map(|(m, on)| Command::Hold(m, on)),
         1 => (who.clone(), any::<bool>()).prop_map(|(m, on)| Command::Deafen(m, on)),
+        1 => who.clone().prop_map(Command::Admit),
         2 => (who.clone(), any::<bool>(), prop::option::of(audience())).prop_map(|(m, on, a)| Command::Coach(m, on, a)),
         1 => (who.clone(), prop::option::of(any::<u8>())).prop_map(|(m, t)| Command::Tag(m, t)),
         2 => (who.clone(), mode).prop_map(|(m, mode)| Command::Mode(m, mode)),
@@ -107,6 +111,7 @@ fn run(room: &mut Room, command: Command) {
         Command::Mute(m, on) => room.mute(id(m), on),
         Command::Hold(m, on) => room.hold(id(m), on),
         Command::Deafen(m, on) => room.deafen(id(m), on),
+        Command::Admit(m) => room.admit(id(m)),
         Command::Coach(m, on, audience) => room.coach(id(m), on, audience),
         Command::Tag(m, t) => room.tag(id(m), t.map(tag)),
         Command::Mode(m, mode) => room.mode(id(m), &mode),
@@ -159,6 +164,59 @@ proptest! {
                 prop_assert!(!hears(&room, Listener::Ear(id), source));
                 prop_assert!(!hears(&room, Listener::Ear(id), Source::Microphone(MemberId(99))));
             }
+        }
+    }
+
+    #[test]
+    fn the_tap_of_an_ear_hears_what_the_ear_hears_but_no_whispers_no_ringback_and_nothing_private(
+        commands in prop::collection::vec(command(), 0..40)
+    ) {
+        let mut room = Room::open(Policy::default(), Duration::ZERO);
+        for command in commands {
+            run(&mut room, command);
+        }
+        let sources: Vec<Source> = room.sources().chain((1..8).map(|m| Source::Private(MemberId(m)))).collect();
+        for member in (1..8).map(MemberId) {
+            let Ok(tap) = room.add_tap(Wants::EarOf(member)) else { break };
+            for source in &sources {
+                let public = match source {
+                    Source::Microphone(id) => room.member(*id).is_some_and(|m| !m.is_whispering()),
+                    Source::Player(id) => room.player(*id).is_some_and(|audience| !audience.is_whisper()),
+                    Source::Private(_) | Source::Early(_) => false,
+                };
+                let expected = public && hears(&room, Listener::Ear(member), *source);
+                prop_assert_eq!(hears(&room, Listener::Tap(tap), *source), expected, "{:?} of {}", source, member);
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_takes_part_was_admitted_once_and_nobody_else(commands in prop::collection::vec(command(), 0..40)) {
+        use conference::Event;
+        use std::collections::BTreeSet;
+        let mut room = Room::open(Policy::default(), Duration::ZERO);
+        let mut admitted = BTreeSet::new();
+        let (mut present, mut started) = (BTreeSet::new(), false);
+        for command in commands {
+            run(&mut room, command);
+            while let Some(event) = room.poll_event() {
+                match event {
+                    Event::Started => started = true,
+                    Event::Joined(id) => prop_assert!(present.insert(id)),
+                    Event::Admitted(id) => {
+                        prop_assert!(started && present.contains(&id), "admitted before it was in, or before the start");
+                        prop_assert!(admitted.insert(id), "admitted twice");
+                    }
+                    Event::Left(id, _) => {
+                        prop_assert!(present.remove(&id));
+                        admitted.remove(&id);
+                    }
+                    _ => {}
+                }
+            }
+            let takes_part: BTreeSet<_> =
+                room.members().filter(|m| room.has_started() && !m.preparing).map(|m| m.id).collect();
+            prop_assert_eq!(&admitted, &takes_part);
         }
     }
 

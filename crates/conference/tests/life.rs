@@ -34,7 +34,17 @@ fn a_room_starts_with_the_first_member_who_starts_it_and_not_before() {
     let customer = room.enter(waits, NOW).unwrap();
     assert_eq!(room.status(), Status::Waiting);
     let agent = room.enter(entry(Role::Agent), NOW).unwrap();
-    assert_eq!(events(&mut room), [Event::Opened, Event::Joined(customer), Event::Joined(agent), Event::Started]);
+    assert_eq!(
+        events(&mut room),
+        [
+            Event::Opened,
+            Event::Joined(customer),
+            Event::Joined(agent),
+            Event::Started,
+            Event::Admitted(customer),
+            Event::Admitted(agent)
+        ]
+    );
     assert!(hear(&room, customer, agent) && hear(&room, agent, customer));
 }
 

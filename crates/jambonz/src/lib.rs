@@ -30,15 +30,25 @@
 
 pub mod answer;
 pub mod audio;
+mod call_info;
+mod callbacks;
 pub mod change;
+pub mod command;
+mod dialect;
+pub mod document;
 pub mod environment;
 mod fault;
 pub mod frames;
 pub mod hook;
 pub mod hooks;
 pub mod json;
+pub mod link;
+mod request;
 pub mod rest;
 pub mod signature;
+mod sound;
 pub mod verbs;
 
+pub use call_info::{call_info, connected_seconds, terminated_by};
+pub use dialect::Jambonz;
 pub use fault::{DocumentError, Fault};

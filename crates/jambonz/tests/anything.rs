@@ -1,5 +1,8 @@
 //! Whatever comes from outside: an answer or a clear error, never a panic.
 
+use call::dialect::{Dialect, Purpose, QueueView};
+use call::verb::{Fetch, Method};
+use jambonz::Jambonz;
 use jambonz::frames::read;
 use jambonz::hook::{Base, Hook};
 use jambonz::json::{Object, Text, Value};
@@ -176,14 +179,54 @@ fn try_everything(value: &Value) {
     }
 }
 
+/// What the engine would have of it, from applications of each kind.
+fn run_everything(value: &Value) {
+    let text = value.to_string();
+    let dialect = Jambonz::with_rooms_of(100);
+    let queue = QueueView { queue: "q".to_owned(), waited_s: 1, size: 1, position: 0 };
+    let purposes = [Purpose::Answer, Purpose::Wait, Purpose::QueueWait(Box::new(queue)), Purpose::Confirm];
+    for base in [
+        Fetch::new("https://a.example.com/x?y#rc=2", Method::Post),
+        Fetch::new("wss://a.example.com/x", Method::Link),
+        Fetch::new("", Method::Get),
+    ] {
+        for purpose in &purposes {
+            match dialect.document(&base, purpose, "application/json", text.as_bytes()) {
+                Ok(_) => {}
+                Err(error) => assert!(error.to_string().len() < 5000, "an error is short: {error}"),
+            }
+        }
+        let _ = dialect.command(&base, &text);
+        let _ = dialect.at_end(&base);
+    }
+    let _ = dialect.prompts("application/json", text.as_bytes());
+    let _ = dialect.delivery(&text);
+    let _ = dialect.profile(&serde_json::from_str(&text).unwrap_or_default());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_json_makes_a_reader_panic(value in value(), verb in verb(), frame in frame()) {
         try_everything(&value);
-        try_everything(&Value::Array(vec![verb]));
+        try_everything(&Value::Array(vec![verb.clone()]));
         try_everything(&frame);
+        for value in [value, Value::Array(vec![verb]), frame] {
+            run_everything(&value);
+        }
+    }
+
+    #[test]
+    fn no_markup_makes_the_speaker_panic(parts in prop::collection::vec(prop_oneof![
+        prop::sample::select(vec!["<speak>", "</speak>", "<break time=\"", "1e999s", "-3ms", "\"/>", "<", ">", "&amp;", "&", "<!--"])
+            .prop_map(str::to_owned),
+        any::<String>(),
+    ], 0..12)) {
+        let mut say = Object::new();
+        say.set("verb", "say");
+        say.set("text", format!("<speak>{}", parts.concat()));
+        run_everything(&Value::Array(vec![say.into()]));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::{LegId, PlayerId, RoomId};
+use crate::{LegId, PlayerId, RoomId, TapId};
 
 /// Why the media plane refused or could not finish a request.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +24,9 @@ pub enum MediaError {
     /// No such room: never opened, or closed already.
     #[error("{0} does not exist or was closed")]
     NoRoom(RoomId),
+    /// No such tap: never opened, closed already, or its leg or room is gone.
+    #[error("{0} does not exist or has ended")]
+    NoTap(TapId),
     /// The room ended because its tick failed.
     #[error("{0} ended after an internal fault; open a new room")]
     RoomFailed(RoomId),

@@ -21,7 +21,7 @@ pub enum Fact {
         /// The leg.
         leg: LegId,
     },
-    /// A private player ended.
+    /// A private player ended, on whatever lane.
     PlayEnded {
         /// The leg.
         leg: LegId,

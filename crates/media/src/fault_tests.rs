@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::sim::{PhoneId, PhoneSetup, Simulator, Voice};
 use crate::{
     BusId, Fact, LegId, MediaConfig, MediaError, Plan, PlanListener, PlanSource, RoomChange, RoomFault, RoomId,
-    SourceRef,
+    SourceRef, TapSetup,
 };
 
 fn room(sim: &mut Simulator, first: u8) -> (RoomId, Vec<(PhoneId, LegId)>) {
@@ -25,7 +25,7 @@ fn room(sim: &mut Simulator, first: u8) -> (RoomId, Vec<(PhoneId, LegId)>) {
 
 fn change(revision: u64, legs: &[LegId], join: Vec<LegId>) -> RoomChange {
     let source = |leg: &LegId| PlanSource { source: SourceRef::Leg(*leg), bus: BusId(0), relay_digits: false };
-    let listener = |leg: &LegId| PlanListener { ear: *leg, buses: vec![BusId(0)] };
+    let listener = |leg: &LegId| PlanListener { ear: (*leg).into(), buses: vec![BusId(0)] };
     let plan = Plan {
         revision,
         buses: 1,
@@ -54,6 +54,8 @@ fn a_panic_in_one_room_ends_it_alone_and_others_lose_no_packet() {
     sim.run(Duration::from_secs(1));
     sim.facts();
     let failing = &rooms[7];
+    let (_, mut reader) = sim.plane().open_tap(TapSetup::room(failing.0)).expect("a tap");
+    sim.run(Duration::from_millis(100));
     let at = sim.now();
     sim.plane().inject_fault(failing.0, RoomFault::Panic).expect("injected");
     sim.run(Duration::from_secs(1));
@@ -79,6 +81,10 @@ fn a_panic_in_one_room_ends_it_alone_and_others_lose_no_packet() {
             }
         }
     }
+    while reader.read().is_some() {}
+    assert!(reader.ended() && sim.plane().metrics().taps == 0, "its taps end with it");
+    let refused = sim.plane().open_tap(TapSetup::room(failing.0)).map(|(tap, _)| tap);
+    assert!(matches!(refused, Err(MediaError::RoomFailed(_))), "{refused:?}");
     // The room answers with its failure; its legs can go on in a new one.
     let legs: Vec<LegId> = failing.1.iter().map(|(_, leg)| *leg).collect();
     let pending = sim.plane().change_room(failing.0, change(2, &legs, Vec::new()));

@@ -10,6 +10,10 @@ pub struct LegId(pub(crate) u64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RoomId(pub(crate) u64);
 
+/// A tap, for its whole life; never reused by a plane.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct TapId(pub(crate) u64);
+
 /// One start of a private player; chosen by the caller and repeated in [`crate::Fact::PlayEnded`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct PlayId(pub u64);
@@ -38,6 +42,14 @@ impl RoomId {
     }
 }
 
+impl TapId {
+    /// The number behind the name, for logs and metrics.
+    #[must_use]
+    pub fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
 impl fmt::Display for LegId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "leg {}", self.0)
@@ -47,6 +59,12 @@ impl fmt::Display for LegId {
 impl fmt::Display for RoomId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "room {}", self.0)
+    }
+}
+
+impl fmt::Display for TapId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "tap {}", self.0)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The media plane: shards and the tick, legs over plain RTP, plans, players.
+//! The media plane: shards and the tick, legs over plain RTP, plans, players, feeds, taps.
 //!
 //! Each shard is one thread that owns its rooms and legs. Its core is sans-IO: time and network are arguments, so that the same
 //! code runs in production and under the seeded simulator of [`sim`]. The control side, [`MediaPlane`], sends it boxes through a
@@ -7,11 +7,15 @@
 //!
 //! Who hears whom is a [`Plan`]: whatever it does not name neither sounds nor hears. A change is applied whole between two ticks
 //! of its room. Where it widens hearing, what arrived before it stays unheard by those who hear its source only now.
+//!
+//! Taps are listeners like any other: what takes sound out of the plane hears what a plan lets it hear, beside the sound of the
+//! leg it is on. Feeds bring sound in that is made while it plays, to one ear or as a source that a plan names.
 #![deny(unsafe_code)]
 
 mod config;
 mod error;
 mod fact;
+mod feed;
 mod id;
 mod leg;
 mod metrics;
@@ -28,22 +32,25 @@ mod random;
 mod shard;
 pub mod sim;
 mod sound;
+mod tap;
 
 pub use audio::{Codec, JitterConfig};
 pub use config::MediaConfig;
 pub use error::MediaError;
 pub use fact::Fact;
-pub use id::{BusId, LegId, PlayId, PlayerId, RoomId};
-pub use leg::{LegSetup, LegStats, LegUpdate, MAX_DIGITS};
+pub use feed::{Feed, FeedWriter};
+pub use id::{BusId, LegId, PlayId, PlayerId, RoomId, TapId};
+pub use leg::{LANES, LegSetup, LegStats, LegUpdate, MAX_DIGITS};
 pub use metrics::{LATENESS_BOUNDS_MICROS, MediaMetrics, ShardMetrics};
-pub use plan::{Plan, PlanListener, PlanSource, SourceRef};
+pub use plan::{Ear, Plan, PlanListener, PlanSource, SourceRef};
 pub use plane::{FactReceiver, MediaPlane, Pending, RoomChange};
-pub use player::{Play, PlayChange, PlayerChange, Repeat};
+pub use player::{Play, PlayChange, Playable, PlayerChange, Repeat};
 pub use ports::Ports;
 pub use shard::command::Applied;
 #[cfg(any(test, feature = "mutations"))]
 pub use shard::command::RoomFault;
 pub use sound::{SOUND_RATE, Sound, SoundError, SoundLimits};
+pub use tap::{TapFrame, TapOf, TapReader, TapSetup};
 
 #[cfg(test)]
 mod fault_tests;

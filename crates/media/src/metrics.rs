@@ -87,6 +87,10 @@ counters! {
     leg_faults,
     /// Speaking facts dropped because the way up was full.
     telemetry_dropped,
+    /// Frames made for taps.
+    tap_frames,
+    /// Frames of taps that were not read in time, and are lost.
+    tap_frames_lost,
     /// Facts dropped because a leg or room owed too many already.
     facts_dropped,
 }
@@ -137,6 +141,8 @@ pub struct MediaMetrics {
     pub handovers: u64,
     /// Facts that wait for the receiver because its queue is full.
     pub facts_waiting: u64,
-    /// Plan entries that named a leg or player not in the room; they sounded and heard nothing.
+    /// Taps open now.
+    pub taps: u64,
+    /// Plan entries that named a leg, player or tap not in the room; they sounded and heard nothing.
     pub strangers_in_plans: u64,
 }

@@ -20,6 +20,8 @@ pub enum Mutation {
     PrivatePlayerShared,
     /// A leg in the room that no plan names hears the first listener's buses.
     UnplannedLegHears,
+    /// A tap hears every bus, whatever the plan says.
+    TapHearsAll,
 }
 
 #[cfg(feature = "mutations")]
@@ -35,6 +37,9 @@ impl Mutation {
         Self::PrivatePlayerShared,
         Self::UnplannedLegHears,
     ];
+
+    /// Those that no phone can hear, only the reader of a tap.
+    pub const OF_TAPS: [Self; 1] = [Self::TapHearsAll];
 }
 
 #[cfg(feature = "mutations")]

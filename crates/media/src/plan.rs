@@ -1,6 +1,6 @@
 //! Plans: compiled hearing as a room's owner states it. A plan holds permissions and nothing else.
 
-use crate::{BusId, LegId, PlayerId};
+use crate::{BusId, LegId, PlayerId, TapId};
 
 /// Who sounds on which bus and who hears which buses. Whatever it does not name neither sounds nor hears.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,11 +35,32 @@ pub enum SourceRef {
     Player(PlayerId),
 }
 
-/// A listener and the buses it hears; its own contribution to them is taken out.
+/// Who listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Ear {
+    /// A leg in the room.
+    Leg(LegId),
+    /// A tap on the room, or on a leg in the room.
+    Tap(TapId),
+}
+
+impl From<LegId> for Ear {
+    fn from(leg: LegId) -> Self {
+        Self::Leg(leg)
+    }
+}
+
+impl From<TapId> for Ear {
+    fn from(tap: TapId) -> Self {
+        Self::Tap(tap)
+    }
+}
+
+/// A listener and the buses it hears; a leg's own contribution to them is taken out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanListener {
-    /// The leg whose ear it is.
-    pub ear: LegId,
+    /// Who listens.
+    pub ear: Ear,
     /// The buses, in any order.
     pub buses: Vec<BusId>,
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use media::sim::Stepped;
 use media::{
-    BusId, Codec, Fact, LegSetup, LegUpdate, MediaConfig, Pending, PlanSource, Play, PlayChange, PlayId, PlayerChange,
-    PlayerId, Repeat, RoomChange, Sound, SourceRef,
+    BusId, Codec, Fact, Feed, LegSetup, LegUpdate, MediaConfig, Pending, PlanListener, PlanSource, Play, PlayChange,
+    PlayId, PlayerChange, PlayerId, RoomChange, Sound, SourceRef, TapSetup,
 };
 
 struct Watching;
@@ -136,7 +136,7 @@ fn nothing_is_allocated_or_freed_inside_a_sub_slot() {
     bench.run(200);
     let rooms = [plane.open_room_on(0).expect("a room"), plane.open_room_on(1).expect("a room")];
     let sound = Sound::from_samples(&[3_000; 1_000]);
-    let mut played = 0;
+    let (mut played, mut tapped, mut fed) = (0, 0, 0);
     for round in 0..40u64 {
         // Everybody moves between the rooms and shards; rules, players and private players change with it.
         let room = rooms[(round % 2) as usize];
@@ -148,21 +148,54 @@ fn nothing_is_allocated_or_freed_inside_a_sub_slot() {
             source.relay_digits = round % 3 == 0;
         }
         plan.sources.push(PlanSource { source: SourceRef::Player(PlayerId(1)), bus: BusId(0), relay_digits: false });
-        let play = |id| Play { id: PlayId(id), sound: sound.clone(), repeat: Repeat::Times(1), gain_db: -3.0 };
+        // Taps on a room and on a leg, that live for this round or end in it with a full ring.
+        let taps: Vec<_> = [TapSetup::room(room), TapSetup::leg(legs[4]), TapSetup::leg(legs[5])]
+            .into_iter()
+            .map(|setup| plane.open_tap(TapSetup { capacity: 8, ..setup }).expect("a tap"))
+            .collect();
+        for (tap, _) in &taps {
+            plan.listeners.push(PlanListener { ear: (*tap).into(), buses: vec![BusId(0), BusId(1)] });
+        }
+        // Feeds: one whose writer goes first, one that is replaced while it has sound, one of the room.
+        let ((first, mut a), (second, mut b), (third, mut c)) = (Feed::new(800), Feed::new(800), Feed::new(800));
+        for writer in [&mut a, &mut b, &mut c] {
+            assert_eq!(writer.push(&[500; 700]), 700);
+        }
+        plan.sources.push(PlanSource { source: SourceRef::Player(PlayerId(2)), bus: BusId(1), relay_digits: false });
+        let play = |id| Play { gain_db: -3.0, ..Play::once(PlayId(id), sound.clone()) };
         let change = RoomChange {
             plan,
             join: legs.clone(),
             leave: Vec::new(),
             plays: vec![(legs[0], PlayChange::Start(play(round)))],
-            players: vec![(PlayerId(1), PlayerChange::Start(play(0)))],
+            players: vec![
+                (PlayerId(1), PlayerChange::Start(play(0))),
+                (PlayerId(2), PlayerChange::Start(Play::once(PlayId(0), third))),
+            ],
         };
         bench.wait(plane.change_room(room, change));
         bench.wait(plane.play(legs[1], play(round)));
+        bench.wait(plane.play_on(legs[1], 1, Play::once(PlayId(1_000 + round), first)));
+        bench.wait(plane.play_on(legs[4], 2, Play::once(PlayId(2_000 + round), second).hidden()));
+        bench.wait(plane.play_on(legs[4], 7, play(3_000 + round)));
         bench.wait(plane.send_digits(legs[2], "1"));
         bench.wait(plane.update_leg(legs[3], LegUpdate { codec: Some((Codec::Pcma, 0)), ..LegUpdate::default() }));
         bench.wait(plane.update_leg(legs[3], LegUpdate { codec: Some((Codec::Pcmu, 0)), ..LegUpdate::default() }));
         bench.wait(plane.leg_stats(legs[4]));
-        bench.run(300);
+        bench.run(100);
+        b.clear();
+        drop(a);
+        bench.run(200);
+        bench.wait(plane.stop_lane(legs[4], 2, None));
+        fed += b.position() + c.played();
+        drop((b, c));
+        for (n, (tap, mut reader)) in taps.into_iter().enumerate() {
+            if n == 1 {
+                bench.wait(plane.close_tap(tap));
+            }
+            tapped += std::iter::from_fn(|| reader.read()).filter(|f| f.outbound != [0; 160]).count();
+            assert!(n == 2 || reader.lost() > 0, "a full ring");
+        }
         while let Ok(fact) = facts.try_recv() {
             played += u64::from(matches!(fact, Fact::PlayEnded { completed: true, .. }));
         }
@@ -176,7 +209,8 @@ fn nothing_is_allocated_or_freed_inside_a_sub_slot() {
     assert!(total(|s| s.slots) > 20_000 && total(|s| s.room_ticks) > 300);
     assert!(removed.iter().all(|n| *n > 300), "sound came in: {removed:?}");
     assert!(total(|s| s.encodes) > 1_000 && metrics.handovers > 100, "{metrics:?}");
-    assert!(played > 40, "players ended: {played}");
+    assert!(played > 120, "players ended: {played}");
+    assert!(tapped > 200 && fed == 40 * 1_400, "taps heard {tapped} frames, {fed} samples fed");
     assert_eq!(INSIDE.load(Ordering::Relaxed), 0, "allocations and frees inside sub-slots");
     // The watch itself works.
     IN_SLOT.with(|flag| flag.set(true));

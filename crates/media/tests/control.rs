@@ -5,8 +5,8 @@ mod common;
 use common::{Coached, Member, config, level_at, ms, plan};
 use media::sim::{PhoneSetup, Simulator, Voice};
 use media::{
-    BusId, Codec, Fact, LegUpdate, MediaConfig, MediaError, Plan, PlanSource, Play, PlayChange, PlayId, PlayerChange,
-    PlayerId, Repeat, RoomChange, Sound, SourceRef,
+    BusId, Codec, Ear, Fact, LegUpdate, MediaConfig, MediaError, Plan, PlanSource, Play, PlayChange, PlayId,
+    PlayerChange, PlayerId, Repeat, RoomChange, Sound, SourceRef,
 };
 
 fn tone(hz: f64, milliseconds: usize) -> Sound {
@@ -171,8 +171,7 @@ fn players_tell_their_end_once_and_why() {
         sim.facts().into_iter().filter_map(ended).collect()
     };
     let leg = member.leg;
-    let pending =
-        sim.plane().play(leg, Play { id: PlayId(1), sound: tone(500.0, 300), repeat: Repeat::Times(2), gain_db: 0.0 });
+    let pending = sim.plane().play(leg, Play { repeat: Repeat::Times(2), ..Play::once(PlayId(1), tone(500.0, 300)) });
     sim.wait(pending).expect("played");
     sim.run_ms(500);
     assert_eq!(ends(&mut sim), []);
@@ -206,7 +205,7 @@ fn room_players_are_heard_by_the_plan_and_start_with_the_change() {
     next.buses = 3;
     next.sources.push(PlanSource { source: SourceRef::Player(PlayerId(5)), bus: BusId(2), relay_digits: false });
     for listener in &mut next.listeners {
-        if listener.ear == room.supervisor.leg {
+        if listener.ear == Ear::Leg(room.supervisor.leg) {
             listener.buses.push(BusId(2));
         }
     }

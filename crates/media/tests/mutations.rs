@@ -6,7 +6,7 @@ mod common;
 use common::{Coached, Member, config, level_at, ms, plan};
 use media::mutation::{Mutation, set};
 use media::sim::{PhoneSetup, Voice};
-use media::{Codec, Play, PlayId, RoomChange, Sound};
+use media::{Codec, Play, PlayId, RoomChange, Sound, TapSetup};
 
 /// Whether a phone was sent anything but silence between two ticks' times.
 fn sounded(room: &Coached, member: Member, from: u64, to: u64) -> bool {
@@ -112,9 +112,21 @@ fn unplanned_leg_hears() -> bool {
     sounded(&room, stranger, 0, u64::MAX / 2)
 }
 
+fn tap_hears_a_whisper() -> bool {
+    let mut room = speaking_supervisor();
+    let plane = room.sim.plane().clone();
+    let (tap, mut reader) = plane.open_tap(TapSetup::room(room.room)).expect("a tap");
+    let mut public = room.plan(true);
+    public.listeners.push(media::PlanListener { ear: tap.into(), buses: vec![media::BusId(0)] });
+    let pending = plane.change_room(room.room, RoomChange { plan: public, ..RoomChange::default() });
+    room.sim.wait(pending).expect("applied");
+    room.sim.run_ms(500);
+    std::iter::from_fn(|| reader.read()).any(|frame| frame.outbound != [0; 160])
+}
+
 #[test]
 fn every_mutation_shows_and_without_it_nothing_does() {
-    let looks: [(Mutation, fn() -> bool); 8] = [
+    let looks: [(Mutation, fn() -> bool); 9] = [
         (Mutation::StalePlan, narrowing_is_late),
         (Mutation::PlanInTwoHalves, listeners_are_late),
         (Mutation::SelfNotSubtracted, speaker_hears_himself),
@@ -123,8 +135,10 @@ fn every_mutation_shows_and_without_it_nothing_does() {
         (Mutation::WideningNotDelayed, buffered_whisper_is_heard),
         (Mutation::PrivatePlayerShared, private_player_is_heard_by_others),
         (Mutation::UnplannedLegHears, unplanned_leg_hears),
+        (Mutation::TapHearsAll, tap_hears_a_whisper),
     ];
-    assert_eq!(looks.map(|(mutation, _)| mutation), Mutation::ALL);
+    let every: Vec<Mutation> = Mutation::ALL.into_iter().chain(Mutation::OF_TAPS).collect();
+    assert_eq!(looks.map(|(mutation, _)| mutation)[..], every[..]);
     for (mutation, shows) in looks {
         set(None);
         assert!(!shows(), "{mutation:?} shows without being there");

@@ -6,7 +6,10 @@ use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 use common::plan;
-use media::{Codec, Fact, LegId, LegSetup, MediaConfig, MediaPlane, RoomChange};
+use media::{
+    BusId, Codec, Fact, Feed, LegId, LegSetup, MediaConfig, MediaPlane, PlanListener, Play, PlayId, RoomChange,
+    TapSetup,
+};
 
 struct Phone {
     socket: UdpSocket,
@@ -66,13 +69,19 @@ fn two_shards_carry_a_call_and_a_whisper_over_real_sockets() {
     let mut supervisor = phone(&plane, 0);
     let room = plane.open_room_on(1).expect("a room");
     let (c, a, s) = (customer.leg, agent.leg, supervisor.leg);
-    let plan = plan(1, 2, &[(c, 0), (a, 0), (s, 1)], &[(c, &[0]), (a, &[0, 1]), (s, &[0])]);
+    let mut plan = plan(1, 2, &[(c, 0), (a, 0), (s, 1)], &[(c, &[0]), (a, &[0, 1]), (s, &[0])]);
+    // Read and filled from this thread while the shard's own writes and plays.
+    let (tap, mut reader) = plane.open_tap(TapSetup::room(room)).expect("a tap");
+    plan.listeners.push(PlanListener { ear: tap.into(), buses: vec![BusId(0)] });
+    let (feed, mut writer) = Feed::new(1_600);
+    let mut tapped = Vec::new();
     let change = RoomChange { plan, join: vec![c, a, s], ..RoomChange::default() };
     let asked = Instant::now();
     let applied = runtime
         .block_on(async { tokio::time::timeout(Duration::from_secs(10), plane.change_room(room, change)).await });
     let applied = applied.expect("in time").expect("applied");
     assert_eq!(applied.shard, 1);
+    runtime.block_on(plane.play_on(s, 3, Play::once(PlayId(1), feed))).expect("played");
     // It takes a few slots; the rest is for a busy machine.
     assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
     let start = Instant::now();
@@ -84,6 +93,8 @@ fn two_shards_carry_a_call_and_a_whisper_over_real_sockets() {
         at_customer.extend(customer.hear());
         at_agent.extend(agent.hear());
         supervisor.hear();
+        writer.push(&[0; 160]);
+        tapped.extend(std::iter::from_fn(|| reader.read()));
         std::thread::sleep((start + Duration::from_millis(20) * (n + 1)).saturating_duration_since(Instant::now()));
     }
     let mut out = [0i16; 3];
@@ -98,9 +109,17 @@ fn two_shards_carry_a_call_and_a_whisper_over_real_sockets() {
     Codec::Pcmu.decode(&at_customer, &mut decoded);
     assert!(at_customer.iter().filter(|w| !allowed(w)).count() < at_customer.len() / 10, "else only concealment");
     assert!(decoded.iter().all(|sample| sample.abs() <= out[2].abs() + 200), "never as loud as a sum with the whisper");
+    let loud = tapped.iter().filter(|f| f.outbound.contains(&(out[0] + out[2]))).count();
+    assert!(loud > 100 && tapped.windows(2).all(|two| two[0].tick < two[1].tick), "customer and agent: {loud} frames");
+    let most = i32::from(out[0]).abs() + i32::from(out[2]).abs() + 400;
+    assert!(tapped.iter().all(|f| f.outbound.iter().all(|s| i32::from(*s).abs() <= most)), "never with the whisper");
+    assert_eq!(reader.lost(), 0);
+    assert!(writer.played() > 100 * 160, "{} samples fed", writer.played());
     let stats = runtime.block_on(plane.remove_leg(customer.leg)).expect("removed");
     assert!(stats.packets_received > 140, "{stats:?}");
     runtime.block_on(plane.close_room(room)).expect("closed");
+    while reader.read().is_some() {}
+    assert!(reader.ended());
     let mut first = 0;
     while let Ok(fact) = facts.try_recv() {
         first += u32::from(matches!(fact, Fact::FirstPacket { .. }));

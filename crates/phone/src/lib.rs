@@ -24,7 +24,7 @@ pub mod voice;
 pub use call::{Call, CallError, CallState, Change, EndCause, Ended, Event, EventKind, IncomingCall};
 pub use codec::Codec;
 pub use media::{Ear, Line, Misbehave, Mouth, Switched};
-pub use phone::{AutoAnswer, CallOptions, Faults, Phone, PhoneConfig, PhoneError, Registration};
+pub use phone::{AutoAnswer, CallOptions, Faults, OnRefer, Phone, PhoneConfig, PhoneError, Registration};
 pub use rtp::{Content, Packet};
 pub use ua::message::Headers;
 pub use ua::sdp::Direction;

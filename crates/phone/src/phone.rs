@@ -46,6 +46,16 @@ pub struct Faults {
     pub duplicate_every: Option<u32>,
 }
 
+/// What a phone does when it is asked to call somebody else (RFC 3515). It never calls him: it only says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OnRefer {
+    /// Refuses with this code.
+    Refuse(u16),
+    /// Accepts with 202 and reports these status codes, each once the one before is answered with 200; the last one ends the
+    /// subscription. Without any it never reports.
+    Accept(Vec<u16>),
+}
+
 /// A phone's configuration. [`PhoneConfig::new`] fills in what is usual.
 #[derive(Debug, Clone)]
 pub struct PhoneConfig {
@@ -73,6 +83,8 @@ pub struct PhoneConfig {
     pub telephone_events: bool,
     /// Answer by itself: such calls come from [`Phone::next_call`].
     pub auto_answer: Option<AutoAnswer>,
+    /// What becomes of a REFER in a call.
+    pub on_refer: OnRefer,
     /// What every call says from its first packet.
     pub mouth: Mouth,
     /// How long each ear keeps packets (zero: counts only).
@@ -103,6 +115,7 @@ impl PhoneConfig {
             codecs: vec![Codec::Pcmu, Codec::Pcma],
             telephone_events: true,
             auto_answer: None,
+            on_refer: OnRefer::Refuse(603),
             mouth: Mouth::Silence,
             keep: Duration::from_secs(600),
             rtcp_interval: Duration::from_secs(5),

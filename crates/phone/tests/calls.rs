@@ -189,6 +189,42 @@ async fn info_options_and_refer_are_answered_and_recorded() {
 }
 
 #[tokio::test]
+async fn a_refer_is_accepted_and_reported_as_the_phone_is_told_to() {
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let (_a, _b, out, into) = connected(|c| {
+            c.transport = transport;
+            c.on_refer = OnRefer::Accept(vec![100, 180, 486]);
+        })
+        .await;
+        let by = vec![("Referred-By".to_owned(), "<sip:alice@x>".to_owned())];
+        assert_eq!(out.refer("<sip:x@y?Replaces=a>", by).await.unwrap().code, 202);
+        let is_report = |e: &EventKind, code: &str| {
+            matches!(e, EventKind::Request { method, body, answered: 200, .. }
+                if method == "NOTIFY" && String::from_utf8_lossy(body).starts_with(&format!("SIP/2.0 {code} ")))
+        };
+        let last = out.wait_event(SOON, |e| is_report(e, "486")).await.unwrap();
+        let EventKind::Request { headers, .. } = last.kind else { panic!() };
+        assert_eq!(headers.get("Subscription-State"), Some("terminated;reason=noresource"));
+        assert!(out.events().iter().any(|e| is_report(&e.kind, "100")));
+        let referred = |e: &EventKind| {
+            matches!(e, EventKind::Request { method, headers, answered: 202, .. }
+                if method == "REFER" && headers.get("Refer-To") == Some("<sip:x@y?Replaces=a>") && headers.get("Contact").is_some())
+        };
+        into.wait_event(SOON, referred).await.unwrap();
+        let text = vec![("Content-Type".to_owned(), "text/plain".to_owned())];
+        assert_eq!(into.request("MESSAGE", text, b"hello".to_vec()).await.unwrap().code, 200);
+        out.wait_event(
+            SOON,
+            |e| matches!(e, EventKind::Request { method, body, .. } if method == "MESSAGE" && body == b"hello"),
+        )
+        .await
+        .unwrap();
+        out.hangup_with(vec![("X-Reason".into(), "bored".into())]).await.unwrap();
+        assert_eq!(into.wait_ended(SOON).await.unwrap().headers.get("X-Reason"), Some("bored"));
+    }
+}
+
+#[tokio::test]
 async fn registration_by_both_digests_refresh_and_end() {
     for algorithm in [Algorithm::Md5, Algorithm::Sha256] {
         let mut r = registrar(Behaviour { algorithm, granted: 1, ..Behaviour::default() }).await;

@@ -1,6 +1,6 @@
 //! What a happening is worth: status callbacks of multiparty calls, and notices about calls.
 
-use call::dialect::{CallView, Callback, Happening, Kind, MemberView, Params, RoomView};
+use call::dialect::{Body, CallView, Callback, Happening, Kind, MemberView, Params, RoomView};
 
 use crate::parameters::{address, direction, hangup, standard};
 use crate::settings::{Group, StatusCallbacks};
@@ -26,7 +26,7 @@ fn of_call(kind: &Kind, call: &CallView) -> Vec<Callback> {
     if *kind == Kind::CallEnded && call.hangup_callback != call.state_callback {
         hooks.push(&call.hangup_callback);
     }
-    hooks.into_iter().flatten().map(|to| Callback { to: to.clone(), params: params.clone() }).collect()
+    hooks.into_iter().flatten().map(|to| Callback::Request { to: to.clone(), body: Body::Form(params.clone()) }).collect()
 }
 
 struct Event {
@@ -57,7 +57,13 @@ fn event(kind: &Kind) -> Option<Event> {
         // Plivo has no words for these; what a takeover does is told as holds and coach modes.
         Kind::Tagged
         | Kind::Takeover(_)
+        | Kind::Admitted
+        | Kind::RoomSound { .. }
+        | Kind::Instruction(..)
+        | Kind::Fault(..)
+        | Kind::Queue(..)
         | Kind::Warning(_)
+        | Kind::CallBegun
         | Kind::CallRinging
         | Kind::CallAnswered
         | Kind::CallEnded => return None,
@@ -82,9 +88,9 @@ fn of_room(happening: &Happening<'_>, event: &Event) -> Vec<Callback> {
     let params = status(happening, room, event.name);
     wanting
         .into_iter()
-        .map(|there| Callback {
-            to: call::verb::Fetch { url: there.url, method: there.method },
-            params: params.clone(),
+        .map(|there| Callback::Request {
+            to: call::verb::Fetch::new(there.url, there.method),
+            body: Body::Form(params.clone()),
         })
         .collect()
 }

@@ -95,6 +95,6 @@ impl Control for Engine {
         command: CallCommand,
         by: Asker,
     ) -> Result<(), CommandError> {
-        Engine::command_call(self, account, uuid, command, by).await
+        Engine::command_call(self, account, uuid, command, by).await.map(drop)
     }
 }

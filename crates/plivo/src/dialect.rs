@@ -1,9 +1,9 @@
 //! The dialect as the engine sees it.
 
 use call::dialect::{
-    CallView, Callback, DeliveryOptions, Dialect, DocumentError, Happening, Params, Purpose, SigningKeys,
+    Body, CallView, Callback, DeliveryOptions, Dialect, DocumentError, Happening, Params, Purpose, SigningKeys,
 };
-use call::verb::{Method, Prompt, Verb};
+use call::verb::{Fetch, Instruction, Method, Prompt};
 
 use crate::settings::{MOST_PARTICIPANTS, most_participants};
 use crate::{callbacks, delivery, parameters, signature, xml};
@@ -35,20 +35,30 @@ impl Dialect for Plivo {
         Self::NAME
     }
 
-    fn request(&self, call: &CallView, purpose: &Purpose) -> Params {
-        parameters::request(call, purpose)
+    fn request(&self, call: &CallView, purpose: &Purpose) -> Body {
+        Body::Form(parameters::request(call, purpose))
     }
 
-    fn document(&self, content_type: &str, body: &[u8]) -> Result<Vec<Verb>, DocumentError> {
-        xml::document(content_type, body, self.most_participants)
+    fn document(
+        &self,
+        _base: &Fetch,
+        _purpose: &Purpose,
+        content_type: &str,
+        body: &[u8],
+    ) -> Result<Option<Vec<Instruction>>, DocumentError> {
+        let verbs = xml::document(content_type, body, self.most_participants)?;
+        Ok(Some(verbs.into_iter().map(Instruction::from).collect()))
     }
 
     fn prompts(&self, content_type: &str, body: &[u8]) -> Result<Vec<Prompt>, DocumentError> {
         xml::prompts(content_type, body)
     }
 
-    fn sign(&self, keys: &SigningKeys, method: Method, url: &str, params: &Params) -> Vec<(String, String)> {
-        signature::sign(keys, method, url, params)
+    fn sign(&self, keys: &SigningKeys, method: Method, url: &str, body: &Body, _at: i64) -> Vec<(String, String)> {
+        match body {
+            Body::Form(params) => signature::sign(keys, method, url, params),
+            Body::Nothing | Body::Json(_) => signature::sign(keys, method, url, &Params::new()),
+        }
     }
 
     fn callbacks(&self, happening: &Happening<'_>) -> Vec<Callback> {

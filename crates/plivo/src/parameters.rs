@@ -33,6 +33,17 @@ pub(crate) fn request(call: &CallView, purpose: &Purpose) -> Params {
         }
         // A signed link to a sound file stops working if anything is added to it.
         Purpose::Sound => Params::new(),
+        // No instruction of this dialect asks for these.
+        Purpose::Action(..)
+        | Purpose::Wait
+        | Purpose::QueueWait(_)
+        | Purpose::Enter
+        | Purpose::Confirm
+        | Purpose::Keys(_)
+        | Purpose::ReferredTo(_)
+        | Purpose::Transferred(_)
+        | Purpose::InDialog(_)
+        | Purpose::Adulting(_) => standard(call, "StartApp"),
     }
 }
 

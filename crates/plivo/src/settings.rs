@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use call::verb::{Fetch, Join, MemberSettings, Method, Notice, RoomSettings};
+use call::verb::{Fetch, Join, JoinHooks, MemberSettings, Method, Notice, RoomSettings};
 use conference::{Audience, Entry, Policy, Role};
 use serde::{Deserialize, Serialize};
 
@@ -147,6 +147,7 @@ pub(crate) fn join(fields: &Fields, room: String, origin: Origin, most_participa
         start_on_enter: fields.boolean("startmpconenter", true)?,
         end_on_exit: fields.boolean("endmpconexit", false)?,
         relay_digits: fields.boolean("relaydtmfinputs", false)?,
+        preparing: false,
     };
     Ok(Join {
         room,
@@ -163,7 +164,9 @@ pub(crate) fn join(fields: &Fields, room: String, origin: Origin, most_participa
             exit_sound: sound(fields, "exitsound", "exitsoundmethod", Notice::Beeps(2))?,
             on_exit: fields.hook("onexitactionurl", "onexitactionmethod", Method::Post)?,
             callbacks,
+            ..MemberSettings::default()
         },
+        hooks: JoinHooks::default(),
     })
 }
 
@@ -259,7 +262,7 @@ fn sound(fields: &Fields, key: &str, method: &str, default: Notice) -> Result<No
         "none" => Ok(Notice::Silent),
         "beep:1" => Ok(Notice::Beeps(1)),
         "beep:2" => Ok(Notice::Beeps(2)),
-        _ => field.url().map(|url| Notice::Url(Fetch { url, method })).map_err(|_| {
+        _ => field.url().map(|url| Notice::Url(Fetch::new(url, method))).map_err(|_| {
             Fault::new(
                 field.name,
                 &call::http::shown(field.value),
@@ -301,9 +304,9 @@ fn callbacks(fields: &Fields, origin: Origin) -> Result<Option<serde_json::Value
         fields.get("recordingcallbackmethod").map_or(recording_default, |field| field.method().unwrap_or(Method::Post));
     let recording = fields
         .get("recordingcallbackurl")
-        .map(|field| field.url().map(|url| Fetch { url, method: recording_method }))
+        .map(|field| field.url().map(|url| Fetch::new(url, recording_method)))
         .transpose()?;
-    let Some(Fetch { url, method }) = status else { return Ok(None) };
+    let Some(Fetch { url, method, .. }) = status else { return Ok(None) };
     Ok(serde_json::to_value(StatusCallbacks { url, method, events, recording }).ok())
 }
 
@@ -467,7 +470,7 @@ mod tests {
         let callbacks = StatusCallbacks::read(join.room_settings.callbacks.as_ref()).unwrap();
         assert_eq!(
             callbacks.recording,
-            Some(Fetch { url: "https://a.example.com/r".to_owned(), method: Method::Post })
+            Some(Fetch::new("https://a.example.com/r", Method::Post))
         );
     }
 }

@@ -164,7 +164,7 @@ impl Fields {
     /// The URL under `url` with the method under `method`. The method is checked even where there is no URL.
     pub fn hook(&self, url: &str, method: &str, default: Method) -> Result<Option<Fetch>, Fault> {
         let method = self.method(method, default)?;
-        self.get(url).map(|field| field.url().map(|url| Fetch { url, method })).transpose()
+        self.get(url).map(|field| field.url().map(|url| Fetch::new(url, method))).transpose()
     }
 }
 

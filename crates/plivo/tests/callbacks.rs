@@ -2,7 +2,7 @@
 
 use call::cause::{HangupCause, HangupSource};
 use call::dialect::{
-    CallState, CallView, Callback, Departure, Dialect, Direction, Happening, Kind, MemberView, Params, Purpose,
+    Body, CallState, CallView, Callback, Departure, Dialect, Direction, Happening, Kind, MemberView, Params, Purpose,
     RoomView,
 };
 use call::verb::{Fetch, Method, Verb};
@@ -16,7 +16,9 @@ fn callbacks_of(url: &str, events: &str) -> Option<serde_json::Value> {
     let body = format!(
         "<Response><MultiPartyCall role='agent' statusCallbackUrl='{url}' {events}>r</MultiPartyCall></Response>"
     );
-    match Plivo::default().document("text/xml", body.as_bytes()).unwrap().remove(0) {
+    let base = Fetch::new("https://a.example.com/answer", Method::Post);
+    let document = Plivo::default().document(&base, &Purpose::Answer, "text/xml", body.as_bytes());
+    match document.unwrap().unwrap().remove(0).verb {
         Verb::Join(join) => join.room_settings.callbacks,
         other => panic!("{other:?}"),
     }
@@ -34,6 +36,8 @@ fn room(callbacks: Option<serde_json::Value>) -> RoomView {
         end_cause: None,
         callbacks,
         stay_alone: false,
+        members: 0,
+        unnamed: false,
         max_members: 10,
         max_duration_s: Some(14_400),
     }
@@ -58,33 +62,44 @@ fn member(callbacks: Option<serde_json::Value>) -> MemberView {
         leave_cause: None,
         start_on_enter: true,
         end_on_exit: false,
+        admitted: true,
         callbacks,
     }
 }
 
 fn call() -> CallView {
     CallView {
-        uuid: "call-uuid".to_owned(),
         auth_id: "SAXXXXXXXXXXXXXXXXXX".to_owned(),
         main_auth_id: "MAXXXXXXXXXXXXXXXXXX".to_owned(),
-        direction: Direction::Outbound,
         from: "+4930999".to_owned(),
         to: "+4915112345".to_owned(),
         caller_name: "Shop".to_owned(),
-        state: CallState::Ringing,
         request_uuid: Some("request-uuid".to_owned()),
         headers: vec![("X-PH-Order".to_owned(), "17".to_owned()), ("Subject".to_owned(), "no".to_owned())],
-        began_at: AT,
-        answered_at: None,
-        ended_at: None,
-        cause: None,
-        state_callback: None,
-        hangup_callback: None,
+        ..CallView::new("call-uuid".to_owned(), "account".to_owned(), Direction::Outbound, AT)
     }
 }
 
-fn happen(kind: &Kind, room: Option<&RoomView>, member: Option<&MemberView>, call: Option<&CallView>) -> Vec<Callback> {
-    Plivo::default().callbacks(&Happening { at: AT + 61_000_000, sequence: 7, kind, room, member, call })
+/// A request that tells something.
+struct Told {
+    to: Fetch,
+    params: Params,
+}
+
+fn happen(kind: &Kind, room: Option<&RoomView>, member: Option<&MemberView>, call: Option<&CallView>) -> Vec<Told> {
+    let happening = Happening { at: AT + 61_000_000, sequence: 7, kind, room, member, call };
+    let told = Plivo::default().callbacks(&happening).into_iter().map(|callback| match callback {
+        Callback::Request { to, body: Body::Form(params) } => Told { to, params },
+        other => panic!("{other:?}"),
+    });
+    told.collect()
+}
+
+fn request(call: &CallView, purpose: &Purpose) -> Params {
+    match Plivo::default().request(call, purpose) {
+        Body::Form(params) => params,
+        other => panic!("{other:?}"),
+    }
 }
 
 fn value<'a>(params: &'a Params, key: &str) -> &'a str {
@@ -146,7 +161,7 @@ fn every_event_has_plivos_name_and_the_same_keys() {
         for member in [Some(&member), None] {
             let sent = happen(&kind, Some(&room), member, None);
             assert_eq!(sent.len(), 1, "{name}");
-            assert_eq!(sent[0].to, Fetch { url: "https://a.example.com/s".to_owned(), method: Method::Post });
+            assert_eq!(sent[0].to, Fetch::new("https://a.example.com/s", Method::Post));
             let keys: Vec<_> = sent[0].params.iter().map(|(key, _)| key.as_str()).collect();
             assert_eq!(keys, STATUS_KEYS);
             assert_eq!(value(&sent[0].params, "EventName"), name);
@@ -237,7 +252,7 @@ fn settings_of_another_dialect_are_no_status_url() {
 
 #[test]
 fn the_states_of_a_dialled_leg_are_told_once_at_each_url() {
-    let hook = |path: &str| Some(Fetch { url: format!("https://a.example.com/{path}"), method: Method::Post });
+    let hook = |path: &str| Some(Fetch::new(format!("https://a.example.com/{path}"), Method::Post));
     let mut call = CallView { state_callback: hook("state"), hangup_callback: hook("hangup"), ..call() };
     let ring = happen(&Kind::CallRinging, None, None, Some(&call));
     assert_eq!(ring.len(), 1);
@@ -290,7 +305,7 @@ fn unanswered_calls_have_the_status_of_their_cause() {
         (HangupCause::Rejected, "failed"),
         (HangupCause::LostRace, "no-answer"),
     ] {
-        let hangup_callback = Some(Fetch { url: "https://a.example.com/hangup".to_owned(), method: Method::Post });
+        let hangup_callback = Some(Fetch::new("https://a.example.com/hangup", Method::Post));
         let ended = CallView { state: CallState::Ended, ended_at: Some(AT), cause: Some(cause.clone()), ..call() };
         let told = happen(&Kind::CallEnded, None, None, Some(&CallView { hangup_callback, ..ended }));
         assert_eq!(value(&told[0].params, "CallStatus"), status, "{cause:?}");
@@ -300,19 +315,19 @@ fn unanswered_calls_have_the_status_of_their_cause() {
 #[test]
 fn requests_for_instructions_say_what_plivo_says() {
     let inbound = CallView { direction: Direction::Inbound, request_uuid: None, ..call() };
-    let answer = Plivo::default().request(&inbound, &Purpose::Answer);
+    let answer = request(&inbound, &Purpose::Answer);
     assert_eq!(
         (value(&answer, "Event"), value(&answer, "Direction"), value(&answer, "CallerName")),
         ("StartApp", "inbound", "Shop")
     );
     assert!(!answer.iter().any(|(key, _)| key == "ALegUUID"));
-    assert_eq!(Plivo::default().request(&inbound, &Purpose::Fallback), answer);
-    assert_eq!(value(&Plivo::default().request(&inbound, &Purpose::Digits("42".to_owned())), "Digits"), "42");
-    assert_eq!(value(&Plivo::default().request(&inbound, &Purpose::Redirect), "Event"), "Redirect");
-    assert!(Plivo::default().request(&inbound, &Purpose::Sound).is_empty());
+    assert_eq!(request(&inbound, &Purpose::Fallback), answer);
+    assert_eq!(value(&request(&inbound, &Purpose::Digits("42".to_owned())), "Digits"), "42");
+    assert_eq!(value(&request(&inbound, &Purpose::Redirect), "Event"), "Redirect");
+    assert!(request(&inbound, &Purpose::Sound).is_empty());
     let left = MemberView { left_at: Some(AT + 5_000_000), ..member(None) };
     let departure = Departure { room: "room-uuid".to_owned(), room_name: "support".to_owned(), member: left };
-    let exit = Plivo::default().request(&inbound, &Purpose::LeftRoom(Box::new(departure)));
+    let exit = request(&inbound, &Purpose::LeftRoom(Box::new(departure)));
     for (key, expected) in [
         ("MPCUUID", "room-uuid"),
         ("MPCFriendlyName", "support"),

@@ -22,6 +22,8 @@ fn row(account: &Account, name: &str, auth_id: &str, nth: i64, end: Option<EndCa
         end_cause: None,
         callbacks: None,
         stay_alone: true,
+        members: 0,
+        unnamed: false,
         max_members: 5,
         max_duration_s: Some(300),
     };

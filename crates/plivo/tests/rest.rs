@@ -10,7 +10,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use call::command::{CallCommand, CommandError, DialMusic, MemberChange, Newcomer, RoomRef, Whom};
+use call::command::{CallCommand, CommandError, Confirm, DialMusic, MemberChange, Newcomer, RoomRef, Whom};
 use call::verb::{Fetch, Method};
 use conference::Role;
 use house::*;
@@ -348,8 +348,8 @@ async fn adding_a_participant_takes_every_option() {
         .collect();
     assert_eq!(to, [("+491511", 10, 3), ("sip:a@phone.plivo.com", 20, 3), ("4940", 45, 3)]);
     assert_eq!(dial.headers, [("X-PH-order".to_owned(), "17".to_owned()), ("X-PH-a".to_owned(), "b".to_owned())]);
-    assert_eq!(dial.confirm.map(|confirm| confirm.key), Some('5'));
-    assert_eq!(dial.state_callback, Some(Fetch { url: "https://a.example.com/s".to_owned(), method: Method::Get }));
+    assert!(matches!(dial.confirm, Some(Confirm::Key { key: '5', .. })), "{:?}", dial.confirm);
+    assert_eq!(dial.state_callback, Some(Fetch::new("https://a.example.com/s", Method::Get)));
     assert_eq!(
         (dial.dial_music, dial.send_digits.as_deref(), dial.caller_name.as_str()),
         (DialMusic::Silent, Some("1w2"), "Shop")
@@ -541,7 +541,7 @@ async fn single_calls_are_read_hung_up_and_transferred() {
         202
     );
     assert_eq!(ask(&app, "DELETE", &format!("Call/{CALL}/"), "{}").await.status, 204);
-    let to = Fetch { url: "https://a.example.com/x".to_owned(), method: Method::Post };
+    let to = Fetch::new("https://a.example.com/x", Method::Post);
     assert_eq!(house.done(), [Did::Call(CallCommand::Transfer(to)), Did::Call(CallCommand::Hangup(None))]);
     for body in ["{}", r#"{"legs":"both","aleg_url":"https://a.example.com/x"}"#, r#"{"aleg_url":"x"}"#] {
         assert_eq!(ask(&app, "POST", &format!("Call/{CALL}/"), body).await.status, 400, "{body}");

@@ -20,7 +20,7 @@ const TOKEN: &str = "MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkw";
 const NONCE: &str = "12345678901234567890";
 
 fn keys() -> SigningKeys {
-    SigningKeys { token: TOKEN.to_owned(), main_token: "main token".to_owned() }
+    SigningKeys { token: TOKEN.to_owned(), main_token: "main token".to_owned(), webhook_secret: String::new() }
 }
 
 fn params(count: usize) -> Params {

@@ -11,6 +11,7 @@ pub(crate) fn long_name(name: &str) -> Option<&'static str> {
         _ => return None,
     };
     Some(match letter {
+        b'b' => "Referred-By",
         b'c' => "Content-Type",
         b'e' => "Content-Encoding",
         b'f' => "From",

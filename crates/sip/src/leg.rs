@@ -5,6 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::core::Report;
+use crate::given::{Asking, Parting};
 use crate::registrar::Contact;
 use crate::roster::{Identity, Party};
 use crate::sdp::Session;
@@ -44,6 +46,36 @@ pub enum SipError {
         /// Its name.
         name: String,
         /// Why not.
+        why: &'static str,
+    },
+    /// A method that is not sent on request.
+    #[error("a {method} request cannot be sent: {why}")]
+    Method {
+        /// As given.
+        method: String,
+        /// Why not.
+        why: &'static str,
+    },
+    /// A body that cannot be sent.
+    #[error("the body cannot be sent: {0}")]
+    Body(&'static str),
+    /// A reason phrase that would break the message.
+    #[error("the reason phrase cannot be sent: {0}")]
+    Phrase(&'static str),
+    /// A status code that says something else.
+    #[error("status code {code} cannot be sent; give one from {wanted}")]
+    Code {
+        /// As given.
+        code: u16,
+        /// What fits.
+        wanted: &'static str,
+    },
+    /// A request inside the call had no answer. The call itself goes on.
+    #[error("the peer did not answer {method}: {why}")]
+    Unanswered {
+        /// Method of the request.
+        method: String,
+        /// What happened instead.
         why: &'static str,
     },
     /// The call is over.
@@ -102,6 +134,41 @@ pub enum LegEvent {
     Reoffer(Option<Session>),
     /// DTMF by INFO: `0-9 * # A-D`.
     InfoDigit(char),
+    /// INFO other than DTMF, or MESSAGE; answered with 200 already.
+    Request {
+        /// Method.
+        method: String,
+        /// Content-Type as written.
+        content_type: Option<String>,
+        /// Body, at most `Limits::message_bytes`.
+        body: Vec<u8>,
+        /// Every header, names in long form, in order.
+        headers: Vec<(String, String)>,
+    },
+    /// A report on a transfer that [`LegControl::refer`] asked for (RFC 3515 §2.4.4). Exactly one with `over` follows each
+    /// REFER that was accepted, unless the call ends before, or both sides agreed on no reports (`Refer-Sub: false`).
+    ReferProgress {
+        /// SIP status code of the call the peer made; 408 also locally, when the peer stops reporting.
+        status: u16,
+        /// Its phrase.
+        reason: String,
+        /// No further report comes.
+        over: bool,
+    },
+    /// The peer wants to be transferred: decide within 20 s (5/8 of 64 × T1) with `accept_refer` or `reject_refer`, else it is
+    /// declined with 603.
+    Referred {
+        /// Refer-To as written, a Replaces in it included.
+        refer_to: String,
+        /// Referred-By as written.
+        referred_by: Option<String>,
+        /// User-Agent of the REFER.
+        user_agent: Option<String>,
+        /// Every header of the REFER, names in long form, in order.
+        headers: Vec<(String, String)>,
+        /// What `accept_refer`, `notify_refer` and `reject_refer` call it.
+        id: u64,
+    },
     /// Outgoing: a final refusal (3xx to 6xx; 408 and 503 also locally).
     Refused {
         /// SIP status code.
@@ -117,7 +184,34 @@ pub enum LegEvent {
         by: By,
         /// Why, for a human.
         cause: String,
+        /// By the peer's BYE: its headers that begin with `X-`, in order.
+        headers: Vec<(String, String)>,
     },
+}
+
+/// How freely a peer can cause an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AtWill {
+    /// Only as often as the dialog's rules allow.
+    Never,
+    /// At will, and small.
+    Small,
+    /// At will, and as large as a message.
+    Large,
+}
+
+impl LegEvent {
+    pub(crate) fn ended(by: By, cause: impl Into<String>) -> LegEvent {
+        LegEvent::Ended { by, cause: cause.into(), headers: Vec::new() }
+    }
+
+    pub(crate) fn at_will(&self) -> AtWill {
+        match self {
+            LegEvent::InfoDigit(_) | LegEvent::ReferProgress { over: false, .. } => AtWill::Small,
+            LegEvent::Request { .. } | LegEvent::Referred { .. } => AtWill::Large,
+            _ => AtWill::Never,
+        }
+    }
 }
 
 /// Extra header lines.
@@ -176,6 +270,8 @@ pub struct Incoming {
     pub identity: Identity,
     /// The caller's offer; `None`: the answer must hold ours.
     pub offer: Option<Session>,
+    /// The INVITE's body as received; empty without one.
+    pub body: String,
     /// Call-ID.
     pub call_id: String,
 }
@@ -187,18 +283,25 @@ impl Incoming {
     }
 }
 
+/// Status code and reason phrase of an answer.
+pub(crate) type Said = (u16, String);
+
 pub(crate) type Done<T> = oneshot::Sender<Result<T, SipError>>;
 
 #[derive(Debug)]
 pub(crate) enum Action {
     Ring(Vec<(String, String)>),
+    Progress(Vec<(String, String)>),
     Early(Session, Vec<(String, String)>),
     Answer(Session, Vec<(String, String)>),
     Reject(u16, Option<String>, Vec<(String, String)>),
-    Hangup(Option<String>),
+    Hangup(Parting),
     AnswerReinvite(Session),
     RejectReinvite(u16),
     Info(char),
+    AcceptRefer(u64),
+    NotifyRefer(u64, Report),
+    RejectRefer(u64, u16),
 }
 
 #[derive(Debug)]
@@ -206,6 +309,7 @@ pub(crate) enum Command {
     Invite(Box<crate::core::Placement>, Done<Leg>),
     Act(u64, Action, Done<()>),
     Reinvite(u64, Session, Done<Session>),
+    Ask(u64, Box<Asking>, Done<Said>),
     /// The engine let go of the leg.
     Abandon(u64),
     /// A registration was decided.
@@ -248,6 +352,11 @@ impl LegControl {
         self.act(Action::Ring(headers.to_vec())).await
     }
 
+    /// 183 Session Progress without SDP.
+    pub async fn progress(&self, headers: &HeaderList) -> Result<(), SipError> {
+        self.act(Action::Progress(headers.to_vec())).await
+    }
+
     /// 183 Session Progress with SDP. The later [`LegControl::answer`] must hold the same SDP.
     pub async fn early_media(&self, sdp: &Session, headers: &HeaderList) -> Result<(), SipError> {
         self.act(Action::Early(sdp.clone(), headers.to_vec())).await
@@ -259,13 +368,89 @@ impl LegControl {
     }
 
     /// Refuses an incoming call with 300 to 699; `reason` replaces the usual phrase.
+    ///
+    /// # Errors
+    /// [`SipError::Code`], [`SipError::Phrase`] (a control character, or more than 200 bytes) or [`SipError::Header`]: nothing
+    /// was sent, the call still waits.
     pub async fn reject(&self, code: u16, reason: Option<&str>, headers: &HeaderList) -> Result<(), SipError> {
         self.act(Action::Reject(code, reason.map(str::to_owned), headers.to_vec())).await
     }
 
     /// Ends the call the way its state asks for: BYE, CANCEL, or 480. `reason` becomes a Reason header's text.
     pub async fn hangup(&self, reason: Option<&str>) -> Result<(), SipError> {
-        self.act(Action::Hangup(reason.map(str::to_owned))).await
+        self.hangup_with(reason, &[]).await
+    }
+
+    /// As [`LegControl::hangup`], with extra headers in the BYE, CANCEL or 480. A Reason among them takes the place of `reason`.
+    ///
+    /// # Errors
+    /// [`SipError::Header`]: nothing was sent, the call goes on.
+    pub async fn hangup_with(&self, reason: Option<&str>, headers: &HeaderList) -> Result<(), SipError> {
+        let parting = Parting { headers: headers.to_vec(), ..Parting::because(reason) };
+        self.act(Action::Hangup(parting)).await
+    }
+
+    /// Sends a request inside the answered call and returns status code and phrase of its final answer, whatever they are. Any
+    /// method but those that change the call (INVITE, BYE, ACK, CANCEL, PRACK, UPDATE, REFER) or begin something of their own
+    /// (SUBSCRIBE, REGISTER). A challenge is answered if the call was placed with credentials. At most 16 may wait at once, and
+    /// the body may have 65,536 bytes, over UDP 61,411 with its headers. An INFO or OPTIONS answered with 481 ends the call.
+    ///
+    /// # Errors
+    /// [`SipError::Method`], [`SipError::Body`], [`SipError::Header`], [`SipError::State`]: nothing was sent.
+    /// [`SipError::Unanswered`] after 64 × T1 or a broken connection; [`SipError::Gone`] when the call ends before the answer.
+    pub async fn request(
+        &self,
+        method: &str,
+        content_type: Option<&str>,
+        body: &[u8],
+        headers: &HeaderList,
+    ) -> Result<(u16, String), SipError> {
+        self.ask(Asking::request(method, content_type, body, headers)?).await
+    }
+
+    /// Asks the peer to call somebody else (RFC 3515); returns status code and phrase of its answer. After any 2xx,
+    /// [`LegEvent::ReferProgress`] tells how that goes, the first one perhaps before this returns. Both addresses are a URI or a
+    /// name with a URI in brackets; what follows a `?` in the URI, a Replaces for one, goes out as written.
+    ///
+    /// # Errors
+    /// [`SipError::Uri`] for an address that cannot be written, and those of [`LegControl::request`].
+    pub async fn refer(
+        &self,
+        refer_to: &str,
+        referred_by: Option<&str>,
+        headers: &HeaderList,
+    ) -> Result<(u16, String), SipError> {
+        self.ask(Asking::refer(refer_to, referred_by, headers)?).await
+    }
+
+    async fn ask(&self, asking: Asking) -> Result<(u16, String), SipError> {
+        let (done, answer) = oneshot::channel();
+        let command = Command::Ask(self.id, Box::new(asking), done);
+        self.commands.send(command).await.map_err(|_| SipError::Stopped)?;
+        answer.await.map_err(|_| SipError::Stopped)?
+    }
+
+    /// Accepts a [`LegEvent::Referred`]: 202, and at once the report that it is being tried (100). The reports that follow are the
+    /// caller's, the last one included; without it, 408 is reported after 300 s.
+    pub async fn accept_refer(&self, id: u64) -> Result<(), SipError> {
+        self.act(Action::AcceptRefer(id)).await
+    }
+
+    /// Reports how an accepted transfer stands, for the usual phrase with `reason` `None`; `over` with the last report, whose
+    /// status must be final. Returns when it is handed to its transaction; while an earlier report waits for its answer, the
+    /// latest one waits for that.
+    ///
+    /// # Errors
+    /// [`SipError::State`] once the referral is over, also because the peer refused a report or left it unanswered;
+    /// [`SipError::Gone`] when the call is.
+    pub async fn notify_refer(&self, id: u64, status: u16, reason: Option<&str>, over: bool) -> Result<(), SipError> {
+        let report = Report { status, reason: reason.map(str::to_owned), over };
+        self.act(Action::NotifyRefer(id, report)).await
+    }
+
+    /// Refuses a [`LegEvent::Referred`] with 300 to 699.
+    pub async fn reject_refer(&self, id: u64, code: u16) -> Result<(), SipError> {
+        self.act(Action::RejectRefer(id, code)).await
     }
 
     /// Offers other media; returns the peer's answer. Glare (491) is retried up to three times.
@@ -316,7 +501,7 @@ impl Leg {
             return None;
         }
         self.over = true;
-        let stopped = || LegEvent::Ended { by: By::Local, cause: "signalling stopped".to_owned() };
+        let stopped = || LegEvent::ended(By::Local, "signalling stopped");
         Some(self.last.get().cloned().unwrap_or_else(stopped))
     }
 }

@@ -26,6 +26,7 @@ mod core;
 mod counters;
 mod digest;
 mod dns;
+mod given;
 mod guard;
 mod header;
 mod known;

@@ -8,10 +8,13 @@ use bytes::Bytes;
 use crate::header::{NameAddr, Via, split_outside};
 
 /// Methods answered by this server, as it lists them in `Allow`.
-pub(crate) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, INFO, UPDATE";
+pub(crate) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER, INFO, UPDATE, MESSAGE, REFER, NOTIFY";
+
+/// Those of them that are answered outside a call too.
+pub(crate) const ALLOW_OUTSIDE: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, REGISTER";
 
 /// Methods that exist but that this server refuses with 405; anything else is 501.
-pub(crate) const KNOWN_REFUSED: [&str; 6] = ["PRACK", "MESSAGE", "REFER", "SUBSCRIBE", "NOTIFY", "PUBLISH"];
+pub(crate) const KNOWN_REFUSED: [&str; 3] = ["PRACK", "SUBSCRIBE", "PUBLISH"];
 
 /// Header fields in order, names in their long form.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -234,6 +237,7 @@ pub(crate) fn reason(code: u16) -> &'static str {
         486 => "Busy Here",
         487 => "Request Terminated",
         488 => "Not Acceptable Here",
+        489 => "Bad Event",
         491 => "Request Pending",
         500 => "Server Internal Error",
         501 => "Not Implemented",

@@ -9,9 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
 use crate::config::SipConfig;
-use crate::core::{Core, Placement, check_headers};
+use crate::core::{Core, Placement};
 use crate::counters::Counters;
 use crate::dns;
+use crate::given::check_headers;
 use crate::leg::{Command, Incoming, Leg, Outgoing, SipError, Target};
 use crate::registrar::Contact;
 use crate::roster::Roster;

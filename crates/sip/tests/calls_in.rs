@@ -82,9 +82,14 @@ async fn a_trunk_calls_by_its_address_and_the_engine_refuses() {
     ua.send(&ua.message("INVITE", &call, 1, &ua.contact(), OFFER)).await;
     let mut incoming = bench.call().await;
     assert_eq!(incoming.identity, Identity::Trunk { account: "MA1".into(), trunk: "t1".into() });
-    incoming.leg.reject(404, Some("No Such\r\nNumber"), &[]).await.unwrap();
+    let leg = &incoming.leg;
+    for (code, phrase) in [(404, "No Such\r\nVia: evil"), (404, &*"a".repeat(201)), (200, "OK"), (700, "Too Much")] {
+        let refused = leg.reject(code, Some(phrase), &[]).await;
+        assert!(matches!(refused, Err(SipError::Phrase(_) | SipError::Code { .. })), "{code} {phrase}: {refused:?}");
+    }
+    leg.reject(404, Some("No Such Number"), &[("X-Why".into(), "typo".into())]).await.unwrap();
     let got = ua.last().await;
-    assert_eq!(got.start(), "SIP/2.0 404 No Such  Number");
+    assert_eq!((got.start(), got.get("X-Why").as_str()), ("SIP/2.0 404 No Such Number", "typo"));
     ua.send(&ua.message("ACK", &call, 1, "", "")).await;
     assert!(matches!(event(&mut incoming.leg).await, LegEvent::Ended { by: By::Local, .. }));
     bench.until("dialogs_live", 0).await;
@@ -249,6 +254,8 @@ async fn requests_are_refused_with_the_code_their_fault_has() {
         (ua.message("BYE", &stale, 1, "", ""), 481, ""),
         (ua.message("INVITE", &Call { id: "x4".into(), ..stale.clone() }, 1, "", OFFER), 481, ""),
         (ua.message("MESSAGE", &trunk("x5"), 1, "", ""), 405, "Allow"),
+        (ua.message("REFER", &trunk("x15"), 1, "Refer-To: <sip:a@h>\r\n", ""), 405, "Allow"),
+        (ua.message("NOTIFY", &trunk("x16"), 1, "Event: refer\r\n", ""), 481, ""),
         (ua.message("FROBNICATE", &trunk("x6"), 1, "", ""), 501, "Allow"),
         (ua.message("OPTIONS", &trunk("x7"), 1, "", ""), 200, "Allow"),
         (ua.message("INVITE", &trunk("x8"), 1, "", "v=0\r\no=x\r\n"), 488, "Warning"),

@@ -154,6 +154,55 @@ async fn a_tcp_call_stays_on_its_connection_and_ends_with_it() {
 }
 
 #[tokio::test]
+async fn requests_inside_a_call_travel_on_its_connection_both_ways() {
+    let mut bench = Bench::new().await;
+    let ua = Ua::new(bench.at).await;
+    let mut stream = tcp(bench.tcp).await;
+    let mut buffer = String::new();
+    let mut call = Call::new("tcp2", "sip:trunk@carrier.test", "sip:1@acct.test");
+    let message = |method: &str, call: &Call, cseq: u32, extra: &str, body: &str| {
+        ua.message(method, call, cseq, extra, body).replace("/UDP", "/TCP").into_bytes()
+    };
+    let contact = "Contact: <sip:ua@10.0.0.1:5060;transport=tcp>\r\n";
+    stream.write_all(&message("INVITE", &call, 1, contact, OFFER)).await.unwrap();
+    let mut leg = bench.call().await.leg;
+    leg.answer(&sdp(), &[]).await.unwrap();
+    let ok = loop {
+        let got = read_message(&mut stream, &mut buffer).await;
+        if got.code() == 200 {
+            break got;
+        }
+    };
+    call.learn(&ok);
+    stream.write_all(&message("ACK", &call, 1, "", "")).await.unwrap();
+    assert_eq!(event(&mut leg).await, LegEvent::Acked { answer: None });
+    // No datagram would hold it.
+    let large = "a".repeat(65_000);
+    let (control, body) = (leg.control(), large.clone());
+    let asking =
+        tokio::spawn(async move { control.request("MESSAGE", Some("text/plain"), body.as_bytes(), &[]).await });
+    let got = read_message(&mut stream, &mut buffer).await;
+    assert_eq!((got.method(), got.body()), ("MESSAGE", large.as_str()));
+    stream.write_all(got.reply("202 Accepted", "", "", "").as_bytes()).await.unwrap();
+    assert_eq!(asking.await.unwrap().unwrap().0, 202);
+    stream.write_all(&message("REFER", &call, 2, "Refer-To: <sip:bob@h>\r\n", "")).await.unwrap();
+    let LegEvent::Referred { id, .. } = event(&mut leg).await else { panic!("not told") };
+    leg.accept_refer(id).await.unwrap();
+    assert_eq!(read_message(&mut stream, &mut buffer).await.code(), 202);
+    let notify = read_message(&mut stream, &mut buffer).await;
+    assert_eq!((notify.method(), notify.body()), ("NOTIFY", "SIP/2.0 100 Trying\r\n"));
+    stream.write_all(notify.reply("200 OK", "", "", "").as_bytes()).await.unwrap();
+    // Who waits is told when the connection breaks, and the call does not end by that alone.
+    let control = leg.control();
+    let asking = tokio::spawn(async move { control.request("INFO", None, b"", &[]).await });
+    assert_eq!(read_message(&mut stream, &mut buffer).await.method(), "INFO");
+    drop(stream);
+    let broken = sip::SipError::Unanswered { method: "INFO".into(), why: "the connection broke" };
+    assert_eq!(asking.await.unwrap(), Err(broken));
+    assert_eq!(bench.counter("dialogs_live"), 1);
+}
+
+#[tokio::test]
 async fn pipelined_messages_are_all_answered_in_order() {
     let bench = Bench::new().await;
     let ua = Ua::new(bench.at).await;

@@ -1,6 +1,7 @@
 //! Accounts and sub-accounts.
 
 use rusqlite::Connection;
+use serde_json::Value as Json;
 
 use crate::column::{Column, execute, record, scalar, select, select_one, upsert};
 use crate::error::{Result, StoreError};
@@ -32,6 +33,10 @@ record! {
         pub enabled: bool,
         /// When it was made.
         pub created_at: Timestamp,
+        /// What the jambonz dialect's hooks are signed with; recoverable, as `auth_token` is.
+        pub webhook_secret: Secret,
+        /// What only the jambonz dialect knows of it (`queue_event_hook`), as JSON.
+        pub settings: Json,
     }
 }
 
@@ -47,12 +52,33 @@ impl Account {
             sip_realm: sip_realm.map(|realm| realm.to_ascii_lowercase()),
             enabled: true,
             created_at,
+            webhook_secret: Secret::new(id::webhook_secret()),
+            settings: Json::Object(serde_json::Map::new()),
         }
     }
 
     /// A new sub-account of this one.
     pub fn new_sub(&self, name: impl Into<String>, created_at: Timestamp) -> Self {
         Self { parent: Some(self.main()), auth_id: id::sub_auth_id(), ..Self::new(name, None, created_at) }
+    }
+
+    /// A SIP realm in its stored form; `shared` are the domains of all accounts.
+    ///
+    /// # Errors
+    /// `Invalid`: it is no domain name. `Conflict`: it is one of `shared`.
+    pub fn check_realm(realm: &str, shared: &[String]) -> Result<String> {
+        let realm = realm.to_ascii_lowercase();
+        let label = |label: &str| {
+            (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        };
+        if realm.len() > 253 || !realm.split('.').all(label) {
+            let why = format!("{realm:?}: write a domain name such as sip.example.com");
+            return Err(StoreError::Invalid { what: "realm", why });
+        }
+        if shared.iter().any(|domain| domain.eq_ignore_ascii_case(&realm)) {
+            return Err(StoreError::Conflict { what: "realm", detail: format!("domain {realm:?} of all accounts") });
+        }
+        Ok(realm)
     }
 
     /// The main account: itself, or its parent.
@@ -73,6 +99,9 @@ pub(crate) fn put(conn: &Connection, account: &Account) -> Result<()> {
     }
     if account.auth_token.reveal().is_empty() {
         return Err(StoreError::Invalid { what: "auth_token", why: "it must not be empty".to_owned() });
+    }
+    if account.webhook_secret.reveal().is_empty() {
+        return Err(StoreError::Invalid { what: "webhook_secret", why: "it must not be empty".to_owned() });
     }
     if account.sip_realm.as_ref().is_some_and(|realm| realm.is_empty() || *realm != realm.to_ascii_lowercase()) {
         return Err(StoreError::Invalid {

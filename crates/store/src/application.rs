@@ -32,6 +32,8 @@ text_enum! {
         Get = "GET",
         /// Parameters in the body.
         Post = "POST",
+        /// Over a WebSocket: for applications of the jambonz dialect alone.
+        Ws = "WS",
     }
 }
 
@@ -115,6 +117,13 @@ pub(crate) fn put(conn: &Connection, application: &Application) -> Result<()> {
     let app_id = &application.app_id;
     if app_id.is_empty() || app_id.len() > 20 || !app_id.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(StoreError::Invalid { what: "app_id", why: "it must be 1 to 20 digits".to_owned() });
+    }
+    let methods = [application.answer_method, application.hangup_method, application.fallback_method];
+    if application.dialect != Dialect::Jambonz && methods.contains(&Method::Ws) {
+        return Err(StoreError::Invalid {
+            what: "method",
+            why: "WS is for applications of the jambonz dialect".to_owned(),
+        });
     }
     check_sub(conn, STORING, application.account, application.sub_account)?;
     for (set, text) in [

@@ -1,8 +1,11 @@
 //! Batches: operations that are committed together or not at all.
 
+use uuid::Uuid;
+
 use crate::account::Account;
 use crate::api_key::ApiKey;
 use crate::application::Application;
+use crate::bearer_key::BearerKey;
 use crate::binding::Binding;
 use crate::call::CallRecord;
 use crate::endpoint::{Credential, Endpoint};
@@ -19,7 +22,8 @@ use crate::time::Timestamp;
 use crate::trunk::{Trunk, TrunkGrant};
 use crate::writer::WriteContext;
 use crate::{
-    account, api_key, application, binding, call, endpoint, event, ledger, number, outbox, room, setting, trunk,
+    account, api_key, application, bearer_key, binding, call, endpoint, event, ledger, number, outbox, room, setting,
+    trunk,
 };
 
 /// One operation of a batch. "Put" inserts the row or replaces the one with the same key.
@@ -31,6 +35,9 @@ pub enum Op {
     PutApiKey(ApiKey),
     DeleteApiKey(AccountId, String),
     TouchApiKey(AccountId, String, Timestamp),
+    PutBearerKey(BearerKey),
+    DeleteBearerKey(Option<AccountId>, Uuid),
+    TouchBearerKey(Uuid, Timestamp),
     PutApplication(Application),
     DetachApplication(AccountId, String),
     DeleteApplication(AccountId, String),
@@ -122,6 +129,12 @@ impl Batch {
         delete_api_key(account: AccountId, id: &str) => Op::DeleteApiKey(account, id.to_owned());
         /// Notes that an API key was used; see [`ApiKey::needs_touch`].
         touch_api_key(account: AccountId, id: &str, now: Timestamp) => Op::TouchApiKey(account, id.to_owned(), now);
+        /// Stores a bearer key.
+        put_bearer_key(key: BearerKey) => Op::PutBearerKey(key);
+        /// Deletes a bearer key of this account; without one, of the operator.
+        delete_bearer_key(account: Option<AccountId>, sid: Uuid) => Op::DeleteBearerKey(account, sid);
+        /// Notes that a bearer key was used; see [`BearerKey::needs_touch`].
+        touch_bearer_key(sid: Uuid, now: Timestamp) => Op::TouchBearerKey(sid, now);
         /// Stores an application. `Conflict` if its name or an id is taken.
         put_application(application: Application) => Op::PutApplication(application);
         /// Takes an application away from every number and endpoint that has it.
@@ -240,6 +253,9 @@ fn apply(context: &mut WriteContext<'_>, op: &Op, committed: &mut Committed) -> 
         Op::PutApiKey(row) => api_key::put(conn, row),
         Op::DeleteApiKey(account, id) => api_key::remove(conn, *account, id),
         Op::TouchApiKey(account, id, now) => api_key::touch(conn, *account, id, *now),
+        Op::PutBearerKey(row) => bearer_key::put(conn, row),
+        Op::DeleteBearerKey(account, sid) => bearer_key::remove(conn, *account, *sid),
+        Op::TouchBearerKey(sid, now) => bearer_key::touch(conn, *sid, *now),
         Op::PutApplication(row) => application::put(conn, row),
         Op::DetachApplication(account, app_id) => application::detach(conn, *account, app_id),
         Op::DeleteApplication(account, app_id) => application::remove(conn, *account, app_id),

@@ -151,6 +151,17 @@ impl Store {
         self.read("reading live calls", move |conn| select(conn, rest, [account.put()])).await
     }
 
+    /// Calls of the account that ended at `since` or later, the last to end first, at most [`crate::PAGE_LIMIT`].
+    ///
+    /// # Errors
+    /// `Busy`, `Database`.
+    pub async fn ended_calls(&self, account: AccountId, since: Timestamp) -> Result<Vec<CallRecord>> {
+        let rest = "INDEXED BY calls_recent WHERE account = ? AND state = 'ended' AND ended_at >= ?
+                    ORDER BY ended_at DESC, id LIMIT ?";
+        let values = [account.put(), since.put(), crate::PAGE_LIMIT.put()];
+        self.read("reading ended calls", move |conn| select(conn, rest, values)).await
+    }
+
     /// Up to `limit` calls, of all accounts, that were live when the server last stopped and are still recorded as live.
     /// Ending them in the records removes them from here.
     ///

@@ -3,6 +3,7 @@
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::account::{check_sub, delete, filter};
 use crate::column::{Column, column, execute, record, select_one, upsert};
@@ -35,6 +36,14 @@ record! {
         pub enabled: bool,
         /// When it was made.
         pub created_at: Timestamp,
+        /// Its UUID: jambonz's `client_sid`, unique.
+        pub sid: Uuid,
+        /// Whether it may call applications and rooms by `app-…` and `conference-…`.
+        pub calls_apps: bool,
+        /// Whether it may call queues by `queue-…`.
+        pub calls_queues: bool,
+        /// Whether it may call other endpoints by their names.
+        pub calls_users: bool,
     }
 }
 
@@ -51,7 +60,24 @@ impl Endpoint {
             app_id: None,
             enabled: true,
             created_at,
+            sid: id::uuid(),
+            calls_apps: true,
+            calls_queues: true,
+            calls_users: true,
         }
+    }
+
+    /// Checks the user part of a SIP address.
+    ///
+    /// # Errors
+    /// `Invalid`.
+    pub fn check_username(username: &str) -> Result<()> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'+' | b'~');
+        if !(1..=64).contains(&username.len()) || !username.bytes().all(allowed) {
+            let why = format!("{username:?}: write 1 to 64 of letters, digits, - _ . + ~");
+            return Err(StoreError::Invalid { what: "username", why });
+        }
+        Ok(())
     }
 }
 
@@ -67,6 +93,24 @@ pub struct Credential {
 }
 
 impl Credential {
+    /// [`Credential::derive`] of a password that somebody chose.
+    ///
+    /// # Errors
+    /// `Invalid`: it has not 6 to 128 printable characters.
+    pub fn of_password<'a>(
+        username: &str,
+        password: &str,
+        realms: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Vec<Self>> {
+        if password.len() < 6 || password.len() > 128 || password.chars().any(char::is_control) {
+            return Err(StoreError::Invalid {
+                what: "password",
+                why: "write 6 to 128 printable characters".to_owned(),
+            });
+        }
+        Ok(Self::derive(username, password, realms))
+    }
+
     /// The credentials of `username` with `password` in each of `realms`.
     pub fn derive<'a>(username: &str, password: &str, realms: impl IntoIterator<Item = &'a str>) -> Vec<Self> {
         realms
@@ -138,6 +182,15 @@ impl Store {
         let values = [account.put(), Value::Text(endpoint_id.to_owned())];
         self.read("reading an endpoint", move |conn| select_one(conn, "WHERE account = ? AND endpoint_id = ?", values))
             .await
+    }
+
+    /// An endpoint of the account by its UUID (jambonz's `client_sid`).
+    ///
+    /// # Errors
+    /// `Busy`, `Database`.
+    pub async fn endpoint_by_sid(&self, account: AccountId, sid: Uuid) -> Result<Option<Endpoint>> {
+        let values = [account.put(), sid.put()];
+        self.read("reading an endpoint", move |conn| select_one(conn, "WHERE account = ? AND sid = ?", values)).await
     }
 
     /// An endpoint of the account by its username.

@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 use crate::column::{Column, execute, record, scalar, select};
 use crate::error::Result;
 use crate::id::{AccountId, CallId, EventId, RoomId};
+use crate::page::{Filter, Listed, Page, TimeRange};
 use crate::store::Store;
 use crate::time::Timestamp;
 
@@ -81,6 +82,22 @@ pub(crate) fn append(conn: &Connection, event: &NewEvent) -> Result<EventId> {
 }
 
 impl Store {
+    /// The account's warnings of this time, the last first.
+    ///
+    /// # Errors
+    /// `Busy`, `Database`.
+    pub async fn warnings(&self, account: AccountId, when: TimeRange, page: Page) -> Result<Listed<Event>> {
+        self.read(READING, move |conn| {
+            Filter::account(account).and("kind = 'warning'").within("created_at", &when).list(
+                conn,
+                "events",
+                "created_at DESC, id DESC",
+                page,
+            )
+        })
+        .await
+    }
+
     /// Up to `limit` (at most 1000) events of the account behind `cursor`; of one room, if given. `EventId(0)` is the beginning.
     /// [`Store::watch_events`] says when to look again.
     ///

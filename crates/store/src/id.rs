@@ -128,6 +128,11 @@ pub fn auth_token() -> String {
     from_alphabet(ALNUM, 40)
 }
 
+/// A secret that hooks are signed with: `wh_secret_` and 40 letters and digits.
+pub fn webhook_secret() -> String {
+    format!("wh_secret_{}", from_alphabet(ALNUM, 40))
+}
+
 /// An application id: 17 digits, the first not zero.
 pub fn app_id() -> String {
     digits(17)

@@ -2,11 +2,12 @@
 
 use rusqlite::Connection;
 use rusqlite::types::Value;
+use uuid::Uuid;
 
 use crate::account::{check_sub, delete, filter};
 use crate::column::{Column, record, scalar, select_one, upsert};
 use crate::error::{Result, StoreError};
-use crate::id::{AccountId, TrunkId};
+use crate::id::{self, AccountId, TrunkId};
 use crate::page::{Listed, Page};
 use crate::store::Store;
 use crate::time::Timestamp;
@@ -28,6 +29,24 @@ record! {
         pub trunk: Option<TrunkId>,
         /// When it was added.
         pub created_at: Timestamp,
+        /// Its UUID: jambonz's `phone_number_sid`, unique.
+        pub sid: Uuid,
+    }
+}
+
+impl Number {
+    /// A number (digits, see [`normalise_number`]) that leads nowhere yet.
+    pub fn new(account: AccountId, digits: impl Into<String>, created_at: Timestamp) -> Self {
+        Self {
+            account,
+            number: digits.into(),
+            sub_account: None,
+            alias: None,
+            app_id: None,
+            trunk: None,
+            created_at,
+            sid: id::uuid(),
+        }
     }
 }
 
@@ -83,6 +102,15 @@ impl Store {
     pub async fn number(&self, account: AccountId, number: &str) -> Result<Option<Number>> {
         let values = [account.put(), Value::Text(number.to_owned())];
         self.read("reading a number", move |conn| select_one(conn, "WHERE account = ? AND number = ?", values)).await
+    }
+
+    /// A number of the account by its UUID (jambonz's `phone_number_sid`).
+    ///
+    /// # Errors
+    /// `Busy`, `Database`.
+    pub async fn number_by_sid(&self, account: AccountId, sid: Uuid) -> Result<Option<Number>> {
+        let values = [account.put(), sid.put()];
+        self.read("reading a number", move |conn| select_one(conn, "WHERE account = ? AND sid = ?", values)).await
     }
 
     /// The owner and application of a called number (digits). This is how a call from a trunk finds its account, so it takes

@@ -11,7 +11,6 @@ use std::time::Duration;
 use rusqlite::Connection;
 use rusqlite::types::{FromSqlResult, Value, ValueRef};
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
 
 use crate::application::{Dialect, Method};
 use crate::column::{Column, execute, put_json, record, scalar, select, select_one, take_json, text_enum};
@@ -51,8 +50,8 @@ pub enum Subject {
 pub enum Body {
     /// Parameters, in order.
     Form(Vec<(String, String)>),
-    /// A JSON document.
-    Json(Json),
+    /// A JSON document, byte for byte.
+    Json(String),
 }
 
 impl Column for Body {

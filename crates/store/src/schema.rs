@@ -28,6 +28,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "foundation", text: include_str!("../migrations/0001_foundation.sql") },
     Migration { version: 2, name: "destinations", text: include_str!("../migrations/0002_destinations.sql") },
     Migration { version: 3, name: "untold", text: include_str!("../migrations/0003_untold.sql") },
+    Migration { version: 4, name: "jambonz", text: include_str!("../migrations/0004_jambonz.sql") },
 ];
 
 /// Checks that the file is ours, or empty, and marks it.
@@ -144,6 +145,37 @@ mod tests {
             .and_then(|mut statement| statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect())
             .expect("counts");
         assert_eq!(counts, [("http://a.test:80".to_owned(), 2), ("https://b.test:443".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn an_upgrade_gives_what_is_there_secrets_and_sids_of_its_own() {
+        let mut conn = Connection::open_in_memory().expect("memory");
+        let (before, _) = MIGRATIONS.split_at(3);
+        migrate(&mut conn, before).expect("before");
+        conn.execute_batch(
+            "INSERT INTO accounts VALUES ('a', NULL, 'MA1', 't', 'n', NULL, 1, 0), ('b', NULL, 'MA2', 't', 'n', NULL, 1, 0);
+             INSERT INTO endpoints VALUES ('a', '1', NULL, 'alice', 'x', NULL, 1, 0), ('a', '2', NULL, 'bob', 'x', NULL, 1, 0);
+             INSERT INTO numbers VALUES ('a', '1415', NULL, NULL, NULL, NULL, 0), ('a', '1416', NULL, NULL, NULL, NULL, 0)",
+        )
+        .expect("rows");
+        migrate(&mut conn, MIGRATIONS).expect("after");
+        let texts = |text: &str| -> Vec<String> {
+            let mut statement = conn.prepare(text).expect("a statement");
+            statement.query_map([], |row| row.get(0)).and_then(Iterator::collect).expect("texts")
+        };
+        let secrets = texts("SELECT DISTINCT webhook_secret FROM accounts");
+        assert!(
+            secrets.len() == 2 && secrets.iter().all(|s| s.starts_with("wh_secret_") && s.len() == 42),
+            "{secrets:?}"
+        );
+        for table in ["endpoints", "numbers"] {
+            let sids = texts(&format!("SELECT DISTINCT sid FROM {table}"));
+            assert_eq!(sids.len(), 2, "{sids:?}");
+            for sid in sids {
+                let parsed = uuid::Uuid::parse_str(&sid).expect("a UUID");
+                assert_eq!((parsed.get_version_num(), parsed.to_string()), (4, sid));
+            }
+        }
     }
 
     #[test]

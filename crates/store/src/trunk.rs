@@ -11,10 +11,16 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::account::{delete, delete_used};
 use crate::column::{Column, json_column, record, select, select_one, text_enum, upsert};
 use crate::error::{Result, StoreError};
+use crate::gateway::Gateway;
 use crate::id::{AccountId, TrunkId};
 use crate::secret::Secret;
 use crate::store::Store;
 use crate::time::Timestamp;
+
+/// Calls out per second of a trunk that nobody said otherwise of.
+pub const DEFAULT_CALLS_PER_SECOND: u32 = 10;
+/// Calls at once of a trunk that nobody said otherwise of.
+pub const DEFAULT_CONCURRENT_CALLS: u32 = 100;
 
 text_enum! {
     /// How SIP travels.
@@ -143,6 +149,45 @@ record! {
         pub enabled: bool,
         /// When it was made.
         pub created_at: Timestamp,
+        /// The pieces in which `sources` and `host` were written; see [`Trunk::gateways`].
+        pub gateways: Vec<Gateway>,
+    }
+}
+
+impl Trunk {
+    /// A new trunk by which no call comes or goes, with the usual limits.
+    pub fn new(account: AccountId, name: impl Into<String>, created_at: Timestamp) -> Self {
+        Self {
+            account,
+            id: TrunkId::generate(),
+            name: name.into(),
+            sources: Vec::new(),
+            host: None,
+            port: None,
+            transport: Transport::Udp,
+            username: None,
+            password: None,
+            caller_id: CallerIdRules::default(),
+            allowed_prefixes: Vec::new(),
+            max_calls_per_second: DEFAULT_CALLS_PER_SECOND,
+            max_concurrent: DEFAULT_CONCURRENT_CALLS,
+            enabled: true,
+            created_at,
+            gateways: Vec::new(),
+        }
+    }
+
+    /// Checks where calls out go.
+    ///
+    /// # Errors
+    /// `Invalid`: it is neither a name nor an address.
+    pub fn check_host(host: &str) -> Result<()> {
+        let wrong = |c: char| c.is_whitespace() || c.is_control() || c == '@';
+        if host.is_empty() || host.len() > 253 || host.contains(wrong) {
+            let why = format!("{host:?}: write a name or an address such as sip.example.com");
+            return Err(StoreError::Invalid { what: "host", why });
+        }
+        Ok(())
     }
 }
 

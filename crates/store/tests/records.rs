@@ -257,15 +257,8 @@ async fn an_application_in_use_is_not_deleted_and_there_is_one_default() {
     (first.default_number_app, second.default_number_app) = (true, true);
     let mut endpoint = Endpoint::new(owner, store::id::endpoint_username("alice"), at(0));
     endpoint.app_id = Some(first.app_id.clone());
-    let number = Number {
-        account: owner,
-        number: normalise_number("+1 (415) 555-0123").expect("a number"),
-        sub_account: None,
-        alias: None,
-        app_id: Some(first.app_id.clone()),
-        trunk: None,
-        created_at: at(0),
-    };
+    let digits = normalise_number("+1 (415) 555-0123").expect("a number");
+    let number = Number { app_id: Some(first.app_id.clone()), ..Number::new(owner, digits, at(0)) };
     store
         .batch()
         .put_application(first.clone())

@@ -6,15 +6,12 @@ use serde_json::json;
 use store::{
     Account, ActorKind, Application, Binding, CallerIdRules, Credential, Dialect, Endpoint, EventId, LedgerEntry,
     LedgerId, LedgerKind, MemberFilter, Number, Page, RoomFilter, RoomStatus, SHARED_REALMS, StoreError, Transport,
-    Trunk, TrunkGrant, TrunkId,
+    Trunk, TrunkGrant,
 };
 use support::{account, at, call, delivery, event, member, open, room};
 
 fn trunk(account: store::AccountId) -> Trunk {
     Trunk {
-        account,
-        id: TrunkId::generate(),
-        name: "carrier".to_owned(),
         sources: vec!["192.0.2.0/24".parse().expect("block")],
         host: Some("sip.carrier.test".to_owned()),
         port: Some(5060),
@@ -25,8 +22,7 @@ fn trunk(account: store::AccountId) -> Trunk {
         allowed_prefixes: vec!["1415".to_owned(), "44".to_owned()],
         max_calls_per_second: 2,
         max_concurrent: 10,
-        enabled: true,
-        created_at: at(0),
+        ..Trunk::new(account, "carrier", at(0))
     }
 }
 
@@ -75,13 +71,9 @@ async fn ids_of_another_account_are_never_answered() {
     };
     let carrier = trunk(a);
     let number = Number {
-        account: a,
-        number: "14155550123".to_owned(),
-        sub_account: None,
-        alias: None,
         app_id: Some(application.app_id.clone()),
         trunk: Some(carrier.id),
-        created_at: at(0),
+        ..Number::new(a, "14155550123", at(0))
     };
     let entry = LedgerEntry {
         id: LedgerId(0),
@@ -196,6 +188,7 @@ async fn ids_of_another_account_are_never_answered() {
     assert!(matches!(store.batch().put_application(stolen_app).commit().await, Err(StoreError::Conflict { .. })));
     let mut stolen_number = number.clone();
     (stolen_number.account, stolen_number.app_id, stolen_number.trunk) = (b, None, None);
+    stolen_number.sid = store::id::uuid();
     assert!(matches!(store.batch().put_number(stolen_number.clone()).commit().await, Err(StoreError::Conflict { .. })));
     stolen_number.number = "14155550199".to_owned();
     stolen_number.app_id = Some(application.app_id.clone());

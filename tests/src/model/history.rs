@@ -47,6 +47,10 @@ pub struct Entrance {
     pub starts: bool,
     /// Ends it.
     pub ends: bool,
+    /// Should his going end it, so many ms after he has gone.
+    pub grace: Option<u64>,
+    /// Takes no part before he is admitted.
+    pub preparing: bool,
 }
 
 impl Entrance {
@@ -63,6 +67,8 @@ impl Entrance {
             deaf: false,
             starts: true,
             ends: false,
+            grace: None,
+            preparing: false,
         }
     }
 
@@ -103,6 +109,8 @@ pub enum TapFor {
     Voice(usize),
     /// The mix without whispers.
     Public,
+    /// What one phone hears of the room, without whispers.
+    EarOf(usize),
 }
 
 /// In what order a move to the other room is told.
@@ -125,6 +133,8 @@ pub enum Act {
     Leave(usize),
     /// It goes over to the other room.
     Move(usize, Way, Entrance),
+    /// Who prepared takes part.
+    Admit(usize),
     /// Mute.
     Mute(usize, bool),
     /// Hold.
@@ -147,6 +157,10 @@ pub enum Act {
     AddTap(usize, TapFor),
     /// A room's oldest tap goes.
     RemoveTap(usize),
+    /// A phone that is in no room is being called from a room, and sounds before it answers.
+    Ring(usize, usize),
+    /// It never will.
+    RingOff(usize),
     /// A program starts a room.
     Start(usize),
     /// A program ends a room.
@@ -225,11 +239,25 @@ struct Maker {
     random: Random,
     words: Words,
     phones: usize,
+    /// Of a hundred, how many start a room by entering, and end it by leaving.
+    starts: u64,
+    ends: u64,
 }
 
 impl Maker {
     fn phone(&mut self) -> usize {
         self.random.below(self.phones)
+    }
+
+    fn tap(&mut self) -> TapFor {
+        let phone = self.phone();
+        self.random.pick(&[
+            TapFor::Mix,
+            TapFor::Public,
+            TapFor::Voice(phone),
+            TapFor::EarOf(phone),
+            TapFor::EarOf(phone),
+        ])
     }
 
     fn on(&mut self) -> bool {
@@ -252,11 +280,11 @@ impl Maker {
     }
 
     fn part(&mut self) -> Part {
-        match self.random.below(10) {
-            0..=2 => Part::Tag(self.random.pick(&TAGS)),
-            3..=6 => Part::Role(self.random.pick(&ROLES)),
-            7..=8 => Part::Phone(self.phone()),
-            _ => Part::Tap(1 + self.random.below(3) as u32),
+        match self.random.below(20) {
+            0..=5 => Part::Tag(self.random.pick(&TAGS)),
+            6..=12 => Part::Role(self.random.pick(&ROLES)),
+            13..=16 => Part::Phone(self.phone()),
+            _ => Part::Tap(1 + self.random.below(2) as u32),
         }
     }
 
@@ -281,8 +309,10 @@ impl Maker {
             muted: self.random.percent(10),
             held: self.random.percent(6),
             deaf: self.random.percent(4),
-            starts: self.random.percent(75),
-            ends: self.random.percent(6),
+            starts: self.random.percent(self.starts),
+            ends: self.random.percent(self.ends),
+            grace: self.random.percent(60).then(|| self.random.between(0, 600)),
+            preparing: self.random.percent(15),
         }
     }
 
@@ -300,7 +330,7 @@ impl Maker {
     fn act(&mut self) -> Act {
         let phone = self.phone();
         let room = usize::from(self.random.percent(25));
-        match self.random.below(100) {
+        match self.random.below(118) {
             0..=14 => Act::Enter(phone, room, self.entrance()),
             15..=19 => Act::Leave(phone),
             20..=25 => {
@@ -325,10 +355,7 @@ impl Maker {
             }
             79..=80 => Act::RemovePlayer(room),
             81..=84 => Act::Private(phone, self.random.percent(65)),
-            85 => {
-                let voice = self.phone();
-                Act::AddTap(room, self.random.pick(&[TapFor::Mix, TapFor::Public, TapFor::Voice(voice)]))
-            }
+            85 => Act::AddTap(room, self.tap()),
             86 => {
                 if self.random.percent(30) {
                     Act::RemoveTap(room)
@@ -353,7 +380,12 @@ impl Maker {
             }
             97 => Act::Pause(phone, self.random.between(40, 700)),
             98 => Act::Jitter(phone, self.random.pick(&[0, 0, 8, 25, 45])),
-            _ => Act::Loss(phone, self.random.pick(&[0, 0, 3, 10])),
+            99 => Act::Loss(phone, self.random.pick(&[0, 0, 3, 10])),
+            100..=104 => Act::Admit(phone),
+            105..=107 => Act::AddTap(room, self.tap()),
+            108..=112 => Act::Ring(phone, room),
+            113..=114 => Act::RingOff(phone),
+            _ => Act::Leave(phone),
         }
     }
 
@@ -389,15 +421,29 @@ impl History {
         let waits = |random: &mut Random| (words != Words::Jambonz && random.percent(10)).then_some("agent");
         let rooms = [(waits(&mut random), random.percent(85)), (waits(&mut random), random.percent(85))];
         let buffers = Buffers { initial: random.pick(&[20, 20, 20, 40, 80]), scaling: true, waveform: false };
-        let mut maker = Maker { random, words, phones };
+        // Now and then a house in which people wait long, or have duties and take their time.
+        let starts = random.pick(&[75, 75, 75, 75, 75, 75, 75, 10]);
+        let ends = random.pick(&[6, 6, 6, 60]);
+        let mut maker = Maker { random, words, phones, starts, ends };
         let mut acts = Vec::new();
         // Most come in at once, so that there is something to hear.
         for phone in 0..phones {
             if maker.random.percent(85) {
                 let room = usize::from(maker.random.percent(20));
                 let gap = maker.random.pick(&[0, 0, 7, 60]);
-                acts.push((gap, Act::Enter(phone, room, maker.entrance())));
+                let entrance = maker.entrance();
+                let preparing = entrance.preparing;
+                acts.push((gap, Act::Enter(phone, room, entrance)));
+                if preparing && maker.random.percent(60) {
+                    acts.push((maker.random.pick(&[0, 30, 200]), Act::Admit(phone)));
+                }
+            } else if maker.on() {
+                acts.push((maker.random.pick(&[0, 60]), Act::Ring(phone, 0)));
             }
+        }
+        // Calls that are recorded or tapped from the start.
+        for _ in 0..maker.random.pick(&[0, 0, 1, 2]) {
+            acts.push((0, Act::AddTap(0, maker.tap())));
         }
         let count = 4 + maker.random.below(22);
         for _ in 0..count {

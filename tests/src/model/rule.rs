@@ -32,6 +32,8 @@ pub enum Want {
     Voice(u32),
     /// All it may hear, whispers left out.
     Public,
+    /// What this person hears of the room, whispers left out.
+    EarOf(u32),
 }
 
 /// Somebody in a house.
@@ -57,6 +59,10 @@ pub struct Person {
     pub ends: bool,
     /// The house starts when he comes.
     pub starts: bool,
+    /// In, and takes no part yet.
+    pub preparing: bool,
+    /// When the house ends, should it end by his going (ms); `None`: at once.
+    pub put_off: Option<u64>,
 }
 
 impl Person {
@@ -93,6 +99,17 @@ pub enum Sounds {
     Voice(u32),
     /// A player for the room.
     Player(u32),
+    /// Somebody who is being called and has not answered.
+    Ringing(u32),
+}
+
+/// What one person alone hears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Music {
+    /// He waits, or is alone.
+    Wait,
+    /// He is on hold.
+    Hold,
 }
 
 /// A supervisor's modes.
@@ -123,6 +140,10 @@ pub struct House {
     pub players: Vec<(u32, Ears)>,
     /// Taps by number.
     pub taps: Vec<(u32, Want)>,
+    /// Who is being called and sounds already, by number.
+    pub ringing: Vec<u32>,
+    /// When it ends because of who has gone, ms.
+    pub ends_at: Option<u64>,
     /// Whoever is in is connected.
     pub started: bool,
     /// Over.
@@ -133,7 +154,7 @@ pub struct House {
     stay_alone: bool,
     start_asked: bool,
     company: bool,
-    numbers: [u32; 3],
+    numbers: [u32; 4],
 }
 
 impl House {
@@ -144,6 +165,8 @@ impl House {
             people: Vec::new(),
             players: Vec::new(),
             taps: Vec::new(),
+            ringing: Vec::new(),
+            ends_at: None,
             started: false,
             ended: false,
             takeover: None,
@@ -151,7 +174,7 @@ impl House {
             stay_alone,
             start_asked: false,
             company: false,
-            numbers: [0; 3],
+            numbers: [0; 4],
         }
     }
 
@@ -178,9 +201,31 @@ impl House {
         person.held || self.is_aside(person)
     }
 
+    /// In, connected, and not preparing.
+    #[must_use]
+    pub fn takes_part(&self, person: &Person) -> bool {
+        self.started && !self.ended && !person.preparing
+    }
+
+    /// What this person alone hears.
+    #[must_use]
+    pub fn music(&self, person: &Person) -> Option<Music> {
+        let lonely = !self.started || self.people.len() == 1;
+        match (self.is_held(person), person.preparing, lonely) {
+            (true, ..) => Some(Music::Hold),
+            (false, false, true) => Some(Music::Wait),
+            _ => None,
+        }
+    }
+
     /// The rule.
     #[must_use]
     pub fn hears(&self, listener: Listens, source: Sounds) -> bool {
+        if let Sounds::Ringing(number) = source {
+            let Listens::Ear(ear) = listener else { return false };
+            let waits = |p: &Person| !p.deaf && self.music(p) == Some(Music::Wait);
+            return self.ringing.contains(&number) && self.person(ear).is_some_and(waits);
+        }
         if self.ended || !self.can_listen(listener) {
             return false;
         }
@@ -190,7 +235,7 @@ impl House {
                     return false;
                 }
                 let Some(speaker) = self.person(number) else { return false };
-                if !self.started || speaker.muted || self.is_held(speaker) {
+                if !self.takes_part(speaker) || speaker.muted || self.is_held(speaker) {
                     return false;
                 }
                 if speaker.coaching { (&speaker.confidants, speaker.whispers()) } else { (&Ears::All, false) }
@@ -199,6 +244,7 @@ impl House {
                 let Some((_, ears)) = self.players.iter().find(|(n, _)| *n == number) else { return false };
                 (ears, *ears != Ears::All)
             }
+            Sounds::Ringing(_) => return false,
         };
         self.permitted(permits, listener) && self.wanted(listener, source, whisper)
     }
@@ -206,7 +252,9 @@ impl House {
     fn can_listen(&self, listener: Listens) -> bool {
         match listener {
             Listens::Tap(number) => self.taps.iter().any(|(n, _)| *n == number),
-            Listens::Ear(number) => self.person(number).is_some_and(|p| self.started && !p.deaf && !self.is_held(p)),
+            Listens::Ear(number) => {
+                self.person(number).is_some_and(|p| self.takes_part(p) && !p.deaf && !self.is_held(p))
+            }
         }
     }
 
@@ -241,6 +289,7 @@ impl House {
             Some((_, Want::Mix)) => true,
             Some((_, Want::Voice(person))) => source == Sounds::Voice(*person),
             Some((_, Want::Public)) => !whisper,
+            Some((_, Want::EarOf(person))) => !whisper && self.hears(Listens::Ear(*person), source),
         }
     }
 
@@ -287,11 +336,42 @@ impl House {
             over = person.ends;
         }
         self.people.retain(|p| p.number != number);
+        if let (true, Some(until)) = (over, person.put_off) {
+            over = false;
+            if self.ends_at.is_none_or(|at| until < at) {
+                self.ends_at = Some(until);
+            }
+        }
         let left = self.people.len();
         if over || left == 0 || (left == 1 && self.company && !self.stay_alone) {
             self.end()?;
         }
         Ok(())
+    }
+
+    /// He takes part from now on.
+    ///
+    /// # Errors
+    /// Nobody of that number.
+    pub fn admit(&mut self, number: u32) -> Result<(), Refused> {
+        self.change(number)?.preparing = false;
+        Ok(())
+    }
+
+    /// Should it end by his going, it ends then.
+    ///
+    /// # Errors
+    /// Nobody of that number.
+    pub fn put_off(&mut self, number: u32, until: u64) -> Result<(), Refused> {
+        self.change(number)?.put_off = Some(until);
+        Ok(())
+    }
+
+    /// It is `now` o'clock (ms).
+    pub fn pass(&mut self, now: u64) {
+        if self.ends_at.is_some_and(|at| at <= now) {
+            let _ = self.end();
+        }
     }
 
     /// A program starts it.
@@ -315,6 +395,8 @@ impl House {
         self.people.clear();
         self.players.clear();
         self.taps.clear();
+        self.ringing.clear();
+        self.ends_at = None;
         self.takeover = None;
         Ok(())
     }
@@ -427,6 +509,22 @@ impl House {
         let number = self.number(2);
         self.taps.push((number, want));
         Ok(number)
+    }
+
+    /// Somebody is being called and sounds already.
+    ///
+    /// # Errors
+    /// It is over.
+    pub fn add_ringing(&mut self) -> Result<u32, Refused> {
+        self.open()?;
+        let number = self.number(3);
+        self.ringing.push(number);
+        Ok(number)
+    }
+
+    /// He has answered, or never will.
+    pub fn remove_ringing(&mut self, number: u32) {
+        self.ringing.retain(|n| *n != number);
     }
 
     /// A tap goes.

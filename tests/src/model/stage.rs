@@ -18,7 +18,7 @@ use media::{
 
 use super::history::{Act, Entrance, History, Way};
 use super::layout::{Layout, MOST_PHONES, PLAYERS, PRIVATE};
-use super::rule::{House, Listens, Sounds};
+use super::rule::{House, Listens, Music, Sounds};
 use super::talker::{FRAME, Flying, LINEAR, Made, Speech, Talker};
 use super::words;
 
@@ -74,6 +74,19 @@ impl Score<'_> {
     pub const NOISE: Score<'static> = Score { noise: true, hush: &|_, _| false, rule: false };
 }
 
+/// How often the model's answer was held against the product's where no phone hears it, or seldom.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Agreed {
+    /// Sources that a tap hears.
+    pub tapped: u64,
+    /// Members to whom somebody sounds who has not answered.
+    pub rung: u64,
+    /// Members who prepare in a room that has started.
+    pub preparing: u64,
+    /// Rooms that time alone ended.
+    pub timed: u64,
+}
+
 /// A history as it was played.
 #[derive(Debug)]
 pub struct Played {
@@ -93,6 +106,8 @@ pub struct Played {
     pub departed: Vec<Vec<Departed>>,
     /// Commands of the rooms that were obeyed.
     pub obeyed: u32,
+    /// What rules were compared for.
+    pub compared: Agreed,
     /// How long it was, ms.
     pub length: u64,
 }
@@ -110,6 +125,16 @@ struct Seat {
     life: u32,
     number: u32,
     generation: u32,
+    grace: Option<u64>,
+}
+
+/// A call that sounds in a room before it is answered.
+#[derive(Clone, Copy)]
+struct Ringing {
+    room: usize,
+    life: u32,
+    number: u32,
+    generation: u32,
 }
 
 struct Life {
@@ -121,6 +146,8 @@ struct Life {
     /// Player numbers with their place in [`PLAYERS`].
     players: VecDeque<(u32, usize)>,
     taps: VecDeque<u32>,
+    /// Members of whom the room has told that they take part.
+    admitted: Vec<u32>,
 }
 
 enum Answer {
@@ -160,6 +187,8 @@ enum Later {
     NewCall(usize),
     /// The room hears that this member's call is gone.
     Noticed(usize, Seat),
+    /// The same of a call that rings.
+    RingGone(usize, Ringing),
 }
 
 #[derive(Default)]
@@ -180,6 +209,7 @@ struct Stage<'a> {
     calls: Vec<Option<Call>>,
     generations: Vec<u32>,
     seats: Vec<Option<Seat>>,
+    ringing: Vec<Option<Ringing>>,
     lives: [Option<Life>; 2],
     last_life: u32,
     last_play: u64,
@@ -189,6 +219,7 @@ struct Stage<'a> {
     flying: BTreeMap<u64, Vec<(usize, Flying)>>,
     now: u64,
     obeyed: u32,
+    compared: Agreed,
     // What holds: by phone.
     place: [Option<u32>; MOST_PHONES],
     alive: [Option<u32>; MOST_PHONES],
@@ -268,6 +299,7 @@ impl<'a> Stage<'a> {
             calls: vec![None; count],
             generations: vec![0; count],
             seats: vec![None; count],
+            ringing: vec![None; count],
             lives: [None, None],
             last_life: 0,
             last_play: 0,
@@ -277,6 +309,7 @@ impl<'a> Stage<'a> {
             flying: BTreeMap::new(),
             now: 0,
             obeyed: 0,
+            compared: Agreed::default(),
             place: [None; MOST_PHONES],
             alive: [None; MOST_PHONES],
             ears: [(0, 0); MOST_PHONES],
@@ -303,8 +336,10 @@ impl<'a> Stage<'a> {
                 match later {
                     Later::NewCall(phone) => self.new_call(phone)?,
                     Later::Noticed(phone, seat) => self.noticed(phone, seat)?,
+                    Later::RingGone(phone, ringing) => self.ring_gone(phone, ringing)?,
                 }
             }
+            self.clock()?;
             while let Some((_, act)) = acts.next_if(|(at, _)| *at <= self.now) {
                 self.act(act)?;
             }
@@ -337,6 +372,7 @@ impl<'a> Stage<'a> {
             departed: self.phones.iter().map(|p| self.sim.sent_to(*p)).collect(),
             made: self.talkers.into_iter().map(|t| t.made).collect(),
             obeyed: self.obeyed,
+            compared: self.compared,
             length,
         })
     }

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use media::sim::HeardPacket;
 
 use super::layout::{MOST_PHONES, PLAYERS, PRIVATE};
-use super::stage::{Breach, Moment, Played};
+use super::stage::{Agreed, Breach, Moment, Played};
 use super::talker::{FRAME, Made};
 
 /// After a disturbance of its line or place a microphone owes nothing for so long, ms: a buffer needs two windows of 300 ms to
@@ -51,6 +51,8 @@ pub struct Seen {
     pub withheld: u64,
     /// Times that a call came into a room, or went.
     pub moves: u64,
+    /// What rules were compared for.
+    pub rules: Agreed,
 }
 
 impl Seen {
@@ -65,6 +67,10 @@ impl Seen {
         self.compared += other.compared;
         self.withheld += other.withheld;
         self.moves += other.moves;
+        self.rules.tapped += other.rules.tapped;
+        self.rules.rung += other.rules.rung;
+        self.rules.preparing += other.rules.preparing;
+        self.rules.timed += other.rules.timed;
     }
 }
 
@@ -104,7 +110,7 @@ struct Frame {
 /// # Errors
 /// The first broken promise of the first phone that has one.
 pub fn judge(played: &Played, initial: u64) -> Result<Seen, Breach> {
-    let mut seen = Seen { commands: u64::from(played.obeyed), ..Seen::default() };
+    let mut seen = Seen { commands: u64::from(played.obeyed), rules: played.compared, ..Seen::default() };
     let mut frames = Vec::new();
     for phone in 0..played.layout.phones() {
         let mut ear = Ear {

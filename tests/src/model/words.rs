@@ -43,6 +43,7 @@ pub(super) fn entry(e: &Entrance, number: impl Fn(usize) -> u32) -> Entry {
         start_on_enter: e.starts,
         end_on_exit: e.ends,
         relay_digits: false,
+        preparing: e.preparing,
     }
 }
 
@@ -58,6 +59,8 @@ pub(super) fn person(e: &Entrance, number: impl Fn(usize) -> u32) -> Person {
         deaf: e.deaf,
         ends: e.ends,
         starts: e.starts,
+        preparing: e.preparing,
+        put_off: None,
     }
 }
 
@@ -90,6 +93,7 @@ pub(super) fn tap(what: TapFor, number: impl Fn(usize) -> u32) -> (Wants, Want) 
     match what {
         TapFor::Mix => (Wants::Mix, Want::Mix),
         TapFor::Public => (Wants::MixWithoutWhispers, Want::Public),
+        TapFor::EarOf(phone) => (Wants::EarOf(MemberId(number(phone))), Want::EarOf(number(phone))),
         TapFor::Voice(phone) => (Wants::Track(MemberId(number(phone))), Want::Voice(number(phone))),
     }
 }

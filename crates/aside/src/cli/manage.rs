@@ -45,6 +45,8 @@ fn with_password_from_input(mut subject: Subject) -> Result<Subject, Failure> {
     let password = match &mut subject {
         Subject::Endpoint(Action::Create(new)) => &mut new.password,
         Subject::Endpoint(Action::Update(change)) => &mut change.change.password,
+        Subject::Application(Action::Create(new)) => &mut new.password,
+        Subject::Application(Action::Update(change)) => &mut change.change.password,
         Subject::Trunk(Action::Create(new)) => &mut new.password,
         Subject::Trunk(Action::Update(change)) => &mut change.change.password,
         _ => return Ok(subject),

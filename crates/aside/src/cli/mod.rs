@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{self, Config, Loaded, Problems};
 use crate::manage::{
     AccountCreate, AccountUpdate, Action, ApplicationCreate, ApplicationUpdate, CallbackAction, CallbackListing,
-    EndpointCreate, EndpointUpdate, Grant, GrantAction, Granted, KeyCreate, KeyUpdate, NumberCreate, NumberUpdate,
+    EndpointCreate, EndpointUpdate, Grant, GrantAction, Granted, JambonzKeyAction, JambonzKeyCreate, JambonzKeyListing, KeyCreate, KeyUpdate, NumberCreate, NumberUpdate,
     OfTrunk, Replay, Subject, TrunkCreate, TrunkUpdate,
 };
 use output::{Failure, print};
@@ -70,6 +70,9 @@ enum Command {
     /// Keys of the native API.
     #[command(subcommand)]
     Key(ScopedAction<KeyCreate, KeyUpdate>),
+    /// Keys of the jambonz REST interface.
+    #[command(subcommand)]
+    JambonzKey(ScopedJambonzKeys),
     /// The front door: HTTPS under Plivo's host names.
     #[command(subcommand)]
     FrontDoor(FrontDoor),
@@ -109,6 +112,17 @@ enum ScopedCallbacks {
     Show(Within<crate::manage::Named>),
     /// Send failed ones again, each at the end of those that wait for its destination.
     Replay(Within<Replay>),
+}
+
+/// [`JambonzKeyAction`] with the account beside each.
+#[derive(Debug, Subcommand)]
+enum ScopedJambonzKeys {
+    /// Make a new one.
+    Create(Within<JambonzKeyCreate>),
+    /// List them.
+    List(Within<JambonzKeyListing>),
+    /// Delete one.
+    Delete(Within<crate::manage::Named>),
 }
 
 /// An action, in one account.
@@ -173,6 +187,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Number(action) => managed(&common, action, Subject::Number),
         Command::Trunk(command) => trunk(&common, command),
         Command::Callback(action) => callback(&common, action),
+        Command::JambonzKey(action) => jambonz_key(&common, action),
         Command::Key(action) => managed(&common, action, Subject::Key),
         Command::FrontDoor(FrontDoor::Ca) => server::front_door_ca(&common, &load(&common)?),
         Command::Phone(args) => phone::run(args),
@@ -198,6 +213,15 @@ fn trunk(common: &Common, command: TrunkCommand) -> Result<(), Failure> {
         TrunkCommand::Grants(within) => (within.account, GrantAction::Grants(within.inner)),
     };
     manage::run(common, &load(common)?, account, Subject::TrunkGrant(action))
+}
+
+fn jambonz_key(common: &Common, action: ScopedJambonzKeys) -> Result<(), Failure> {
+    let (account, action) = match action {
+        ScopedJambonzKeys::Create(within) => (within.account, JambonzKeyAction::Create(within.inner)),
+        ScopedJambonzKeys::List(within) => (within.account, JambonzKeyAction::List(within.inner)),
+        ScopedJambonzKeys::Delete(within) => (within.account, JambonzKeyAction::Delete(within.inner)),
+    };
+    manage::run(common, &load(common)?, account, Subject::JambonzKey(action))
 }
 
 fn callback(common: &Common, action: ScopedCallbacks) -> Result<(), Failure> {

@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use call::http::Network;
+use call::recogniser::RecogniserConfig;
 
 use super::problem::{Place, Problem};
 use super::{Config, Loaded};
@@ -308,11 +309,21 @@ fn rest(check: &mut Check<'_>, config: &Config) {
     check.range("sounds", "max_bytes", config.sounds.max_bytes, 1_024..=1_073_741_824);
     check.range("sounds", "max_seconds", config.sounds.max_seconds, 1..=36_000);
     check.range("sounds", "ttl_s", config.sounds.ttl_s, 0..=604_800);
+    if let Some(url) = &config.speech.recogniser
+        && RecogniserConfig::parse(url).is_none()
+    {
+        // Without its credentials: what is wrong is read in logs.
+        let shown = url.rsplit_once('@').map_or(url.as_str(), |(_, host)| host);
+        let remedy = "write a URL such as \"http://127.0.0.1:9000/recognise\"";
+        check.refuse("speech", "recogniser", format!("{shown:?}"), "no http or https URL", remedy);
+    }
     for domain in &config.plivo.domains {
         check.domain("plivo", "domains", domain);
     }
     check.range("plivo", "rate_burst", config.plivo.rate_burst, 1..=1_000_000);
     check.range("plivo", "rate_window_s", config.plivo.rate_window_s, 1..=3_600);
+    check.range("jambonz", "rate_burst", config.jambonz.rate_burst, 1..=1_000_000);
+    check.range("jambonz", "rate_window_s", config.jambonz.rate_window_s, 1..=3_600);
     check.range("outbox", "concurrency", config.outbox.concurrency, 1..=10_000);
     check.range("outbox", "first_retry_ms", config.outbox.first_retry_ms, 10..=60_000);
     check.range("outbox", "longest_retry_s", config.outbox.longest_retry_s, 1..=3_600);

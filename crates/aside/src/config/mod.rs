@@ -20,8 +20,8 @@ use reader::Reader;
 pub use sample::{documentation, sample};
 use section::{Key, Section};
 pub use sections::{
-    HttpSection, MediaSection, MetricsSection, OutboxSection, PlivoSection, ServerConfig, SipSection, SoundsSection,
-    StoreSection,
+    HttpSection, JambonzSection, MediaSection, MetricsSection, OutboxSection, PlivoSection, ServerConfig, SipSection, SoundsSection,
+    SpeechSection, StoreSection,
 };
 
 /// The file that is read where none is named, if it is there.
@@ -61,7 +61,9 @@ config! {
     media: MediaSection,
     http: HttpSection,
     sounds: SoundsSection,
+    speech: SpeechSection,
     plivo: PlivoSection,
+    jambonz: JambonzSection,
     outbox: OutboxSection,
     store: StoreSection,
     metrics: MetricsSection,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use call::engine::EngineConfig;
 use call::http::{HttpPolicy, Network};
 use call::outbox::OutboxConfig;
+use call::recogniser::RecogniserConfig;
 use call::sound::SoundConfig;
 use media::MediaConfig;
 use sip::{Limits, RegistrationBounds, SipConfig};
@@ -127,6 +128,7 @@ pub fn engine(config: &Config) -> EngineConfig {
             longest_retry: Duration::from_secs(config.outbox.longest_retry_s),
             drain: Duration::from_secs(config.outbox.stop_wait_s),
         },
+        recogniser: config.speech.recogniser.as_deref().and_then(RecogniserConfig::parse),
     }
 }
 

@@ -173,6 +173,16 @@ section! {
 }
 
 section! {
+    /// Speech that programs want understood (`gather` and `bargeIn` with `speech`).
+    pub struct SpeechSection in "speech" {
+        /// `http` or `https` URL of the server that understands speech, with a name and a password before the host if it asks
+        /// for them. It is the operator's own: private addresses are allowed. It gets a WAV file by POST and answers with JSON,
+        /// see [speech](jambonz.md#speech). Not set: speech is not understood, and programs are told so.
+        recogniser: Option<String> = None,
+    }
+}
+
+section! {
     /// The Plivo dialect.
     pub struct PlivoSection in "plivo" {
         /// SIP domains that all accounts share. They are this server's own: never looked up, never dialled outward.
@@ -181,6 +191,16 @@ section! {
         rate_burst: u32 = 300,
         /// Seconds in which as many more become possible.
         rate_window_s: u64 = 5,
+    }
+}
+
+section! {
+    /// The jambonz dialect.
+    pub struct JambonzSection in "jambonz" {
+        /// REST requests that one account may make at once.
+        rate_burst: u32 = 600,
+        /// Seconds in which as many more become possible.
+        rate_window_s: u64 = 300,
     }
 }
 

@@ -60,6 +60,18 @@ impl Setting for Option<IpAddr> {
     }
 }
 
+impl Setting for Option<String> {
+    const SHAPE: &'static str = "write a text in quotes, or leave the key out";
+
+    fn show(&self) -> Option<String> {
+        self.as_ref().and_then(Setting::show)
+    }
+
+    fn from_value(value: toml::Value) -> Result<Self, String> {
+        String::from_value(value).map(|text| Some(text).filter(|text| !text.is_empty()))
+    }
+}
+
 impl Setting for Option<SocketAddr> {
     const SHAPE: &'static str = "write an address and a port in quotes, such as \"127.0.0.1:8443\", or \"off\"";
 

@@ -51,6 +51,8 @@ fn every_wrong_value_is_named_with_its_key_line_and_remedy() {
         ("http", "allow = [\"10.0.0.0/99\"]", "allow", "10.0.0.0/8"),
         ("http", "hosts = { \"Shop.test\" = \"127.0.0.1\" }", "hosts", "lower case"),
         ("http", "body_bytes = 1", "body_bytes", "4096"),
+        ("speech", "recogniser = \"ftp://stt.example.com\"", "recogniser", "http://127.0.0.1:9000/"),
+        ("speech", "recogniser = 1", "recogniser", "write a text in quotes"),
         ("plivo", "domains = [\"not a domain\"]", "domains", "write names"),
         ("store", "synchronous = \"sometimes\"", "synchronous", "\"off\", \"normal\" or \"full\""),
         ("outbox", "concurrency = 0", "concurrency", "1 to"),

@@ -41,6 +41,9 @@ pub struct AccountUpdate {
     /// Make a new token and show it; the old one stops working.
     #[arg(long)]
     pub new_token: bool,
+    /// Make a new secret for hooks of the jambonz dialect and show it; from then on they are signed with it.
+    #[arg(long)]
+    pub new_webhook_secret: bool,
 }
 
 impl Manager {
@@ -102,12 +105,12 @@ impl Manager {
             None => {
                 let mut account = Account::new(new.name, None, now);
                 let realm = new.realm.unwrap_or_else(|| format!("{}.aside.internal", account.auth_id));
-                account.sip_realm = Some(check_realm(&realm, &self.shared_domains)?);
+                account.sip_realm = Some(Account::check_realm(&realm, &self.shared_domains)?);
                 account
             }
         };
         self.store.batch().put_account(account.clone()).commit().await?;
-        one(&AccountObject::with_token(&account))
+        one(&AccountObject::with_token(&account).with_webhook_secret(&account))
     }
 
     async fn update_account(&self, mut account: Account, change: AccountUpdate) -> Result<Answer, ManageError> {
@@ -118,7 +121,7 @@ impl Manager {
         set(&mut account.name, change.name);
         set(&mut account.enabled, change.enabled);
         if let Some(realm) = change.realm {
-            let realm = check_realm(&realm, &self.shared_domains)?;
+            let realm = Account::check_realm(&realm, &self.shared_domains)?;
             if account.parent.is_some() {
                 return Err(ManageError::invalid("a sub-account uses its main account's realm"));
             }
@@ -133,6 +136,9 @@ impl Manager {
         if change.new_token {
             account.auth_token = Secret::new(store::id::auth_token());
         }
+        if change.new_webhook_secret {
+            account.webhook_secret = Secret::new(store::id::webhook_secret());
+        }
         self.store.batch().put_account(account.clone()).commit().await?;
         if enabled != account.enabled && account.parent.is_none() {
             if !account.enabled {
@@ -140,19 +146,11 @@ impl Manager {
             }
             self.trust_trunks().await;
         }
-        one(&if change.new_token { AccountObject::with_token(&account) } else { AccountObject::of(&account) })
+        let mut shown =
+            if change.new_token { AccountObject::with_token(&account) } else { AccountObject::of(&account) };
+        if change.new_webhook_secret {
+            shown = shown.with_webhook_secret(&account);
+        }
+        one(&shown)
     }
-}
-
-fn check_realm(realm: &str, shared: &[String]) -> Result<String, ManageError> {
-    let realm = realm.to_ascii_lowercase();
-    let label =
-        |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if realm.len() > 253 || !realm.split('.').all(label) {
-        return Err(ManageError::invalid(format!("realm {realm:?}: write a domain name such as sip.example.com")));
-    }
-    if shared.iter().any(|domain| domain.eq_ignore_ascii_case(&realm)) {
-        return Err(ManageError::conflict(format!("realm {realm:?}: all accounts share this domain; choose another")));
-    }
-    Ok(realm)
 }

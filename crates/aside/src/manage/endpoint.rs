@@ -117,7 +117,7 @@ impl Manager {
         now: Timestamp,
     ) -> Result<Answer, ManageError> {
         let domains = self.domains_of(account);
-        check_username(&new.username)?;
+        Endpoint::check_username(&new.username)?;
         let mut endpoint = Endpoint::new(account.id, new.username, now);
         if let Some(alias) = &new.alias {
             check_name("alias", alias)?;
@@ -154,19 +154,5 @@ impl Manager {
 }
 
 fn credentials(username: &str, password: &str, domains: &[String]) -> Result<Vec<Credential>, ManageError> {
-    if password.len() < 6 || password.len() > 128 || password.chars().any(char::is_control) {
-        return Err(ManageError::invalid(
-            "password: write 6 to 128 printable characters, or leave it out to have one made up",
-        ));
-    }
-    Ok(Credential::derive(username, password, domains.iter().map(String::as_str)))
-}
-
-fn check_username(username: &str) -> Result<(), ManageError> {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'+' | b'~');
-    if !(1..=64).contains(&username.len()) || !username.bytes().all(allowed) {
-        let message = format!("username {username:?}: write 1 to 64 of letters, digits, - _ . + ~");
-        return Err(ManageError::invalid(message));
-    }
-    Ok(())
+    Ok(Credential::of_password(username, password, domains.iter().map(String::as_str))?)
 }

@@ -47,10 +47,10 @@ pub struct Grant {
     #[arg(long = "allow-prefix")]
     pub allowed_prefixes: Vec<String>,
     /// Most calls out per second.
-    #[arg(long, default_value_t = super::trunk::DEFAULT_RATE)]
+    #[arg(long, default_value_t = store::DEFAULT_CALLS_PER_SECOND)]
     pub calls_per_second: u32,
     /// Most calls at once, in and out.
-    #[arg(long, default_value_t = super::trunk::DEFAULT_CONCURRENT)]
+    #[arg(long, default_value_t = store::DEFAULT_CONCURRENT_CALLS)]
     pub max_concurrent: u32,
 }
 

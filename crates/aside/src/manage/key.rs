@@ -137,7 +137,7 @@ fn scopes(wanted: Vec<Scope>) -> Result<Scopes, ManageError> {
 }
 
 /// A time, a number of days, or (empty) never.
-fn expiry(text: &str, now: Timestamp) -> Result<Option<Timestamp>, ManageError> {
+pub(super) fn expiry(text: &str, now: Timestamp) -> Result<Option<Timestamp>, ManageError> {
     if text.is_empty() {
         return Ok(None);
     }

@@ -25,7 +25,7 @@ impl Live {
 
 impl Manager {
     /// Drops the registrations of an endpoint, or of all endpoints of the account.
-    pub(super) async fn drop_registrations(&self, account: AccountId, endpoint: Option<&str>) {
+    pub(crate) async fn drop_registrations(&self, account: AccountId, endpoint: Option<&str>) {
         if let Some(live) = &self.live {
             let dropped = live.sip.revoke(&account.to_string(), endpoint).await;
             tracing::info!(%account, endpoint, dropped, "registrations were dropped");

@@ -6,6 +6,7 @@ mod application;
 mod callback;
 mod endpoint;
 mod grant;
+mod jambonz_key;
 mod key;
 mod live;
 mod number;
@@ -23,6 +24,7 @@ pub use application::{ApplicationCreate, ApplicationUpdate};
 pub use callback::{CallbackAction, CallbackListing, CallbackState, Replay};
 pub use endpoint::{EndpointCreate, EndpointUpdate};
 pub use grant::{Grant, GrantAction, Granted, OfTrunk};
+pub use jambonz_key::{JambonzKeyAction, JambonzKeyCreate, JambonzKeyListing};
 pub use key::{KeyCreate, KeyUpdate};
 pub use live::Live;
 pub use number::{NumberCreate, NumberUpdate};
@@ -106,6 +108,8 @@ pub enum Subject {
     Callback(CallbackAction),
     /// Keys of the native API.
     Key(Action<KeyCreate, KeyUpdate>),
+    /// Keys of the jambonz REST interface.
+    JambonzKey(JambonzKeyAction),
 }
 
 /// A command.
@@ -217,6 +221,7 @@ impl Manager {
             Subject::Trunk(action) => self.trunks(&self.account(account).await?, action, now).await,
             Subject::TrunkGrant(action) => self.grants(&self.account(account).await?, action).await,
             Subject::Callback(action) => self.callbacks(&self.account(account).await?, action, now).await,
+            Subject::JambonzKey(action) => self.jambonz_keys(account, action, now).await,
             Subject::Key(action) => self.keys(&self.account(account).await?, action, now).await,
         }
     }

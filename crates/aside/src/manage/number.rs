@@ -64,15 +64,7 @@ impl Manager {
                         "the number {digits} is there already; change it with update"
                     )));
                 }
-                let mut number = Number {
-                    account: account.id,
-                    number: digits,
-                    sub_account: None,
-                    alias: new.alias,
-                    app_id: None,
-                    trunk: None,
-                    created_at: now,
-                };
+                let mut number = Number { alias: new.alias, ..Number::new(account.id, digits, now) };
                 if let Some(app) = &new.app {
                     number.app_id = Some(self.app_id(account, app).await?);
                 }

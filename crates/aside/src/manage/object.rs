@@ -30,7 +30,10 @@ pub struct AccountObject {
     /// The token. Shown only when it has just been made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth_token: Option<String>,
-    /// Its UUID.
+    /// The secret that hooks of the jambonz dialect are signed with. Shown only when it has just been made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook_secret: Option<String>,
+    /// Its UUID: jambonz' `account_sid`.
     pub id: String,
     /// The main account's UUID, for a sub-account.
     pub parent: Option<String>,
@@ -49,6 +52,7 @@ impl AccountObject {
         Self {
             auth_id: account.auth_id.clone(),
             auth_token: None,
+            webhook_secret: None,
             id: account.id.to_string(),
             parent: account.parent.map(|parent| parent.to_string()),
             name: account.name.clone(),
@@ -61,6 +65,10 @@ impl AccountObject {
     pub(crate) fn with_token(account: &store::Account) -> Self {
         Self { auth_token: Some(account.auth_token.reveal().to_owned()), ..Self::of(account) }
     }
+
+    pub(crate) fn with_webhook_secret(self, account: &store::Account) -> Self {
+        Self { webhook_secret: Some(account.webhook_secret.reveal().to_owned()), ..self }
+    }
 }
 
 /// An application.
@@ -70,7 +78,9 @@ pub struct ApplicationObject {
     pub app_id: String,
     /// For people, unique in the account.
     pub name: String,
-    /// Whose words it speaks: `plivo`.
+    /// Its UUID: jambonz' `application_sid`.
+    pub sid: String,
+    /// Whose words it speaks: `plivo` or `jambonz`.
     pub dialect: String,
     /// Where instructions come from.
     pub answer_url: String,
@@ -103,6 +113,7 @@ impl ApplicationObject {
         Ok(Self {
             app_id: app.app_id.clone(),
             name: app.name.clone(),
+            sid: app.sid.to_string(),
             dialect: app.dialect.to_string(),
             answer_url: app.answer_url.clone(),
             answer_method: app.answer_method.to_string(),
@@ -328,7 +339,7 @@ impl CallbackObject {
     pub(crate) fn whole(callback: &store::Delivery) -> Self {
         let body = match &callback.body {
             store::Body::Form(fields) => fields.iter().cloned().collect(),
-            store::Body::Json(json) => json.clone(),
+            store::Body::Json(text) => serde_json::from_str(text).unwrap_or_else(|_| text.clone().into()),
         };
         Self { body: Some(body), ..Self::brief(callback) }
     }
@@ -381,4 +392,35 @@ impl KeyObject {
 async fn sub(store: &Store, id: Option<AccountId>) -> Result<Option<String>, ManageError> {
     let Some(id) = id else { return Ok(None) };
     Ok(store.account(id).await?.map(|account| account.auth_id))
+}
+
+/// A key of the jambonz REST interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JambonzKeyObject {
+    /// Its id.
+    pub id: String,
+    /// The key itself. Shown only when it has just been made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The account's UUID; none: the operator's, for all accounts.
+    pub account_sid: Option<String>,
+    /// When it was made.
+    pub created_at: String,
+    /// From when on it is refused.
+    pub expires_at: Option<String>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<String>,
+}
+
+impl JambonzKeyObject {
+    pub(crate) fn of(key: &store::BearerKey) -> Self {
+        Self {
+            id: key.sid.to_string(),
+            key: None,
+            account_sid: key.account.map(|account| account.to_string()),
+            created_at: rfc3339(key.created_at),
+            expires_at: key.expires_at.map(rfc3339),
+            last_used_at: key.last_used_at.map(rfc3339),
+        }
+    }
 }

@@ -2,7 +2,10 @@
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use store::{Account, CallerIdRules, Cidr, Secret, Timestamp, Transport, Trunk, TrunkId};
+use store::{
+    Account, CallerIdRules, Cidr, DEFAULT_CALLS_PER_SECOND as DEFAULT_RATE,
+    DEFAULT_CONCURRENT_CALLS as DEFAULT_CONCURRENT, Secret, Timestamp, Transport, Trunk,
+};
 use utoipa::ToSchema;
 
 use super::object::TrunkObject;
@@ -61,9 +64,6 @@ pub struct TrunkCreate {
     #[serde(default = "default_concurrent")]
     pub max_concurrent: u32,
 }
-
-pub(super) const DEFAULT_RATE: u32 = 10;
-pub(super) const DEFAULT_CONCURRENT: u32 = 100;
 
 fn default_rate() -> u32 {
     DEFAULT_RATE
@@ -138,9 +138,6 @@ impl Manager {
         match action {
             Action::Create(new) => {
                 let trunk = Trunk {
-                    account: account.id,
-                    id: TrunkId::generate(),
-                    name: new.name,
                     sources: networks(&new.sources)?,
                     host: new.host,
                     port: new.port,
@@ -151,8 +148,7 @@ impl Manager {
                     allowed_prefixes: new.allowed_prefixes,
                     max_calls_per_second: new.calls_per_second,
                     max_concurrent: new.max_concurrent,
-                    enabled: true,
-                    created_at: now,
+                    ..Trunk::new(account.id, new.name, now)
                 };
                 self.put_trunk(trunk).await
             }
@@ -196,14 +192,8 @@ impl Manager {
 
     async fn put_trunk(&self, trunk: Trunk) -> Result<Answer, ManageError> {
         check_name("name", &trunk.name)?;
-        if let Some(host) = &trunk.host
-            && (host.is_empty()
-                || host.len() > 253
-                || host.contains(|c: char| c.is_whitespace() || c.is_control() || c == '@'))
-        {
-            return Err(ManageError::invalid(format!(
-                "host {host:?}: write a name or an address such as sip.example.com"
-            )));
+        if let Some(host) = &trunk.host {
+            Trunk::check_host(host)?;
         }
         if trunk.username.is_some() != trunk.password.is_some() {
             return Err(ManageError::invalid("username and password: give both, or neither"));

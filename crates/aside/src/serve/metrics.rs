@@ -164,6 +164,11 @@ impl Metrics {
             ("aside_room_sounds_dropped_total", &counters.notices_dropped),
             ("aside_records_dropped_total", &counters.records_dropped),
             ("aside_sound_waits_total", &counters.sound_waits),
+            ("aside_link_messages_dropped_total", &counters.link_messages_dropped),
+            ("aside_links_lost_total", &counters.links_lost),
+            ("aside_stream_frames_dropped_total", &counters.stream_frames_dropped),
+            ("aside_stream_messages_dropped_total", &counters.stream_messages_dropped),
+            ("aside_stream_samples_dropped_total", &counters.stream_samples_dropped),
             ("aside_sound_fetches_shared_total", &counters.sound_fetches_shared),
             ("aside_stray_facts_total", &counters.stray_facts),
         ] {
@@ -211,6 +216,7 @@ fn of_media(metrics: &MediaMetrics) {
     counter!("aside_media_handovers_total").absolute(metrics.handovers);
     gauge!("aside_media_facts_waiting").set(metrics.facts_waiting as f64);
     counter!("aside_media_strangers_in_plans_total").absolute(metrics.strangers_in_plans);
+    gauge!("aside_media_taps").set(metrics.taps as f64);
     for (index, shard) in metrics.shards.iter().enumerate() {
         let label = index.to_string();
         gauge!("aside_media_legs", "shard" => label.clone()).set(shard.legs as f64);
@@ -240,6 +246,9 @@ fn of_media(metrics: &MediaMetrics) {
             ("aside_media_room_faults_total", shard.room_faults),
             ("aside_media_leg_faults_total", shard.leg_faults),
             ("aside_media_telemetry_dropped_total", shard.telemetry_dropped),
+            ("aside_media_facts_dropped_total", shard.facts_dropped),
+            ("aside_media_tap_frames_total", shard.tap_frames),
+            ("aside_media_tap_frames_lost_total", shard.tap_frames_lost),
         ] {
             counter!(name, "shard" => label.clone()).absolute(count);
         }
@@ -288,6 +297,8 @@ fn describe() {
         "aside_media_withheld_frames_total",
         "Frames withheld because their packets came before a wider plan."
     );
+    describe_gauge!("aside_media_taps", "Taps of calls and rooms now: streams of sound to programs, and ears for speech.");
+    describe_counter!("aside_media_tap_frames_lost_total", "Frames of taps that were not read in time, and are lost.");
     describe_gauge!("aside_store_backlog", "Writes that are not committed yet.");
     describe_gauge!("aside_store_oldest_write_seconds", Unit::Seconds, "How long the oldest of them has waited.");
     describe_gauge!(

@@ -3,6 +3,7 @@
 mod data_dir;
 mod front_door;
 mod health;
+mod jambonz_rest;
 mod listen;
 pub mod log;
 mod metrics;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use call::engine::{Engine, Parts};
 use media::{MediaError, MediaPlane};
+use jambonz::Jambonz;
 use plivo::Plivo;
 use serde::Serialize;
 use store::{Store, StoreError};
@@ -146,7 +148,10 @@ impl Server {
             facts,
             sip: sip.clone(),
             incoming,
-            dialects: vec![Arc::new(Plivo::with_rooms_of(config.media.max_members_per_room))],
+            dialects: vec![
+                Arc::new(Plivo::with_rooms_of(config.media.max_members_per_room)),
+                Arc::new(Jambonz::with_rooms_of(config.media.max_members_per_room)),
+            ],
         };
         let engine = Engine::start(planes::engine(config), parts).await?;
 
@@ -157,6 +162,7 @@ impl Server {
         manager.trust_trunks().await;
         tasks.spawn(control.serve(manager.clone(), stop.clone()));
         let health = Arc::new(Health::new(store.clone(), media.clone(), sip.clone(), engine.clone()));
+        let jambonz = jambonz_rest::api(config, &engine, &manager);
         let api = Api::new(engine.clone(), manager, config.http.event_streams, stop.clone());
         let rate =
             plivo::Rate { burst: config.plivo.rate_burst, window: Duration::from_secs(config.plivo.rate_window_s) };
@@ -178,7 +184,8 @@ impl Server {
             sip_udp: sip.local_addrs().udp,
             sip_tcp: sip.local_addrs().tcp,
         };
-        let router = web::router(&api, Arc::clone(&plivo), Arc::clone(&health), metrics, config.http.body_bytes);
+        let dialects = web::Dialects { plivo: Arc::clone(&plivo), jambonz };
+        let router = web::router(&api, dialects, Arc::clone(&health), metrics, config.http.body_bytes);
         let limits = listen::ListenLimits {
             connections: config.http.connections,
             connections_per_source: config.http.connections_per_source,

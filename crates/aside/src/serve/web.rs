@@ -13,18 +13,29 @@ use super::health::Health;
 use super::metrics::Metrics;
 use crate::api::{self, Api, Problem};
 
+/// The REST interfaces of the dialects.
+pub struct Dialects {
+    /// Plivo's.
+    pub plivo: Arc<plivo::Api>,
+    /// jambonz's.
+    pub jambonz: Arc<jambonz::rest::Api>,
+}
+
 /// Everything of the API listener.
 pub fn router(
     api: &Api,
-    plivo: Arc<plivo::Api>,
+    dialects: Dialects,
     health: Arc<Health>,
     metrics: Option<Arc<Metrics>>,
     body_bytes: usize,
 ) -> Router {
+    let alive = Arc::clone(&health);
     let mut router = Router::new()
+        .route("/", get(async move || alive.report().await))
         .route("/health", get(async move || health.report().await))
         .merge(api::router(api, body_bytes))
-        .merge(plivo::router(plivo))
+        .merge(plivo::router(dialects.plivo))
+        .merge(jambonz::rest::router(dialects.jambonz))
         .fallback(nothing_here);
     if let Some(metrics) = metrics {
         let shown = Arc::clone(&metrics);
@@ -44,7 +55,7 @@ async fn nothing_here(uri: Uri) -> Response {
     if uri.path().starts_with("/v1/") {
         return plivo::not_found().await;
     }
-    let detail = "there is nothing here; the native API is under /api/v1, Plivo's under /v1/Account";
+    let detail = "there is nothing here; the native API is under /api/v1, Plivo's under /v1/Account, jambonz's under /v1/Accounts";
     Problem::new(StatusCode::NOT_FOUND, detail).into_response()
 }
 

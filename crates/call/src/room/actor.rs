@@ -11,6 +11,7 @@ use media::{LegId, PlayId, PlayerChange, PlayerId, RoomChange, Sound};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::announce::Announcements;
 use super::early::Early;
 use super::handle::{Identity, InForce, JoinRequest, Joined, RoomHandle};
 use super::message::{MediaFact, Reply, RoomMessage};
@@ -18,6 +19,7 @@ use super::modes::Outcome;
 use super::music::SoundKey;
 use super::plan::plan_for;
 use super::publish::{After, Change, Publication, publish};
+use super::taps::Taps;
 use super::sounds::{Announcement, NoticeKey, WaitingBeep, is_for};
 use crate::command::{Applied, Asker, CommandError, DialMusic, MemberChange, ModeCommand, Whom};
 use crate::dialect::{CallView, Kind, MemberView};
@@ -35,6 +37,8 @@ const BUSY_PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
 pub(crate) struct Opening {
     pub uuid: String,
     pub name: String,
+    /// It connects two calls, and nobody named it.
+    pub unnamed: bool,
     pub account: String,
     pub auth_id: String,
     pub dialect: &'static str,
@@ -68,6 +72,8 @@ pub(super) struct Actor {
     pub(super) seats: BTreeMap<MemberId, Seat>,
     pub(super) opener: Option<MemberView>,
     pub(super) last_member: Option<MemberView>,
+    /// That member's call and its dialect.
+    pub(super) last_call: Option<(CallView, &'static str)>,
     pub(super) dialling: BTreeMap<u64, DialMusic>,
     pub(super) early: Early,
     pub(super) sounds: HashMap<SoundKey, Sound>,
@@ -76,6 +82,12 @@ pub(super) struct Actor {
     pub(super) notices: BTreeMap<conference::PlayerId, NoticeKey>,
     /// Beeps that wait for others to end, by their number.
     pub(super) beeps_waiting: BTreeMap<u8, BTreeSet<WaitingBeep>>,
+    /// Listeners without a leg.
+    pub(super) taps: Taps,
+    /// What everybody is told, one after the other.
+    pub(super) announcements: Announcements,
+    /// Members that take part, as far as that has been told.
+    pub(super) taking_part: u32,
     pub(super) sequence: u64,
     pub(super) opened_at: i64,
     pub(super) started_at: Option<i64>,
@@ -119,11 +131,12 @@ pub(crate) fn open(inner: &Arc<Inner>, opening: Opening) -> Result<RoomHandle, C
     let (publications, published) = mpsc::channel(PUBLICATIONS);
     let (gone_tx, gone) = watch::channel(false);
     let backlog = Backlog::default();
-    let Opening { uuid, name, account, auth_id, dialect, settings, opener } = opening;
+    let Opening { uuid, name, unnamed, account, auth_id, dialect, settings, opener } = opening;
     let in_force = InForce { tick: 0, at: inner.clock.utc() }.into();
     let identity = Arc::new(Identity {
         uuid,
         name,
+        unnamed,
         account,
         auth_id: auth_id.clone(),
         media_room,
@@ -143,12 +156,16 @@ pub(crate) fn open(inner: &Arc<Inner>, opening: Opening) -> Result<RoomHandle, C
         seats: BTreeMap::new(),
         opener,
         last_member: None,
+        last_call: None,
         dialling: BTreeMap::new(),
         early: Early::default(),
         sounds: HashMap::new(),
         loading: HashMap::new(),
         notices: BTreeMap::new(),
         beeps_waiting: BTreeMap::new(),
+        taps: Taps::default(),
+        announcements: Announcements::default(),
+        taking_part: 0,
         sequence: 0,
         opened_at: inner.clock.utc(),
         started_at: None,
@@ -215,8 +232,10 @@ impl Actor {
             RoomMessage::Leave(member, cause, left, recorded) => {
                 let after = vec![After::Recorded(recorded)];
                 let extras = Extras { left: vec![left], after, ..Extras::duty() };
+                let grace = self.end_deferred(member);
                 // A member that is gone already has left: the replies are dropped, which says the same.
-                let _ = self.change(Asker::server(), extras, |room| room.leave(member, cause)).await;
+                let leave = |room: &mut Room| leave(room, member, cause, grace);
+                let _ = self.change(Asker::server(), extras, leave).await;
             }
             RoomMessage::Start(by, reply) => self.command(by, reply, None, Room::start).await,
             RoomMessage::End(by, cause, reply) => {
@@ -236,11 +255,12 @@ impl Actor {
             },
             RoomMessage::Kick(whom, by, reply) => match self.members_of(&whom) {
                 Ok(ids) => {
+                    let ids: Vec<_> = ids.into_iter().map(|id| (id, self.end_deferred(id))).collect();
                     let leave = |room: &mut Room| {
-                        ids.iter().try_for_each(|id| match room.status() {
+                        ids.iter().try_for_each(|(id, grace)| match room.status() {
                             // The first to leave may have ended the room for all.
                             Status::Ended => Ok(()),
-                            _ => room.leave(*id, LeaveCause::Kicked),
+                            _ => leave(room, *id, LeaveCause::Kicked, *grace),
                         })
                     };
                     self.command(by, reply, None, leave).await;
@@ -248,6 +268,11 @@ impl Actor {
                 Err(error) => drop(reply.send(Err(error))),
             },
             RoomMessage::Mode(command, by, reply) => self.mode(command, by, reply).await,
+            RoomMessage::Admit(id, by, reply) => self.command(by, reply, None, |room| room.admit(id)).await,
+            RoomMessage::Tap(members, follower, reply) => self.tap(members, follower, reply).await,
+            RoomMessage::Untap(members, reply) => self.untap(members, reply).await,
+            RoomMessage::TapCall(member, tap, reply) => self.tap_call(member, tap, reply).await,
+            RoomMessage::Announce(announced) => self.announce(*announced).await,
             RoomMessage::Snapshot(reply) => drop(reply.send(Ok(self.snapshot()))),
             RoomMessage::Hearing(reply) => {
                 let matrix = self.matrix(&self.room);
@@ -325,7 +350,7 @@ impl Actor {
         }
     }
 
-    async fn change(
+    pub(super) async fn change(
         &mut self,
         by: Asker,
         extras: Extras,
@@ -338,7 +363,7 @@ impl Actor {
 
     /// Whether the member is in.
     async fn join(&mut self, request: JoinRequest, reply: Reply<Joined>) -> bool {
-        let JoinRequest { join, call, leg, mailbox, dialect, by, speaking } = request;
+        let JoinRequest { join, call, leg, mailbox, dialect, by, speaking, taps } = request;
         let mut room = self.room.clone();
         let id = match room.enter(join.entry, self.inner.clock.monotonic()) {
             Ok(id) => id,
@@ -354,7 +379,15 @@ impl Actor {
                 return false;
             }
         };
-        let mut extras = Extras { join: vec![leg], after: vec![After::Joined(reply, id, number)], ..Extras::default() };
+        let tapped = self.taps.clone();
+        for tap in taps {
+            // The room is alive: a member has just entered it.
+            let _ = self.taps.add_ear(&mut room, id, tap);
+        }
+        if let Some(max) = join.member_settings.max_members {
+            room.limit_members(max);
+        }
+        let mut extras = Extras { join: vec![leg], after: vec![After::Joined(reply, id, number, room.has_started())], ..Extras::default() };
         let (before, beeps) = (self.settings.clone(), self.beeps_waiting.clone());
         let company = self.seats.keys().copied();
         let hearers = company.filter(|other| conference::hearing::speaks_to(&room, id, *other)).collect();
@@ -381,14 +414,21 @@ impl Actor {
         self.seats.insert(id, seat);
         if self.settle(room, by, extras).await.is_err() {
             self.seats.remove(&id);
-            (self.settings, self.beeps_waiting) = (before, beeps);
+            (self.settings, self.beeps_waiting, self.taps) = (before, beeps, tapped);
             return false;
         }
         self.load_music();
         if let Some(notice) = notice {
             self.load_notice(notice);
         }
+        self.follow(id).await;
         true
+    }
+
+    /// When the room ends if this member leaves now and that ends it, unless that is at once.
+    fn end_deferred(&self, id: MemberId) -> Option<std::time::Duration> {
+        let grace = self.seats.get(&id)?.settings.end_grace?;
+        Some(self.inner.clock.monotonic() + grace)
     }
 
     async fn time_out(&mut self) {
@@ -423,6 +463,9 @@ impl Actor {
             }
             MediaFact::PlayerEnded(player) => {
                 let Ok(id) = u32::try_from(player.0) else { return };
+                if self.announcement_ended(conference::PlayerId(id)).await {
+                    return;
+                }
                 let (mut room, mut extras) = (self.room.clone(), Extras::duty());
                 self.notice_ended(&mut room, conference::PlayerId(id), &mut extras);
                 // A duty is never refused.
@@ -450,6 +493,8 @@ impl Actor {
         }
         let beeps = self.beeps_waiting.clone();
         let exits = self.exit_notices(&mut room, &events, &mut extras);
+        let mut taps = self.taps.clone();
+        let over = taps.forget_the_gone(&mut room);
         let turn = self.turn_early(&mut room);
         extras.join.extend(turn.join);
         let hearing = room.hearing();
@@ -466,7 +511,7 @@ impl Actor {
             self.revision += 1;
             let leg_of = |id: MemberId| self.seats.get(&id).map(|seat| seat.leg);
             let relays = |id: MemberId| room.member(id).is_some_and(|m| m.relay_digits);
-            let plan = plan_for(&hearing, self.revision, leg_of, |id| turn.leg(id), relays);
+            let plan = plan_for(&hearing, self.revision, leg_of, |id| turn.leg(id), |tap| taps.media(tap), relays);
             let change = RoomChange {
                 plan,
                 join: std::mem::take(&mut extras.join),
@@ -491,6 +536,8 @@ impl Actor {
             }
         }
         self.early.turned(&turn);
+        self.taps = taps;
+        over.into_iter().for_each(|tap| drop(self.inner.media.close_tap(tap)));
         let old = std::mem::replace(&mut self.room, room);
         // A plan that had to be sent again holds only from then on.
         let heard_differently = hearing != before || extras.resend;
@@ -534,6 +581,10 @@ impl Actor {
     pub(super) fn members_of(&self, whom: &Whom) -> Result<Vec<MemberId>, CommandError> {
         match whom {
             Whom::All => Ok(self.seats.keys().copied().collect()),
+            Whom::NoModerators => {
+                let others = self.seats.iter().filter(|(_, seat)| !seat.settings.moderator);
+                Ok(others.map(|(id, _)| *id).collect())
+            }
             Whom::Members(numbers) => numbers
                 .iter()
                 .map(|number| {
@@ -544,6 +595,19 @@ impl Actor {
                 .collect(),
         }
     }
+}
+
+/// Takes a member out. If that ends the room, it does so at once, or at the time that was set.
+fn leave(
+    room: &mut Room,
+    id: MemberId,
+    cause: LeaveCause,
+    deferred: Option<std::time::Duration>,
+) -> Result<(), RoomError> {
+    if let Some(until) = deferred {
+        room.defer_end(id, until)?;
+    }
+    room.leave(id, cause)
 }
 
 fn apply(room: &mut Room, ids: &[MemberId], change: &MemberChange) -> Result<(), RoomError> {

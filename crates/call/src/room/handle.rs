@@ -7,9 +7,11 @@ use conference::{LeaveCause, MemberId};
 use media::LegId;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::announce::Announced;
 use super::message::{MediaFact, RoomMessage};
+use super::taps::Follower;
 use crate::command::{
-    Applied, Asker, CommandError, DialMusic, HearingMatrix, MemberChange, ModeCommand, RoomSnapshot, Whom,
+    Applied, Asker, CommandError, DialMusic, HearingMatrix, MemberChange, ModeCommand, RoomSnapshot, Tapped, Whom,
 };
 use crate::dialect::{CallView, Kind, MemberView};
 use crate::journal::Backlog;
@@ -32,6 +34,8 @@ pub struct JoinRequest {
     pub by: Asker,
     /// Whether it is speaking as it enters: the media plane tells changes only.
     pub speaking: bool,
+    /// Taps of the call that hear what the member hears.
+    pub(crate) taps: Vec<media::TapId>,
 }
 
 /// A member that is in: its leg hears and sounds by its rules.
@@ -43,6 +47,23 @@ pub struct Joined {
     pub number: i64,
     /// From when.
     pub applied: Applied,
+    /// Whether the room has started.
+    pub started: bool,
+}
+
+/// What a room answers to something that it has in its queue already.
+pub(crate) struct Answer<T> {
+    answer: oneshot::Receiver<Result<T, CommandError>>,
+    room: RoomHandle,
+}
+
+impl<T> std::future::Future for Answer<T> {
+    type Output = Result<T, CommandError>;
+
+    fn poll(mut self: std::pin::Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
+        let answer = std::task::ready!(std::pin::Pin::new(&mut self.answer).poll(context));
+        std::task::Poll::Ready(answer.unwrap_or_else(|_| Err(self.room.over())))
+    }
 }
 
 /// A live room. Cheap to clone.
@@ -56,6 +77,8 @@ pub struct RoomHandle {
 pub(super) struct Identity {
     pub uuid: String,
     pub name: String,
+    /// It connects two calls; its name is nobody's business.
+    pub unnamed: bool,
     pub account: String,
     pub auth_id: String,
     pub media_room: media::RoomId,
@@ -83,6 +106,11 @@ impl RoomHandle {
     /// The room's name.
     pub fn name(&self) -> &str {
         &self.identity.name
+    }
+
+    /// Whether it connects two calls, and nobody named it.
+    pub fn is_unnamed(&self) -> bool {
+        self.identity.unnamed
     }
 
     /// The store's id of its account.
@@ -144,6 +172,47 @@ impl RoomHandle {
     /// Changes members' rules, all in one step.
     pub async fn change(&self, whom: Whom, change: MemberChange, by: Asker) -> Result<Applied, CommandError> {
         self.ask(|reply| RoomMessage::Change(whom, change, by, reply)).await
+    }
+
+    /// Changes members' rules; in the room's queue when this returns, so that what is asked for later comes later.
+    pub(crate) fn enqueue_change(
+        &self,
+        whom: Whom,
+        change: MemberChange,
+        by: Asker,
+    ) -> Result<Answer<Applied>, CommandError> {
+        self.enqueue(|reply| RoomMessage::Change(whom, change, by, reply))
+    }
+
+    /// Removes members; in the room's queue when this returns.
+    pub(crate) fn enqueue_kick(&self, whom: Whom, by: Asker) -> Result<Answer<Applied>, CommandError> {
+        self.enqueue(|reply| RoomMessage::Kick(whom, by, reply))
+    }
+
+    /// A member that entered unprepared takes part from now on.
+    pub(crate) async fn admit(&self, member: MemberId, by: Asker) -> Result<Applied, CommandError> {
+        self.ask(|reply| RoomMessage::Admit(member, by, reply)).await
+    }
+
+    /// Streams the mix, or (`members`) each member's sound, to whoever follows, unless that is done already.
+    pub(crate) async fn tap(&self, members: bool, follower: Follower) -> Result<Tapped, CommandError> {
+        self.ask(|reply| RoomMessage::Tap(members, follower, reply)).await
+    }
+
+    /// Ends that; false: nothing was streamed.
+    pub(crate) async fn untap(&self, members: bool) -> Result<bool, CommandError> {
+        self.ask(|reply| RoomMessage::Untap(members, reply)).await
+    }
+
+    /// This tap of the member's call hears from now on what the member hears, whispers left out.
+    pub(crate) async fn tap_call(&self, member: MemberId, tap: media::TapId) -> Result<Applied, CommandError> {
+        self.ask(|reply| RoomMessage::TapCall(member, tap, reply)).await
+    }
+
+    /// Everybody in the room hears this, after what is announced already.
+    pub(crate) async fn announce(&self, announcement: Announced) {
+        // A room that ended meanwhile hears nothing.
+        let _ = self.mailbox.send(RoomMessage::Announce(Box::new(announcement))).await;
     }
 
     /// Removes members.
@@ -235,12 +304,19 @@ impl RoomHandle {
         &self,
         message: impl FnOnce(oneshot::Sender<Result<T, CommandError>>) -> RoomMessage,
     ) -> Result<T, CommandError> {
+        self.enqueue(message)?.await
+    }
+
+    fn enqueue<T>(
+        &self,
+        message: impl FnOnce(oneshot::Sender<Result<T, CommandError>>) -> RoomMessage,
+    ) -> Result<Answer<T>, CommandError> {
         let (reply, answer) = oneshot::channel();
         self.mailbox.try_send(message(reply)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => CommandError::Busy("commands waiting for one room"),
             mpsc::error::TrySendError::Closed(_) => self.over(),
         })?;
-        answer.await.unwrap_or_else(|_| Err(self.over()))
+        Ok(Answer { answer, room: self.clone() })
     }
 
     fn over(&self) -> CommandError {

@@ -4,11 +4,13 @@ use conference::{LeaveCause, MemberId};
 use media::{LegId, PlayerId, Sound};
 use tokio::sync::oneshot;
 
+use super::announce::Announced;
 use super::handle::{JoinRequest, Joined};
 use super::music::SoundKey;
 use super::sounds::Announcement;
+use super::taps::Follower;
 use crate::command::{
-    Applied, Asker, CommandError, DialMusic, HearingMatrix, MemberChange, ModeCommand, RoomSnapshot, Whom,
+    Applied, Asker, CommandError, DialMusic, HearingMatrix, MemberChange, ModeCommand, RoomSnapshot, Tapped, Whom,
 };
 use crate::dialect::{CallView, Kind, MemberView};
 
@@ -24,6 +26,16 @@ pub(crate) enum RoomMessage {
     Change(Whom, MemberChange, Asker, Reply<Applied>),
     Kick(Whom, Asker, Reply<Applied>),
     Mode(ModeCommand, Asker, Reply<Applied>),
+    /// An unprepared member takes part from now on.
+    Admit(MemberId, Asker, Reply<Applied>),
+    /// Streams the mix, or (true) each member's sound.
+    Tap(bool, Follower, Reply<Tapped>),
+    /// Ends that; whether there was anything to end.
+    Untap(bool, Reply<bool>),
+    /// This tap of a member's call hears what the member hears.
+    TapCall(MemberId, media::TapId, Reply<Applied>),
+    /// Everybody hears this.
+    Announce(Box<Announced>),
     Snapshot(Reply<RoomSnapshot>),
     Hearing(Reply<HearingMatrix>),
     /// Somebody is being dialled for the room: the dial's number, and who would come.

@@ -2,6 +2,7 @@
 //! what happened once the shard has applied it.
 
 mod actor;
+mod announce;
 mod early;
 mod handle;
 mod message;
@@ -10,12 +11,16 @@ mod music;
 pub mod plan;
 mod publish;
 mod sounds;
+mod taps;
 mod telling;
 mod views;
 
 pub(crate) use actor::{Opening, open};
+pub(crate) use announce::Announced;
+pub(crate) use handle::Answer;
 pub use handle::{JoinRequest, Joined, RoomHandle};
 pub(crate) use message::MediaFact;
+pub(crate) use taps::{Follower, Track};
 
 #[cfg(test)]
 mod tests;

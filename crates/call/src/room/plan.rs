@@ -1,15 +1,17 @@
 //! Translates compiled hearing to the media plane's words. It adds nothing and decides nothing.
 
 use conference::{EarlyId, Hearing, Listener, MemberId, Source};
-use media::{BusId, LegId, Plan, PlanListener, PlanSource, PlayerId, SourceRef};
+use media::{BusId, Ear, LegId, Plan, PlanListener, PlanSource, PlayerId, SourceRef};
 
 /// The plan for this hearing. `leg_of` finds a member's leg, `early_leg` that of somebody who is still being dialled,
-/// `relays` says whether a member's digits are relayed as sound. A member without a leg neither sounds nor hears; so do recorders and taps, which have no leg yet.
+/// `tap_of` the media plane's tap that a recorder or tap of the room is, `relays` says whether a member's digits are relayed as
+/// sound. A member without a leg neither sounds nor hears; a tap without one of the media plane hears nothing.
 pub fn plan_for(
     hearing: &Hearing,
     revision: u64,
     leg_of: impl Fn(MemberId) -> Option<LegId>,
     early_leg: impl Fn(EarlyId) -> Option<LegId>,
+    tap_of: impl Fn(conference::TapId) -> Option<media::TapId>,
     relays: impl Fn(MemberId) -> bool,
 ) -> Plan {
     let sources = hearing
@@ -38,12 +40,12 @@ pub fn plan_for(
     let listeners = hearing
         .listeners
         .iter()
-        .filter_map(|(listener, buses)| match listener {
-            Listener::Ear(member) => {
-                let buses = buses.iter().copied().map(BusId).collect();
-                leg_of(*member).map(|ear| PlanListener { ear, buses })
-            }
-            Listener::Tap(_) => None,
+        .filter_map(|(listener, buses)| {
+            let ear: Ear = match listener {
+                Listener::Ear(member) => leg_of(*member)?.into(),
+                Listener::Tap(tap) => tap_of(*tap)?.into(),
+            };
+            Some(PlanListener { ear, buses: buses.iter().copied().map(BusId).collect() })
         })
         .collect();
     Plan { revision, buses: hearing.buses, sources, listeners }

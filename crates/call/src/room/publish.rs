@@ -51,7 +51,7 @@ pub(super) struct Publication {
 /// What follows a commit, or the answer that it is pending.
 pub(super) enum After {
     Applied(oneshot::Sender<Result<Applied, CommandError>>),
-    Joined(oneshot::Sender<Result<Joined, CommandError>>, conference::MemberId, i64),
+    Joined(oneshot::Sender<Result<Joined, CommandError>>, conference::MemberId, i64, bool),
     Recorded(oneshot::Sender<()>),
     Expected(oneshot::Sender<Result<(), CommandError>>),
     /// Who hears whom, without the tick from which it holds.
@@ -195,7 +195,9 @@ impl After {
         // Whoever no longer waits for an answer has gone away; that is his right.
         match self {
             Self::Applied(reply) => drop(reply.send(Ok(applied))),
-            Self::Joined(reply, member, number) => drop(reply.send(Ok(Joined { member, number, applied }))),
+            Self::Joined(reply, member, number, started) => {
+                drop(reply.send(Ok(Joined { member, number, applied, started })));
+            }
             Self::Recorded(reply) => drop(reply.send(())),
             Self::Expected(reply) => drop(reply.send(Ok(()))),
             Self::Hearing(reply, matrix) => {

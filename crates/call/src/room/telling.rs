@@ -52,19 +52,31 @@ impl Actor {
         let mut records = Vec::new();
         let mut after = Vec::new();
         let mut changed = Vec::new();
+        let mut entered = Vec::new();
         for event in events {
             use conference::Event as E;
             let (kind, member) = match event {
                 E::Opened => (Kind::RoomOpened, None),
                 E::Started => {
                     self.started_at = Some(now);
+                    for (_, seat) in self.seats.iter().filter(|(id, _)| !entered.contains(*id)) {
+                        let started = CallMessage::RoomStarted(self.me.uuid().to_owned());
+                        after.push(After::Notify(seat.mailbox.clone(), Box::new(started)));
+                    }
                     (Kind::RoomStarted, None)
                 }
                 E::Ended(cause) => {
                     self.ended = Some((now, cause));
                     (Kind::RoomEnded, None)
                 }
-                E::Joined(id) => (Kind::Joined, Some(id)),
+                E::Joined(id) => {
+                    entered.push(id);
+                    (Kind::Joined, Some(id))
+                }
+                E::Admitted(id) => {
+                    self.taking_part += 1;
+                    (Kind::Admitted, Some(id))
+                }
                 E::Left(id, cause) => {
                     if let Some(view) = self.depart(old, id, cause, now, &mut after) {
                         changed.push(view.clone());
@@ -145,9 +157,13 @@ impl Actor {
     ) -> Option<MemberView> {
         let seat = self.seats.remove(&id)?;
         let mut view = self.view(old, id, &seat);
+        if view.admitted {
+            self.taking_part = self.taking_part.saturating_sub(1);
+        }
         view.left_at = Some(now);
         view.leave_cause = Some(cause);
         self.last_member = Some(view.clone());
+        self.last_call = Some((seat.call.clone(), seat.dialect));
         let departure =
             Departure { room: self.me.uuid().to_owned(), room_name: self.me.name().to_owned(), member: view.clone() };
         if cause == LeaveCause::Kicked || cause == LeaveCause::RoomEnded {
@@ -157,7 +173,7 @@ impl Actor {
     }
 
     fn happened(&mut self, room: &Room, kind: Kind, member: Option<MemberView>, call: Option<CallView>) -> Happened {
-        self.sequence += 1;
+        self.sequence += u64::from(kind.is_counted());
         let member = match &kind {
             Kind::RoomOpened => self.opener.clone().or_else(|| self.newest()),
             Kind::RoomStarted => member.or_else(|| self.newest()).or_else(|| self.opener.clone()),
@@ -169,16 +185,13 @@ impl Actor {
             }),
             _ => member,
         };
-        let call = call.or_else(|| {
-            let uuid = &member.as_ref()?.call_uuid;
-            self.seats.values().find(|seat| seat.call.uuid == *uuid).map(|seat| seat.call.clone())
-        });
+        // Whoever has left has no seat any more.
+        let last = self.last_call.as_ref().filter(|(last, _)| member.as_ref().is_some_and(|m| m.call_uuid == last.uuid));
+        let seat = member.as_ref().and_then(|m| self.seats.values().find(|seat| seat.call.uuid == m.call_uuid));
+        let own = seat.map(|seat| (&seat.call, seat.dialect)).or(last.map(|(call, dialect)| (call, *dialect)));
+        let call = call.or_else(|| own.map(|(call, _)| call.clone()));
         let mut dialects = vec![self.dialect];
-        if let Some(own) = member.as_ref().and_then(|m| self.seats.values().find(|s| s.number == m.number))
-            && own.dialect != self.dialect
-        {
-            dialects.push(own.dialect);
-        }
+        dialects.extend(own.map(|(_, dialect)| dialect).filter(|dialect| *dialect != self.dialect));
         Happened { kind, sequence: self.sequence, room: Some(self.room_view(room)), member, call, dialects }
     }
 

@@ -1,6 +1,8 @@
 //! Rooms over a media plane that runs only when it is told.
 
+mod announcements;
 mod hardship;
+mod taking_part;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,42 +18,53 @@ use tokio::task::{JoinSet, LocalSet};
 use super::{JoinRequest, Joined, Opening, RoomHandle, open};
 use crate::command::{Asker, CommandError, MemberChange, Whom};
 use crate::dialect::{
-    CallState, CallView, Callback, DeliveryOptions, Dialect, Direction, DocumentError, Happening, Params, Purpose,
+    Body, CallState, CallView, Callback, DeliveryOptions, Dialect, Direction, DocumentError, Happening, Purpose,
     SigningKeys,
 };
+use crate::link::Tell;
 use crate::session::{CallMailbox, CallMessage};
-use crate::verb::{Join, MemberSettings, Method, Prompt, RoomSettings, Verb};
+use crate::verb::{Fetch, Instruction, Join, JoinHooks, MemberSettings, Method, Prompt, RoomSettings};
 use crate::{Engine, EngineConfig, Parts};
 
 /// Far more than anything here should take.
 const SOON: Duration = Duration::from_secs(20);
 
-/// A dialect that tells nobody anything.
-struct Mute;
+/// A dialect that asks for nothing. `plivo` tells nobody anything, `jambonz` tells everything to a call that is over.
+struct Terse(&'static str);
 
-impl Dialect for Mute {
+impl Dialect for Terse {
     fn name(&self) -> &'static str {
-        "plivo"
+        self.0
     }
 
-    fn request(&self, _: &CallView, _: &Purpose) -> Params {
-        Params::new()
+    fn request(&self, _: &CallView, _: &Purpose) -> Body {
+        Body::Nothing
     }
 
-    fn document(&self, _: &str, _: &[u8]) -> Result<Vec<Verb>, DocumentError> {
-        Ok(Vec::new())
+    fn document(
+        &self,
+        _: &Fetch,
+        _: &Purpose,
+        _: &str,
+        _: &[u8],
+    ) -> Result<Option<Vec<Instruction>>, DocumentError> {
+        Ok(None)
     }
 
     fn prompts(&self, _: &str, _: &[u8]) -> Result<Vec<Prompt>, DocumentError> {
         Ok(Vec::new())
     }
 
-    fn sign(&self, _: &SigningKeys, _: Method, _: &str, _: &Params) -> Vec<(String, String)> {
+    fn sign(&self, _: &SigningKeys, _: Method, _: &str, _: &Body, _: i64) -> Vec<(String, String)> {
         Vec::new()
     }
 
     fn callbacks(&self, _: &Happening<'_>) -> Vec<Callback> {
-        Vec::new()
+        if self.0 == "plivo" {
+            return Vec::new();
+        }
+        let tell = Tell { message: "told", call: String::new(), hook: None, body: String::new() };
+        vec![Callback::Message { call: String::new(), tell }]
     }
 
     fn delivery(&self, _: &str) -> DeliveryOptions {
@@ -119,7 +132,7 @@ impl House {
         let sip_config = sip::SipConfig { udp: vec![([127, 0, 0, 1], 0).into()], ..sip::SipConfig::default() };
         let roster = crate::roster::StoredRoster::new(store.clone(), Vec::new());
         let (sip, incoming) = sip::Sip::start(sip_config, Arc::new(roster)).await.unwrap();
-        let dialects: Vec<Arc<dyn Dialect>> = vec![Arc::new(Mute)];
+        let dialects: Vec<Arc<dyn Dialect>> = vec![Arc::new(Terse("plivo")), Arc::new(Terse("jambonz"))];
         let parts = Parts { store: store.clone(), media: media.clone(), facts, sip, incoming, dialects };
         let engine = Engine::start(EngineConfig::default(), parts).await.unwrap();
         Self { engine, media, store, account, still, steps, over, thread: Some(thread) }
@@ -144,12 +157,17 @@ impl House {
     }
 
     fn room(&self, policy: Policy) -> RoomHandle {
+        self.room_of("plivo", policy)
+    }
+
+    fn room_of(&self, dialect: &'static str, policy: Policy) -> RoomHandle {
         let opening = Opening {
             uuid: uuid::Uuid::new_v4().to_string(),
             name: "support".to_owned(),
+            unnamed: false,
             account: self.account.id.to_string(),
             auth_id: self.account.auth_id.clone(),
-            dialect: "plivo",
+            dialect,
             settings: RoomSettings { policy, ..RoomSettings::default() },
             opener: None,
         };
@@ -157,6 +175,17 @@ impl House {
     }
 
     async fn enters(&self, room: &RoomHandle, role: Role) -> (Joined, mpsc::Receiver<CallMessage>) {
+        let entry = Entry { role: Some(role), ..Entry::default() };
+        let (joined, messages) = self.enters_as(room, entry, MemberSettings::default()).await;
+        (joined.unwrap(), messages)
+    }
+
+    async fn enters_as(
+        &self,
+        room: &RoomHandle,
+        entry: Entry,
+        member_settings: MemberSettings,
+    ) -> (Result<Joined, CommandError>, mpsc::Receiver<CallMessage>) {
         let leg = self
             .media
             .add_leg(LegSetup {
@@ -177,9 +206,10 @@ impl House {
         let request = JoinRequest {
             join: Join {
                 room: "support".to_owned(),
-                entry: Entry { role: Some(role), ..Entry::default() },
+                entry,
                 room_settings: RoomSettings::default(),
-                member_settings: MemberSettings::default(),
+                member_settings,
+                hooks: JoinHooks::default(),
             },
             call: self.call(),
             leg,
@@ -187,36 +217,32 @@ impl House {
             dialect: "plivo",
             by: Asker::server(),
             speaking: false,
+            taps: Vec::new(),
         };
-        (room.join(request).await.unwrap(), messages)
+        (room.join(request).await, messages)
     }
 
     fn call(&self) -> CallView {
         CallView {
-            uuid: uuid::Uuid::new_v4().to_string(),
             auth_id: self.account.auth_id.clone(),
             main_auth_id: self.account.auth_id.clone(),
-            direction: Direction::Inbound,
             from: "4930".to_owned(),
             to: "4940".to_owned(),
-            caller_name: String::new(),
             state: CallState::InProgress,
-            request_uuid: None,
-            headers: Params::new(),
-            began_at: 0,
             answered_at: Some(0),
-            ended_at: None,
-            cause: None,
-            state_callback: None,
-            hangup_callback: None,
+            ..CallView::new(uuid::Uuid::new_v4().to_string(), self.account.id.to_string(), Direction::Inbound, 0)
         }
     }
 
     /// The kinds of a room's events, in order.
     async fn events(&self, room: &RoomHandle) -> Vec<String> {
+        self.log(room).await.into_iter().map(|event| event.kind).collect()
+    }
+
+    /// A room's events, in order.
+    async fn log(&self, room: &RoomHandle) -> Vec<store::Event> {
         let id = room.uuid().parse().unwrap();
-        let page = self.store.events_after(self.account.id, Some(id), EventId(0), 1000).await.unwrap();
-        page.events.into_iter().map(|event| event.kind).collect()
+        self.store.events_after(self.account.id, Some(id), EventId(0), 1000).await.unwrap().events
     }
 }
 

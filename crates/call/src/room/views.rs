@@ -36,6 +36,7 @@ impl Actor {
             leave_cause: None,
             start_on_enter: member.is_some_and(|m| m.start_on_enter),
             end_on_exit: member.is_some_and(|m| m.end_on_exit),
+            admitted: room.has_started() && member.is_some_and(|m| !m.preparing),
             callbacks: seat.settings.callbacks.clone(),
         }
     }
@@ -51,6 +52,8 @@ impl Actor {
             ended_at: self.ended.map(|(at, _)| at),
             end_cause: self.ended.map(|(_, cause)| cause),
             callbacks: self.settings.callbacks.clone(),
+            members: self.taking_part,
+            unnamed: self.me.is_unnamed(),
             stay_alone: room.policy().stay_alone,
             max_members: room.policy().max_members,
             max_duration_s: room.policy().max_duration.map(|d| d.as_secs()),

@@ -7,16 +7,19 @@ use std::time::{Duration, Instant};
 use sip::LegEvent;
 use tokio::sync::oneshot;
 
-use super::dial::{Race, not_yet};
+use super::dial::not_yet;
 use super::keys::By;
+use super::message::Asked;
+use super::race::Race;
+use super::prompts::{Lane, Playing};
 use super::{CallMessage, LegFact, Session, sleep_until};
 use crate::cause::HangupCause;
-use crate::command::{CallCommand, Confirm};
-use crate::dialect::Purpose;
+use crate::command::{CallCommand, CommandError, Confirm};
+use crate::dialect::{Outcome, Purpose};
 use crate::hooks::HookError;
 use crate::http::HttpError;
-use crate::interpreter::Step;
-use crate::verb::{Gather, Prompt, Times, Verb};
+use crate::interpreter::{Interpreter, Step};
+use crate::verb::{Fetch, Gather, Prompt, Times, Verb};
 
 /// How long he may think after he has heard the question.
 const TO_THINK: Duration = Duration::from_secs(10);
@@ -30,16 +33,22 @@ type Question = Result<Vec<Prompt>, HookError>;
 impl Session {
     /// Returns when the key was pressed; an error says why the call ends instead.
     pub(super) async fn confirmed(&mut self, confirm: &Confirm, race: &Race) -> Result<(), HangupCause> {
-        let mut question = self.question(confirm);
+        let (key, sound) = match confirm {
+            Confirm::Key { key, sound } => (*key, sound.clone()),
+            Confirm::Program(program) => return self.confirmed_by(program, race).await,
+        };
+        let mut question = self.question(sound);
         if question.is_none() {
-            self.ask(confirm.key, Vec::new());
+            self.ask(key, Vec::new());
         }
         let end = Instant::now() + IN_ALL;
         loop {
             while let Some(step) = self.interpreter.poll_step() {
                 match step {
-                    Step::Play(number, prompts) => self.play(number, prompts).await,
-                    Step::StopPlaying => self.stop_playing().await,
+                    Step::Play(number, prompts) => {
+                        self.play(Lane::Main, Playing::new(Asked { program: 0, number }, prompts)).await;
+                    }
+                    Step::StopPlaying => self.stop_playing(Lane::Main).await,
                     Step::Answer => {}
                     // The time to think is over.
                     _ => return Err(HangupCause::NotConfirmed),
@@ -56,7 +65,7 @@ impl Session {
                             Vec::new()
                         }
                     };
-                    self.ask(confirm.key, prompts);
+                    self.ask(key, prompts);
                     None
                 }
                 event = self.leg.next() => match event {
@@ -73,7 +82,7 @@ impl Session {
                     Some(CallMessage::Media(LegFact::Digit(digit, held))) => {
                         self.keys.is_new(digit, By::Event(held), Instant::now()).then_some(digit)
                     }
-                    Some(CallMessage::Command(CallCommand::Transfer(_), reply)) => {
+                    Some(CallMessage::Command(command, _, reply)) if is_for_later(&command) => {
                         drop(reply.send(Err(not_yet())));
                         None
                     }
@@ -95,8 +104,8 @@ impl Session {
                 cause = race.given_up() => return Err(cause),
             };
             if let Some(digit) = pressed {
-                self.stop_playing().await;
-                return if digit == confirm.key { Ok(()) } else { Err(HangupCause::NotConfirmed) };
+                self.stop_playing(Lane::Main).await;
+                return if digit == key { Ok(()) } else { Err(HangupCause::NotConfirmed) };
             }
             if self.ended {
                 // It is over already; why is known.
@@ -105,9 +114,56 @@ impl Session {
         }
     }
 
+    /// Runs a program's instructions for the callee alone: he takes the call unless they hang up.
+    async fn confirmed_by(&mut self, program: &Fetch, race: &Race) -> Result<(), HangupCause> {
+        let own = std::mem::replace(&mut self.interpreter, Interpreter::once(program.clone(), Purpose::Confirm));
+        let end = Instant::now() + IN_ALL;
+        let outcome = loop {
+            while let Some(step) = self.interpreter.poll_step() {
+                match step {
+                    Step::Through => break,
+                    Step::Hangup(..) => return Err(HangupCause::NotConfirmed),
+                    step if is_elsewhere(&step) => {
+                        let text = "a program that confirms a call takes it nowhere else; the verb is left out".to_owned();
+                        self.refused(CommandError::Invalid(text)).await;
+                        self.interpreter.done(&Outcome::Done, self.inner.clock.monotonic());
+                    }
+                    step => self.step(step).await,
+                }
+            }
+            if self.interpreter.is_over() {
+                break Ok(());
+            }
+            let deadline = self.deadline();
+            tokio::select! {
+                event = self.leg.next() => match event {
+                    Some(LegEvent::Ended { by: sip::By::Remote, .. }) => return Err(HangupCause::NotConfirmed),
+                    event => self.signalled(event).await,
+                },
+                message = self.messages.recv() => match message {
+                    Some(CallMessage::Move { reply, .. }) => drop(reply.send(Err(not_yet()))),
+                    Some(CallMessage::Command(command, _, reply)) if is_for_later(&command) => {
+                        drop(reply.send(Err(not_yet())));
+                    }
+                    Some(message) => self.told(message).await,
+                    None => return Err(HangupCause::NotConfirmed),
+                },
+                () = sleep_until(deadline) => self.time_passed().await,
+                () = sleep_until(Some(end)) => return Err(HangupCause::NotConfirmed),
+                cause = race.given_up() => return Err(cause),
+            }
+            if self.ended {
+                // It is over already; why is known.
+                return Err(HangupCause::NotConfirmed);
+            }
+        };
+        self.interpreter = own;
+        outcome
+    }
+
     /// Fetches what he is asked, in the background: he may hang up meanwhile, or another be faster.
-    fn question(&self, confirm: &Confirm) -> Option<oneshot::Receiver<Question>> {
-        let fetch = confirm.sound.clone()?;
+    fn question(&self, sound: Option<Fetch>) -> Option<oneshot::Receiver<Question>> {
+        let fetch = sound?;
         let (answer, question) = oneshot::channel();
         let (account, dialect, view) = (self.account.clone(), self.control.dialect, self.view.clone());
         let hooks = self.inner.hooks.clone();
@@ -128,19 +184,27 @@ impl Session {
     fn ask(&mut self, key: char, prompts: Vec<Prompt>) {
         let gather = Gather {
             prompts,
-            action: None,
-            follow: false,
             first_digit: TO_THINK,
             next_digit: TO_THINK,
-            finish_on: None,
             max_digits: 1,
             valid: key.to_string(),
-            invalid_sound: None,
-            attempts: 1,
-            beep: false,
+            ..Gather::default()
         };
-        self.interpreter.document(vec![Verb::Gather(gather)], self.inner.clock.monotonic());
+        self.interpreter.document(vec![Verb::Gather(gather).into()], self.inner.clock.monotonic());
     }
+}
+
+/// Whether a command is for a call that has been taken.
+fn is_for_later(command: &CallCommand) -> bool {
+    matches!(command, CallCommand::Transfer(_) | CallCommand::Instructions { .. } | CallCommand::Split { .. })
+}
+
+/// Whether an instruction takes the call somewhere else.
+fn is_elsewhere(step: &Step) -> bool {
+    matches!(
+        step,
+        Step::Join(_) | Step::Connect(_) | Step::Enqueue(_) | Step::Dequeue(_) | Step::Stream(_) | Step::Refer(_)
+    )
 }
 
 async fn heard(question: &mut Option<oneshot::Receiver<Question>>) -> Question {

@@ -5,14 +5,15 @@ use std::sync::Arc;
 use sip::{Identity, Incoming};
 use uuid::Uuid;
 
+use super::message::Asked;
 use super::{CallMailbox, Control, Session};
 use crate::command::CommandError;
-use crate::dialect::{CallState, CallView, Direction, Purpose};
+use crate::dialect::{CallView, Direction, Invite, Kind, Origin, Purpose, SipView};
 use crate::engine::Inner;
-use crate::records::dialect_name;
+use crate::records::{dialect_name, method_of};
 use crate::registry::Full;
-use crate::routing::{NoApplication, digits_of};
-use crate::verb::{Fetch, Method};
+use crate::routing::{NoApplication, Reached, digits_of};
+use crate::verb::Fetch;
 
 /// Takes a call: finds its application and runs its instructions.
 pub(crate) async fn take(inner: Arc<Inner>, incoming: Incoming) {
@@ -24,7 +25,7 @@ pub(crate) async fn take(inner: Arc<Inner>, incoming: Incoming) {
         return;
     }
     let (incoming, why) = match inner.routing.application(&incoming).await {
-        Ok(application) => match admit(&inner, incoming, application).await {
+        Ok(reached) => match admit(&inner, incoming, reached).await {
             Ok(session) => return session.run().await,
             Err(refused) => refused,
         },
@@ -50,6 +51,7 @@ const BUSY: Refusal = (486, "Busy Here");
 fn without_application(error: &NoApplication) -> Refusal {
     match error {
         NoApplication::Unknown { .. } => (404, "Not Found"),
+        NoApplication::Forbidden { .. } => FORBIDDEN,
         NoApplication::Store(_) => UNAVAILABLE,
     }
 }
@@ -69,7 +71,8 @@ async fn refuse(incoming: &Incoming, (code, phrase): Refusal) {
     let _ = incoming.leg.reject(code, Some(phrase), headers).await;
 }
 
-async fn admit(inner: &Arc<Inner>, incoming: Incoming, app: store::Application) -> Result<Session, Refused> {
+async fn admit(inner: &Arc<Inner>, incoming: Incoming, reached: Reached) -> Result<Session, Refused> {
+    let Reached { application: app, run } = reached;
     let account = app.account.to_string();
     let owner = match inner.store.account(app.account).await {
         Ok(Some(owner)) if owner.enabled => owner,
@@ -119,34 +122,39 @@ async fn admit(inner: &Arc<Inner>, incoming: Incoming, app: store::Application) 
             }
         });
     }
-    let method = |method| match method {
-        store::Method::Get => Method::Get,
-        store::Method::Post => Method::Post,
-    };
-    let hook = |url: &Option<String>, how| url.clone().map(|url| Fetch { url, method: method(how) });
+    let hook = |url: &Option<String>, how| url.clone().map(|url| Fetch::new(url, method_of(how)));
+    let dialect = dialect_name(app.dialect);
+    let profile = inner.hooks.dialect(dialect).map(|dialect| dialect.profile(&app.settings)).unwrap_or_default();
+    let application = Fetch { auth: profile.auth, ..Fetch::new(app.answer_url.clone(), method_of(app.answer_method)) };
+    let told = hook(&app.hangup_url, app.hangup_method).map(|hook| Fetch { auth: profile.status_auth, ..hook });
+    let trunk = inner.routing.trunk_name(&incoming.identity).await;
+    let origin = Origin { invite: Some(invite(&incoming)), settings: app.settings.clone() };
     let view = CallView {
-        uuid,
         auth_id: acting.unwrap_or_else(|| owner.auth_id.clone()),
         main_auth_id: owner.auth_id,
-        direction: Direction::Inbound,
         from: caller(inner, &incoming, &owner.sip_realm),
         to: callee(&incoming),
         caller_name: incoming.from.display.clone(),
-        state: CallState::Ringing,
-        request_uuid: None,
+        sip: SipView {
+            call_id: incoming.call_id.clone(),
+            status: 100,
+            reason: "Trying".to_owned(),
+            source: Some(incoming.source),
+            trunk,
+            bye: Vec::new(),
+        },
+        app_sid: run.is_none().then(|| app.sid.to_string()),
+        origin: Some(Arc::new(origin)),
         headers: incoming.headers.iter().filter(|(name, _)| is_extra(name)).cloned().collect(),
-        began_at: inner.clock.utc(),
-        answered_at: None,
-        ended_at: None,
-        cause: None,
-        state_callback: None,
-        hangup_callback: hook(&app.hangup_url, app.hangup_method),
+        hangup_callback: told,
+        ..CallView::new(uuid, account.clone(), Direction::Inbound, inner.clock.utc())
     };
     let control = Control {
-        dialect: dialect_name(app.dialect),
-        app_id: Some(app.app_id.clone()),
+        app_id: run.is_none().then(|| app.app_id.clone()),
+        application: application.clone(),
+        voice: profile.voice,
         fallback: hook(&app.fallback_answer_url, app.fallback_method),
-        placed: false,
+        ..Control::of(dialect)
     };
     let ring = [("X-CallUUID".to_owned(), view.uuid.clone())];
     // A caller who has given up is noticed at once by the session.
@@ -155,8 +163,29 @@ async fn admit(inner: &Arc<Inner>, incoming: Incoming, app: store::Application) 
     let session = Session::new(inner, account, control, view, (leg, source), (mailbox, messages));
     let mut session = Session { offer, _place: place, ..session };
     session.store_row().await;
-    session.fetch(0, Fetch { url: app.answer_url, method: method(app.answer_method) }, Purpose::Answer);
+    session.happened(Kind::CallBegun).await;
+    let first = Asked { program: 0, number: 0 };
+    match (run, profile.document) {
+        (Some(run), _) => session.interpreter.document(run, session.inner.clock.monotonic()),
+        (None, document) => {
+            session.follow_application();
+            match document {
+                Some(document) => session.run_document(first, &document),
+                None => session.fetch(first, application, Purpose::Answer),
+            }
+        }
+    }
     Ok(session)
+}
+
+/// The INVITE as it came.
+fn invite(incoming: &Incoming) -> Invite {
+    Invite {
+        uri: incoming.request_uri_text.clone(),
+        headers: incoming.headers.clone(),
+        body: incoming.body.clone(),
+        transport: format!("{:?}", incoming.transport).to_lowercase(),
+    }
 }
 
 fn offerable(offer: &sip::sdp::Session) -> bool {

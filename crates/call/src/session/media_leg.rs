@@ -134,9 +134,11 @@ impl Session {
             return Err(HangupCause::Cancelled);
         }
         self.view.state = CallState::InProgress;
+        (self.view.sip.status, self.view.sip.reason) = (200, "OK".to_owned());
         self.view.answered_at = Some(self.inner.clock.utc());
         self.over_at = Some(std::time::Instant::now() + self.limit);
         self.happened(Kind::CallAnswered).await;
+        self.start_waiting_stream().await;
         Ok(())
     }
 

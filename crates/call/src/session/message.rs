@@ -5,18 +5,26 @@ use media::PlayId;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::cause::{FaultAt, HangupCause};
-use crate::command::{CallCommand, CallSnapshot, CommandError};
-use crate::dialect::{Departure, Purpose};
+use crate::command::{Asker, CallChanged, CallCommand, CallSnapshot, CommandError};
+use crate::dialect::{Departure, Purpose, Understood};
 use crate::hooks::HookError;
+use crate::link;
 use crate::room::{Joined, RoomHandle};
 use crate::sound::{Heard, SoundFault};
-use crate::verb::{Join, Verb};
+use crate::verb::{Instruction, Join};
+
+use super::prompts::Lane;
+use super::{bridge, queue, split};
+use super::stream::Slot;
+use crate::stream::Ended;
 
 /// A command or fact for a call.
 pub(crate) enum CallMessage {
     Media(LegFact),
     LeftRoom(Box<Departure>, LeaveCause),
-    Command(CallCommand, oneshot::Sender<Result<(), CommandError>>),
+    /// The room that the call is in has started.
+    RoomStarted(String),
+    Command(CallCommand, Asker, oneshot::Sender<Result<CallChanged, CommandError>>),
     Move {
         join: Box<Join>,
         room: RoomHandle,
@@ -25,7 +33,21 @@ pub(crate) enum CallMessage {
     },
     Snapshot(oneshot::Sender<CallSnapshot>),
     Fetched(Box<Fetched>),
-    Loaded(u64, Box<Result<Heard, SoundFault>>),
+    /// What somebody said, by the number of the listening.
+    Understood(u64, Result<Understood, String>),
+    /// This stream of sound, by its number, is over.
+    StreamEnded(Slot, u64, Ended),
+    /// A command of the call's program was refused.
+    Refused(CommandError),
+    /// What the call's program says.
+    Link(Box<link::Event>),
+    /// What the call's dial reports, or its callee.
+    Bridge(bridge::Report),
+    /// What queues tell.
+    Queue(queue::Report),
+    /// It leaves the call that dialled it, and goes on by itself.
+    GoOn(Box<split::GoOn>),
+    Loaded(Lane, Asked, Box<Result<Heard, SoundFault>>),
     End(HangupCause),
 }
 
@@ -42,11 +64,37 @@ pub(crate) enum LegFact {
 
 /// The answer to a request for instructions.
 pub(crate) struct Fetched {
-    /// The interpreter's number of the request.
-    pub number: u64,
+    /// Which program asked, and its number of the request.
+    pub asked: Asked,
     pub purpose: Purpose,
     pub at: FaultAt,
-    pub result: Result<Vec<Verb>, HookError>,
+    pub result: Result<Option<Vec<Instruction>>, HookError>,
+}
+
+/// A request of one of a call's programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// 0: the call's own instructions; else the number of what is heard while it waits.
+    pub program: u32,
+    /// The program's number of the request.
+    pub number: u64,
+}
+
+impl Asked {
+    /// Both in one number.
+    pub fn packed(self) -> u64 {
+        u64::from(self.program) << 32 | self.number & u64::from(u32::MAX)
+    }
+
+    pub fn unpacked(packed: u64) -> Self {
+        Self { program: u32::try_from(packed >> 32).unwrap_or(0), number: packed & u64::from(u32::MAX) }
+    }
+}
+
+impl From<link::Event> for CallMessage {
+    fn from(event: link::Event) -> Self {
+        Self::Link(Box::new(event))
+    }
 }
 
 /// Where an answer goes that is given only when this is recorded: it goes on from here by itself.
@@ -76,6 +124,11 @@ pub struct CallMailbox {
 }
 
 impl CallMailbox {
+    /// The way for what must be heard in order.
+    pub(crate) fn sender(&self) -> mpsc::Sender<CallMessage> {
+        self.sender.clone()
+    }
+
     pub(crate) fn new() -> (Self, mpsc::Receiver<CallMessage>) {
         let (sender, messages) = mpsc::channel(MAILBOX);
         (Self { sender }, messages)

@@ -1,54 +1,103 @@
 //! Live calls: one task each. It owns the call's signalling and its leg on the media plane, runs its instructions, and
 //! takes it into rooms and out of them.
 
+mod aside;
+mod added;
+mod bridge;
+mod commands;
 mod confirm;
+mod connection;
 mod dial;
 mod inbound;
+mod interlude;
 mod keys;
 mod media_leg;
 mod message;
+mod patterns;
+mod placed;
 mod prompts;
+mod queue;
+mod race;
+mod referral;
 mod ringing;
+mod split;
 mod steps;
+mod stream;
+mod tracks;
+mod understanding;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use conference::{LeaveCause, MemberId};
+use conference::LeaveCause;
 use media::LegId;
 use sip::LegEvent;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::AbortOnDropHandle;
 
-pub(crate) use dial::{DialledMember, ENTERED, NOT_ENTERED, dial_member};
+pub(crate) use added::{DialledMember, ENTERED, NOT_ENTERED, dial_member};
 pub(crate) use inbound::take;
 pub use message::CallMailbox;
 pub(crate) use message::{CallMessage, LegFact};
+pub(crate) use placed::place;
+pub(crate) use prompts::Lane;
 
 use crate::cause::{HangupCause, HangupSource};
-use crate::command::{CallCommand, CallSnapshot, CommandError};
-use crate::dialect::{CallState, CallView, Departure, Direction, Kind};
+use crate::command::{CallSnapshot, CommandError};
+use crate::dialect::{AtEnd, CallState, CallView, Departure, Direction, Kind, Purpose, Referred};
 use crate::engine::Inner;
 use crate::interpreter::Interpreter;
 use crate::journal::{self, Journal};
 use crate::records::Happened;
+use crate::link::{Farewell, LinkHandle};
 use crate::room::{Joined, MediaFact, RoomHandle};
-use crate::verb::{Fetch, Refusal, Verb};
+use crate::stream::Control as StreamControl;
+use crate::verb::{Fetch, Method, Refusal, Stream, Verb};
 
+use interlude::{Interlude, Stay};
 use keys::{By, Keys};
 use message::answer_after;
 use prompts::Playing;
+use referral::Transferring;
+use stream::Running;
+pub(crate) use stream::Slot;
 
 /// What controls a call from outside its instructions.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone)]
 pub(crate) struct Control {
     /// The dialect its programs speak.
     pub dialect: &'static str,
     /// The application, for records.
     pub app_id: Option<String>,
+    /// The application's own address, which its hooks are relative to.
+    pub application: Fetch,
+    /// The connection to it, once there is one.
+    pub link: Option<LinkHandle>,
+    /// That connection belongs to the call that dialled this one.
+    pub shares_link: bool,
+    /// The application's voice and language.
+    pub voice: Option<(String, String)>,
     /// Asked when the answer URL fails.
     pub fallback: Option<Fetch>,
     /// A program put the call into its room, not the call's own instructions.
     pub placed: bool,
+}
+
+impl Control {
+    /// A call of this dialect without an application.
+    pub fn of(dialect: &'static str) -> Self {
+        Self {
+            dialect,
+            app_id: None,
+            application: Fetch::new("", Method::Post),
+            link: None,
+            shares_link: false,
+            voice: None,
+            fallback: None,
+            placed: false,
+        }
+    }
 }
 
 pub(crate) struct Session {
@@ -65,9 +114,47 @@ pub(crate) struct Session {
     offer: Option<sip::sdp::Session>,
     media: Option<media_leg::MediaLeg>,
     interpreter: Interpreter,
-    seat: Option<(RoomHandle, MemberId)>,
-    playing: Option<Playing>,
+    /// What is heard while the instructions wait.
+    interlude: Option<Interlude>,
+    /// How many such programs there have been.
+    programs: u32,
+    stay: Option<Stay>,
+    /// What it has dialled.
+    connection: Option<bridge::Connection>,
+    /// Who has dialled it, while it is his callee.
+    dialled_by: Option<bridge::DialledBy>,
+    /// What it has to do with a queue.
+    queueing: Option<queue::Queueing>,
+    /// How the instruction went that was broken off last, until somebody is told.
+    parting: Option<crate::dialect::Outcome>,
+    playing: BTreeMap<Lane, Playing>,
     plays: u64,
+    /// How many whispers and sounds of tracks there have been.
+    whispers: u64,
+    /// The names of tracks, by their places.
+    tracks: Vec<Option<String>>,
+    /// Voice and language of prompts that name none, in place of the application's.
+    voice: Option<(String, String)>,
+    /// Asked when the far side sends a REFER.
+    refer_hook: Option<Fetch>,
+    /// A transfer that the far side was asked for.
+    transferring: Option<Transferring>,
+    /// One that it asks for, while a program decides.
+    referral: Option<u64>,
+    /// How many questions there have been beside the instructions.
+    questions: u64,
+    /// Told of requests within the dialog.
+    request_hook: Option<Fetch>,
+    /// Somebody listens for speech: the number of the listening, and its task.
+    listening: Option<(u64, AbortOnDropHandle<()>)>,
+    /// Streams of sound that run.
+    streams: BTreeMap<Slot, Running>,
+    /// How many there have been.
+    streamed: u64,
+    /// One that begins with the answer.
+    stream_at_answer: Option<Box<Stream>>,
+    /// Headers of the BYE that the instructions want.
+    farewell: Vec<(String, String)>,
     sequence: u64,
     journal: Journal,
     mailbox: CallMailbox,
@@ -113,9 +200,28 @@ impl Session {
             offer: None,
             media: None,
             interpreter: Interpreter::new(),
-            seat: None,
-            playing: None,
+            interlude: None,
+            programs: 0,
+            stay: None,
+            connection: None,
+            dialled_by: None,
+            queueing: None,
+            parting: None,
+            playing: BTreeMap::new(),
             plays: 0,
+            whispers: 0,
+            tracks: Vec::new(),
+            voice: None,
+            refer_hook: None,
+            transferring: None,
+            referral: None,
+            questions: 0,
+            request_hook: None,
+            listening: None,
+            streams: BTreeMap::new(),
+            streamed: 0,
+            stream_at_answer: None,
+            farewell: Vec::new(),
             sequence: 0,
             journal: Journal::default(),
             mailbox,
@@ -147,13 +253,26 @@ impl Session {
             self.run_steps().await;
         }
         self.inner.calls.forget(&self.view.uuid);
+        self.let_go_of_application();
+    }
+
+    /// The call has no use for its connection any more. What was told over it before is sent first.
+    fn let_go_of_application(&mut self) {
+        self.inner.links.forget(&self.view.uuid);
+        if let Some(link) = self.control.link.take()
+            && !self.control.shares_link
+        {
+            let unanswered = self.view.answered_at.is_none();
+            let bad = unanswered && matches!(self.view.cause, Some(HangupCause::Instructions(_)));
+            link.end(if bad { Farewell::BadInstructions } else { Farewell::Over });
+        }
     }
 
     fn deadline(&self) -> Option<Instant> {
         let clock = &self.inner.clock;
-        let instructions = self.interpreter.next_timeout().map(|at| clock.instant(at));
-        let pause = self.playing.as_ref().and_then(|playing| playing.pause_until);
-        [instructions, pause, self.over_at].into_iter().flatten().min()
+        let programs = [self.interpreter.next_timeout(), self.interlude_timeout()];
+        let instructions = programs.into_iter().flatten().min().map(|at| clock.instant(at));
+        [instructions, self.pause_over(), self.over_at].into_iter().flatten().min()
     }
 
     async fn time_passed(&mut self) {
@@ -163,9 +282,8 @@ impl Session {
             return;
         }
         self.interpreter.handle_timeout(self.inner.clock.monotonic());
-        if self.playing.as_ref().and_then(|p| p.pause_until).is_some_and(|at| now >= at) {
-            self.next_prompt().await;
-        }
+        self.interlude_time_passed();
+        self.pauses_passed(now).await;
     }
 
     async fn signalled(&mut self, event: Option<LegEvent>) {
@@ -187,7 +305,15 @@ impl Session {
             }
             Some(LegEvent::Cancelled) => self.finish(HangupCause::Cancelled, None).await,
             Some(LegEvent::Refused { .. }) => self.finish(HangupCause::NetworkFailure, None).await,
-            Some(LegEvent::Ended { by, .. }) => {
+            Some(LegEvent::ReferProgress { status, over, .. }) => self.refer_progress(status, over).await,
+            Some(LegEvent::Referred { refer_to, referred_by, user_agent, id, .. }) => {
+                self.referred(id, Referred { to: refer_to, by: referred_by, agent: user_agent }).await;
+            }
+            Some(LegEvent::Request { method, content_type, body, headers }) => {
+                self.requested(&method, content_type, &body, headers);
+            }
+            Some(LegEvent::Ended { by, headers, .. }) => {
+                self.view.sip.bye = headers;
                 let cause = match by {
                     sip::By::Remote => HangupCause::Normal(self.far_side()),
                     sip::By::Local => HangupCause::Normal(HangupSource::Server),
@@ -200,6 +326,25 @@ impl Session {
         }
     }
 
+    /// The far side sent something within the dialog.
+    fn requested(
+        &mut self,
+        method: &str,
+        content_type: Option<String>,
+        body: &[u8],
+        headers: Vec<(String, String)>,
+    ) {
+        let Some(hook) = self.request_hook.clone() else { return };
+        let headers: std::collections::BTreeMap<String, String> = headers.into_iter().collect();
+        let told = serde_json::json!({
+            "method": method,
+            "content_type": content_type,
+            "body": String::from_utf8_lossy(body),
+            "headers": headers,
+        });
+        self.ask_aside(hook, Purpose::InDialog(told.to_string()));
+    }
+
     fn far_side(&self) -> HangupSource {
         match self.view.direction {
             Direction::Inbound => HangupSource::Caller,
@@ -210,56 +355,52 @@ impl Session {
     async fn told(&mut self, message: CallMessage) {
         match message {
             CallMessage::Media(fact) => self.media_fact(fact).await,
-            CallMessage::LeftRoom(departure, cause) => self.left_room(*departure, cause),
-            CallMessage::Command(command, reply) => self.command(command, reply).await,
+            CallMessage::LeftRoom(departure, cause) => self.left_room(*departure, cause).await,
+            CallMessage::RoomStarted(room) => self.room_started(&room).await,
+            CallMessage::Command(command, by, reply) => self.command(command, by, reply).await,
+            CallMessage::Understood(number, heard) => self.heard_speech(number, heard),
+            CallMessage::StreamEnded(slot, number, ended) => self.stream_ended(slot, number, ended).await,
+            CallMessage::Refused(error) => self.refused(error).await,
+            CallMessage::Link(event) => self.link_said(*event).await,
             CallMessage::Move { join, room, dialect, reply } => {
-                let recorded = self.step_out(LeaveCause::Transferred).await;
+                let recorded = self.abandon(LeaveCause::Transferred).await;
+                // A call that another program moves is that program's from then on.
+                if self.control.dialect != dialect {
+                    self.let_go_of_application();
+                    self.interpreter.set_at_end(AtEnd::Hangup);
+                }
                 self.control.dialect = dialect;
                 self.control.placed = true;
                 self.moving = Some(answer_after(recorded, reply));
                 self.destination = Some(room);
-                self.interpreter.document(vec![Verb::Join(join)], self.inner.clock.monotonic());
+                self.interpreter.document(vec![Verb::Join(join).into()], self.inner.clock.monotonic());
             }
             // Whoever no longer waits for an answer has gone away.
             CallMessage::Snapshot(reply) => drop(reply.send(self.snapshot())),
             CallMessage::Fetched(fetched) => self.fetched(*fetched).await,
-            CallMessage::Loaded(number, result) => self.loaded(number, *result).await,
+            CallMessage::Bridge(report) => self.reported(report).await,
+            CallMessage::Queue(report) => self.queue_reported(report).await,
+            CallMessage::GoOn(go_on) => self.go_on(*go_on).await,
+            CallMessage::Loaded(lane, of, result) => self.loaded(lane, of, *result).await,
             CallMessage::End(cause) => self.finish(cause, None).await,
         }
     }
 
-    async fn command(&mut self, command: CallCommand, reply: oneshot::Sender<Result<(), CommandError>>) {
-        match command {
-            CallCommand::Hangup(refusal) => {
-                self.end(HangupCause::Requested, refusal, true).await;
-                drop(reply.send(Ok(())));
-            }
-            CallCommand::Transfer(fetch) => {
-                let recorded = self.step_out(LeaveCause::Transferred).await;
-                self.control.placed = false;
-                self.interpreter.transfer(fetch);
-                // The call does not wait for it.
-                drop(answer_after(recorded, reply).send(Ok(())));
-            }
-        }
-    }
-
     fn snapshot(&self) -> CallSnapshot {
-        CallSnapshot { call: self.view.clone(), room_uuid: self.seat.as_ref().map(|(room, _)| room.uuid().to_owned()) }
+        let call = CallView { application: Some(self.control.application.clone()), ..self.view.clone() };
+        CallSnapshot { call, room_uuid: self.stay.as_ref().map(|stay| stay.room.uuid().to_owned()) }
     }
 
     async fn media_fact(&mut self, fact: LegFact) {
         match fact {
             LegFact::Digit(digit, held) => {
                 if self.keys.is_new(digit, By::Event(held), Instant::now()) && self.takes_digit() {
+                    let held = u64::try_from(held.as_millis()).unwrap_or(u64::MAX);
+                    self.tell_streams(&StreamControl::Digit(digit, held));
                     self.digit(digit);
                 }
             }
-            LegFact::PlayEnded(play) => {
-                if self.playing.as_ref().is_some_and(|playing| playing.play == Some(play)) {
-                    self.next_prompt().await;
-                }
-            }
+            LegFact::PlayEnded(play) => self.play_ended(play).await,
             LegFact::Timeout => self.finish(HangupCause::MediaTimeout, None).await,
             LegFact::Failed(why) => {
                 tracing::error!(call = self.view.uuid, why, "a leg's media failed; the call ends");
@@ -267,9 +408,9 @@ impl Session {
             }
             LegFact::Speaking(speaking) => {
                 self.speaking = speaking;
-                if let (Some((room, _)), Some(leg)) = (&self.seat, self.leg_id()) {
+                if let (Some(stay), Some(leg)) = (&self.stay, self.leg_id()) {
                     // Telemetry: a busy room may miss it.
-                    room.media_fact(MediaFact::Speaking(leg, speaking));
+                    stay.room.media_fact(MediaFact::Speaking(leg, speaking));
                 }
             }
         }
@@ -288,8 +429,9 @@ impl Session {
 
     fn digit(&mut self, digit: char) {
         self.interpreter.digit(digit, self.inner.clock.monotonic());
-        if let (Some((room, _)), Some(leg)) = (&self.seat, self.leg_id())
-            && !room.media_fact(MediaFact::Digit(leg, digit))
+        self.connection_key(digit);
+        if let (Some(stay), Some(leg)) = (&self.stay, self.leg_id())
+            && !stay.room.media_fact(MediaFact::Digit(leg, digit))
         {
             self.inner.counters.mailbox_overflows.add(1);
         }
@@ -299,22 +441,19 @@ impl Session {
         self.media.as_ref().map(|media| media.id)
     }
 
-    /// Takes the call out of its room, if it is in one; returns when the shard has done it. What is returned resolves when
-    /// that is recorded too.
-    async fn step_out(&mut self, cause: LeaveCause) -> Option<oneshot::Receiver<()>> {
-        let (room, member) = self.seat.take()?;
-        Some(room.leave(member, cause).await)
-    }
-
     /// The room let the call go.
-    fn left_room(&mut self, departure: Departure, cause: LeaveCause) {
-        let here =
-            |(room, member): &(RoomHandle, MemberId)| room.uuid() == departure.room && *member == departure.member.id;
+    async fn left_room(&mut self, departure: Departure, cause: LeaveCause) {
+        let here = |stay: &Stay| stay.room.uuid() == departure.room && stay.member == departure.member.id;
         // A message that crossed with the call's own departure is old news.
-        if !self.seat.as_ref().is_some_and(here) {
+        if !self.stay.as_ref().is_some_and(here) {
             return;
         }
-        self.seat = None;
+        self.stay = None;
+        self.view.room = None;
+        self.end_interlude().await;
+        if self.left_bridge().await {
+            return;
+        }
         let at_end = match cause {
             _ if !self.control.placed => HangupCause::EndOfInstructions,
             LeaveCause::Kicked => HangupCause::Kicked,
@@ -333,7 +472,9 @@ impl Session {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        let left = self.step_out(LeaveCause::Hangup).await;
+        let outcome = self.outcome_at_end();
+        let left = self.abandon(LeaveCause::Hangup).await;
+        self.end_streams();
         if let Some(media) = self.media.take() {
             self.inner.calls.forget_leg(media.id);
             self.inner.remove_leg(media.id).await;
@@ -341,10 +482,11 @@ impl Session {
         let answered = self.view.answered_at.is_some();
         let signalled = match (answered, self.view.direction) {
             (false, Direction::Inbound) => {
-                let (code, reason) = refusal_code(&cause, refusal);
-                self.leg.reject(code, Some(reason), &[]).await
+                let Rejection { code, reason, headers } = self.rejection(&cause, refusal);
+                (self.view.sip.status, self.view.sip.reason) = (code, reason.clone());
+                self.leg.reject(code, Some(&reason), &headers).await
             }
-            _ => self.leg.hangup(None).await,
+            _ => self.leg.hangup_with(None, &self.farewell).await,
         };
         if let Err(error) = signalled {
             tracing::debug!(call = self.view.uuid, %error, "the other side was gone already");
@@ -359,6 +501,10 @@ impl Session {
         }
         let until = if asked { journal::answer_by(over) } else { journal::moment(&self.inner) };
         self.happened_until(Kind::CallEnded, until).await;
+        // Whoever waits for the end of the last instruction is told, and can say nothing more.
+        if let Some((action, purpose)) = self.interpreter.hung_up(|| outcome) {
+            self.tell(action, purpose);
+        }
         if let Some(moving) = self.moving.take() {
             drop(moving.send(Err(CommandError::NotFound { what: "call", id: self.view.uuid.clone() })));
         }
@@ -370,7 +516,7 @@ impl Session {
     }
 
     async fn happened_until(&mut self, kind: Kind, until: tokio::time::Instant) {
-        self.sequence += 1;
+        self.sequence += u64::from(kind.is_counted());
         let about = (&self.control, &self.view, self.sequence);
         record(&self.inner, &mut self.journal, &self.account, about, kind, until).await;
     }
@@ -405,7 +551,11 @@ async fn record(
 ) {
     let call = Some(view.clone());
     let happened = Happened { kind, sequence, room: None, member: None, call, dialects: vec![control.dialect] };
-    let records = inner.records.record(account, inner.clock.utc(), &happened).await.into_iter().collect();
+    let records: Vec<_> = inner.records.record(account, inner.clock.utc(), &happened).await.into_iter().collect();
+    // Nobody is told, and it says nothing new of the call.
+    if records.is_empty() && !happened.kind.is_counted() {
+        return;
+    }
     let app = control.app_id.as_deref();
     match inner.records.of_call(account, control.dialect, app, view, records).await {
         Ok(batch) => {
@@ -415,15 +565,32 @@ async fn record(
     }
 }
 
-fn refusal_code(cause: &HangupCause, refusal: Option<Refusal>) -> (u16, &'static str) {
-    match (refusal, cause) {
-        (Some(Refusal::Busy), _) => (486, "Busy Here"),
-        (Some(Refusal::Rejected), _) => (603, "Decline"),
-        (None, HangupCause::NoRoute) => (404, "Not Found"),
-        (None, HangupCause::Incompatible) => (488, "Not Acceptable Here"),
-        (None, HangupCause::Instructions(_)) => (500, "Instructions Unavailable"),
-        (None, HangupCause::Shutdown) => (503, "Service Unavailable"),
-        (None, _) => (480, "Temporarily Unavailable"),
+/// How a call is refused.
+struct Rejection {
+    code: u16,
+    reason: String,
+    headers: Vec<(String, String)>,
+}
+
+impl Session {
+    fn rejection(&self, cause: &HangupCause, refusal: Option<Refusal>) -> Rejection {
+        let (code, reason) = match (refusal, cause) {
+            (Some(Refusal::Status { code, reason, headers }), _) => {
+                let reason = reason.unwrap_or_else(|| "Declined".to_owned());
+                return Rejection { code, reason, headers };
+            }
+            (Some(Refusal::Busy), _) => (486, "Busy Here"),
+            (Some(Refusal::Rejected), _) => (603, "Decline"),
+            (None, HangupCause::NoRoute) => (404, "Not Found"),
+            (None, HangupCause::Incompatible) => (488, "Not Acceptable Here"),
+            (None, HangupCause::Instructions(_)) => {
+                let dialect = self.inner.hooks.dialect(self.control.dialect);
+                dialect.map_or((500, "Instructions Unavailable"), |dialect| dialect.refusal())
+            }
+            (None, HangupCause::Shutdown) => (503, "Service Unavailable"),
+            (None, _) => (480, "Temporarily Unavailable"),
+        };
+        Rejection { code, reason: reason.to_owned(), headers: Vec::new() }
     }
 }
 

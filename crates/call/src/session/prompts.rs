@@ -1,91 +1,186 @@
-//! Plays prompts to the caller, one after another.
+//! Plays prompts to the caller, one after another, on lanes that sound side by side.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use media::{Play, PlayId, Repeat};
 
+use super::message::Asked;
 use super::{CallMessage, Session};
 use crate::sound::{Heard, SoundFault};
 use crate::verb::{Prompt, Times};
 
+/// What sounds beside what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Lane {
+    /// The instructions' prompts, and what is heard while they wait.
+    Main,
+    /// What is meant for this caller alone, in the middle of whatever he hears.
+    Whisper,
+    /// A track that a program mixes in, by its place.
+    Track(u8),
+}
+
+impl Lane {
+    /// The lane on the media plane.
+    fn number(self) -> u8 {
+        match self {
+            Self::Main => 0,
+            Self::Whisper => 1,
+            Self::Track(place) => 3 + place,
+        }
+    }
+
+    /// Programs that stream the call do not hear what is not for them.
+    fn is_hidden(self) -> bool {
+        self == Self::Whisper
+    }
+}
+
 /// Prompts being played.
 pub(super) struct Playing {
-    /// The interpreter's number of them.
-    number: u64,
+    /// The program whose prompts they are, and its number of them.
+    of: Asked,
     rest: VecDeque<Prompt>,
     /// How often the one being loaded or played is heard.
     repeat: Repeat,
+    /// dB.
+    gain: f32,
     pub(super) play: Option<PlayId>,
     pub(super) pause_until: Option<Instant>,
 }
 
-impl Session {
-    pub(super) async fn play(&mut self, number: u64, prompts: Vec<Prompt>) {
-        self.stop_playing().await;
-        let (rest, repeat) = (prompts.into(), Repeat::Times(1));
-        self.playing = Some(Playing { number, rest, repeat, play: None, pause_until: None });
-        self.next_prompt().await;
+impl Playing {
+    pub(super) fn new(of: Asked, prompts: Vec<Prompt>) -> Self {
+        let rest = prompts.into();
+        Self { of, rest, repeat: Repeat::Times(1), gain: 0.0, play: None, pause_until: None }
     }
 
-    pub(super) async fn stop_playing(&mut self) {
-        if let (Some(Playing { play: Some(play), .. }), Some(leg)) = (self.playing.take(), self.leg_id()) {
+    /// The same, louder or softer by so many dB.
+    pub(super) fn with_gain(self, gain: f32) -> Self {
+        Self { gain, ..self }
+    }
+}
+
+/// How often a prompt sounds.
+pub(super) fn repeat(prompt: &Prompt) -> Repeat {
+    match prompt {
+        Prompt::Audio { times, .. } | Prompt::Speech { times, .. } => match times {
+            Times::Count(count) => Repeat::Times(*count),
+            Times::Forever => Repeat::Forever,
+        },
+        Prompt::Silence(_) | Prompt::Beep => Repeat::Times(1),
+    }
+}
+
+impl Session {
+    pub(super) async fn play(&mut self, lane: Lane, playing: Playing) {
+        self.stop_playing(lane).await;
+        self.playing.insert(lane, playing);
+        self.next_prompt(lane).await;
+    }
+
+    pub(super) async fn stop_playing(&mut self, lane: Lane) {
+        if let (Some(Playing { play: Some(play), .. }), Some(leg)) = (self.playing.remove(&lane), self.leg_id()) {
             // What comes next does not wait for the silence: it replaces what plays.
-            drop(self.inner.media.stop_play(leg, Some(play)));
+            drop(self.inner.media.stop_lane(leg, lane.number(), Some(play)));
         }
     }
 
-    /// Goes on to the next prompt, or tells the interpreter that there is none.
-    pub(super) async fn next_prompt(&mut self) {
-        let Some(playing) = &mut self.playing else { return };
+    /// A sound has ended by itself: the next follows.
+    pub(super) async fn play_ended(&mut self, play: PlayId) {
+        let lane = self.playing.iter().find(|(_, playing)| playing.play == Some(play)).map(|(lane, _)| *lane);
+        if let Some(lane) = lane {
+            self.next_prompt(lane).await;
+        }
+    }
+
+    /// Pauses that are over.
+    pub(super) async fn pauses_passed(&mut self, now: Instant) {
+        let over = |playing: &Playing| playing.pause_until.is_some_and(|at| now >= at);
+        let lanes = self.playing.iter().filter(|(_, playing)| over(playing)).map(|(lane, _)| *lane);
+        for lane in lanes.collect::<Vec<_>>() {
+            self.next_prompt(lane).await;
+        }
+    }
+
+    /// When the next pause is over.
+    pub(super) fn pause_over(&self) -> Option<Instant> {
+        self.playing.values().filter_map(|playing| playing.pause_until).min()
+    }
+
+    /// Goes on to the next prompt, or tells the program that there is none.
+    async fn next_prompt(&mut self, lane: Lane) {
+        let Some(playing) = self.playing.get_mut(&lane) else { return };
         (playing.play, playing.pause_until) = (None, None);
+        let of = playing.of;
         let Some(prompt) = playing.rest.pop_front() else {
-            let number = playing.number;
-            self.playing = None;
-            self.interpreter.prompts_ended(number, self.inner.clock.monotonic());
+            self.playing.remove(&lane);
+            let now = self.inner.clock.monotonic();
+            if lane == Lane::Main
+                && let Some(program) = self.program(of.program)
+            {
+                program.prompts_ended(of.number, now);
+            }
             return;
         };
         if let Prompt::Silence(length) = prompt {
             playing.pause_until = Some(Instant::now() + length);
-            self.interpreter.heard();
+            self.heard(lane, of);
             return;
         }
-        playing.repeat = match &prompt {
-            Prompt::Audio { times, .. } | Prompt::Speech { times, .. } => match times {
-                Times::Count(count) => Repeat::Times(*count),
-                Times::Forever => Repeat::Forever,
-            },
-            Prompt::Silence(_) | Prompt::Beep => Repeat::Times(1),
-        };
-        let (number, sounds, mailbox) = (playing.number, self.inner.sounds.clone(), self.mailbox.clone());
+        playing.repeat = repeat(&prompt);
+        let prompt = self.in_the_calls_voice(prompt);
+        let (sounds, mailbox) = (self.inner.sounds.clone(), self.mailbox.clone());
         let (account, dialect) = (self.account.clone(), self.control.dialect);
         tokio::spawn(async move {
             let sound = sounds.prompt(&account, dialect, &prompt).await;
-            mailbox.send(CallMessage::Loaded(number, Box::new(sound))).await;
+            mailbox.send(CallMessage::Loaded(lane, of, Box::new(sound))).await;
         });
     }
 
-    pub(super) async fn loaded(&mut self, number: u64, result: Result<Heard, SoundFault>) {
-        let Some(playing) = self.playing.as_mut().filter(|playing| playing.number == number) else { return };
+    fn heard(&mut self, lane: Lane, of: Asked) {
+        let now = self.inner.clock.monotonic();
+        if lane == Lane::Main
+            && let Some(program) = self.program(of.program)
+        {
+            program.heard(now);
+        }
+    }
+
+    pub(super) fn in_the_calls_voice(&self, prompt: Prompt) -> Prompt {
+        let own = self.voice.as_ref().or(self.control.voice.as_ref());
+        match (prompt, own) {
+            (Prompt::Speech { text, voice, language, times }, Some((own_voice, own_language))) => {
+                let or = |said: String, own: &String| if said.is_empty() { own.clone() } else { said };
+                Prompt::Speech { text, voice: or(voice, own_voice), language: or(language, own_language), times }
+            }
+            (prompt, _) => prompt,
+        }
+    }
+
+    pub(super) async fn loaded(&mut self, lane: Lane, of: Asked, result: Result<Heard, SoundFault>) {
+        let Some(playing) = self.playing.get_mut(&lane).filter(|playing| playing.of == of) else { return };
         let (Some(leg), Ok(heard)) = (self.media.as_ref().map(|m| m.id), &result) else {
             if let Err(error) = result {
                 self.warn(format!("a prompt cannot be played: {error}; the instructions go on")).await;
             }
-            return Box::pin(self.next_prompt()).await;
+            return Box::pin(self.next_prompt(lane)).await;
         };
         self.plays += 1;
         let id = PlayId(self.plays);
-        let play = Play { id, sound: heard.sound.clone(), repeat: playing.repeat, gain_db: 0.0 };
+        let sound = heard.sound.clone().into();
+        let play = Play { id, sound, repeat: playing.repeat, gain_db: playing.gain, hidden: lane.is_hidden() };
         playing.play = Some(id);
         if let Some(cut) = heard.cut {
             self.warn(cut.to_string()).await;
         }
-        match self.inner.media.play(leg, play).try_now() {
+        match self.inner.media.play_on(leg, lane.number(), play).try_now() {
             Some(Err(error)) => {
                 self.warn(format!("a prompt cannot be played: {error}; the instructions go on")).await;
-                Box::pin(self.next_prompt()).await;
+                Box::pin(self.next_prompt(lane)).await;
             }
-            _ => self.interpreter.heard(),
+            _ => self.heard(lane, of),
         }
     }
 }

@@ -9,8 +9,9 @@ use sip::{Leg, LegEvent, Outgoing, Party};
 use tokio::task::JoinSet;
 
 use super::CallMailbox;
-use super::dial::Race;
+use super::dial::Invite;
 use super::media_leg::{self, MediaLeg};
+use super::race::Race;
 use crate::cause::HangupCause;
 use crate::dialect::CallView;
 use crate::engine::Inner;
@@ -48,6 +49,8 @@ pub(super) struct Rings {
     inner: Arc<Inner>,
     race: Arc<Race>,
     call: String,
+    /// Of the first INVITE.
+    call_id: String,
     mailbox: CallMailbox,
     legs: JoinSet<(Ringing, Option<LegEvent>)>,
     /// Legs that sound before an answer.
@@ -61,25 +64,36 @@ impl Rings {
         race: &Arc<Race>,
         call: &CallView,
         mailbox: &CallMailbox,
-        targets: Vec<Targeted>,
+        (targets, invite): (Vec<Targeted>, &Invite),
     ) -> Result<Self, HangupCause> {
         let mut rings = Self {
             inner: Arc::clone(inner),
             race: Arc::clone(race),
             call: call.uuid.clone(),
+            call_id: String::new(),
             mailbox: mailbox.clone(),
             legs: JoinSet::new(),
             early: Vec::new(),
         };
-        let domain = inner.routing.home_domain(&race.member.account.id).await;
+        let domain = inner.routing.home_domain(&call.account).await;
         for target in targets {
-            rings.invite(target, &domain).await?;
+            rings.invite(call, invite, target, &domain).await?;
         }
         if rings.is_empty() { Err(HangupCause::NoRoute) } else { Ok(rings) }
     }
 
-    async fn invite(&mut self, mut target: Targeted, domain: &str) -> Result<(), HangupCause> {
-        let dial = &self.race.member.dial;
+    /// The Call-ID of the first INVITE.
+    pub(super) fn call_id(&self) -> String {
+        self.call_id.clone()
+    }
+
+    async fn invite(
+        &mut self,
+        call: &CallView,
+        invite: &Invite,
+        mut target: Targeted,
+        domain: &str,
+    ) -> Result<(), HangupCause> {
         let peer = match self.inner.routing.aim(&mut target).await {
             Ok(peer) => peer,
             Err(error) => {
@@ -90,21 +104,26 @@ impl Rings {
         let ports = self.inner.media.reserve_ports().map_err(|error| self.without_media(&error))?;
         let local = media_leg::capabilities(&self.inner, &ports, peer);
         let offer = sdp::offer(&local);
-        let user = target.from_user.clone().unwrap_or_else(|| user_of(&dial.from));
-        let mut headers = dial.headers.clone();
+        let user = target.from_user.clone().unwrap_or_else(|| user_of(&call.from));
+        let mut headers = invite.headers.clone();
         headers.push(("X-CallUUID".to_owned(), self.call.clone()));
         let outgoing = Outgoing {
             target: target.target,
-            from: Party { user, host: domain.to_owned(), display: dial.caller_name.clone() },
+            from: Party { user, host: domain.to_owned(), display: call.caller_name.clone() },
             to: target.to,
             headers,
             offer: offer.clone(),
-            auth: target.auth,
+            auth: invite.auth.clone().or(target.auth),
             route: target.route,
             transport: target.transport,
         };
         match self.inner.sip.invite(outgoing).await {
-            Ok(leg) => self.listen(Ringing { leg, offer, peer, line: Line::Reserved(ports, local) }),
+            Ok(leg) => {
+                if self.call_id.is_empty() {
+                    leg.call_id().clone_into(&mut self.call_id);
+                }
+                self.listen(Ringing { leg, offer, peer, line: Line::Reserved(ports, local) });
+            }
             Err(error) => tracing::warn!(call = self.call, %error, "an INVITE could not be sent"),
         }
         Ok(())
@@ -129,9 +148,7 @@ impl Rings {
 
     /// The phone sounds before its answer: whoever hears ringback hears it instead.
     pub(super) async fn sounds(&mut self, ringing: &mut Ringing, answer: &sdp::Session) {
-        if !self.race.wants_early_media() {
-            return;
-        }
+        let Some((room, dial)) = self.race.early_room() else { return };
         let agreed = match sdp::accept(&ringing.offer, answer) {
             Ok(agreed) => agreed,
             Err(error) => return tracing::info!(call = self.call, %error, "early media cannot be used"),
@@ -146,7 +163,7 @@ impl Rings {
             Ok(media) => {
                 self.early.push(media.id);
                 self.inner.calls.add_leg(media.id, self.mailbox.clone());
-                self.race.room.early(self.race.member.dial_id, media.id).await;
+                room.early(dial, media.id).await;
                 ringing.line = Line::Early(media);
             }
             Err(error) => tracing::error!(call = self.call, %error, "early media cannot be received"),
@@ -167,7 +184,7 @@ impl Rings {
                 media
             }
             Line::Early(media) => {
-                self.race.room.early_over(media.id).await;
+                self.heard_no_more(media.id).await;
                 if let Err(error) = media_leg::change(&self.inner, media.id, agreed, ringing.peer).await {
                     tracing::error!(call = self.call, error, "an answered call has no media");
                     return Err(HangupCause::NetworkFailure);
@@ -204,8 +221,14 @@ impl Rings {
 
     async fn remove(&self, leg: LegId) {
         self.inner.calls.forget_leg(leg);
-        self.race.room.early_over(leg).await;
+        self.heard_no_more(leg).await;
         self.inner.remove_leg(leg).await;
+    }
+
+    async fn heard_no_more(&self, leg: LegId) {
+        if let Some((room, _)) = self.race.early_room() {
+            room.early_over(leg).await;
+        }
     }
 }
 

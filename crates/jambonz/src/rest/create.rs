@@ -49,17 +49,23 @@ pub struct CreateCall {
 }
 
 /// The voice and the recogniser of a call.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Speech {
     /// Who speaks.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub synthesis_vendor: Option<String>,
     /// BCP 47.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub synthesis_language: Option<String>,
     /// The voice's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub synthesis_voice: Option<String>,
     /// Who understands.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub recognizer_vendor: Option<String>,
     /// BCP 47.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub recognizer_language: Option<String>,
 }
 

@@ -1,12 +1,39 @@
-//! Bodies of REST requests and answers about calls, rooms and queues. The messages of refusals are the vendor's where it has one.
+//! REST: `/v1/…` as the vendor's clients ask it. [`router`] is the interface; beside it stand the bodies of requests and answers
+//! about calls, rooms and queues. The messages of refusals are the vendor's where it has one.
 
+mod accounts;
+mod answer;
+mod api_keys;
+mod applications;
+mod asked;
+mod calls;
+mod carriers;
+mod clients;
+mod conferences;
+mod control;
 mod create;
+mod discovery;
+mod gateways;
+mod history;
+mod limit;
+mod live;
+mod numbers;
+mod place;
+mod queues;
 mod records;
+mod server;
+mod stored;
 mod tap;
 mod update;
+mod users;
 
+pub use accounts::QUEUE_EVENTS;
+pub use control::Control;
 pub use create::{CreateCall, Speech, create_call};
 pub use records::{ParticipantRecord, RoomRecord, call_count, call_record, created, queue_record};
+pub use limit::Rate;
+pub use server::{Api, Signalling, router};
+pub use stored::ApplicationSettings;
 pub use tap::{RoomTap, SAMPLE_RATES, Scope, room_tap};
 pub use update::update_call;
 

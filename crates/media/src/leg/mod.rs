@@ -2,6 +2,7 @@
 
 pub(crate) mod dtmf;
 mod inbound;
+mod lanes;
 pub(crate) mod latch;
 mod outbound;
 mod report;
@@ -17,10 +18,12 @@ use crate::config::MediaConfig;
 use crate::fact::{Note, Owed};
 use crate::id::Key;
 use crate::metrics::Counters;
-use crate::player::{FRAME, Track};
+use crate::player::{FRAME, Material, Track};
 use crate::random::Random;
-use crate::{LegId, PlayId, Ports, Sound};
+use crate::{LegId, PlayId, Ports};
 
+pub(crate) use lanes::Extras;
+pub use lanes::LANES;
 pub(crate) use outbound::LONGEST_SENT;
 pub use setup::{LegSetup, LegStats, LegUpdate};
 
@@ -144,10 +147,12 @@ pub(crate) struct Leg {
     relay: dtmf::Relay,
     speech: SpeechDetector,
     player: Option<Track>,
+    /// Further players, and taps.
+    extras: Option<Box<Extras>>,
     /// An end that did not fit into what is owed.
     ended: Option<(PlayId, bool)>,
-    /// A sound to be freed outside.
-    spent: Option<Sound>,
+    /// What has been played, to be freed outside.
+    spent: Option<Material>,
     owed: Owed,
     stats: LegStats,
     jitter: JitterBuffer,
@@ -205,67 +210,88 @@ impl Leg {
         self.receive(net, cx);
         if self.take_part(cx.slot) {
             let mut frame = [0i16; FRAME];
-            self.pull(cx, false, &mut frame);
-            if self.private_frame(&mut frame) {
-                self.send_mix(net, cx, &frame);
+            let heard = self.pull(cx, false, &mut frame);
+            if self.is_tapped() {
+                let own = frame;
+                let sounds = self.private_frame(&mut frame);
+                self.give_taps(Some(&own).filter(|_| heard.sound), cx, |_, _| false);
+                self.send_private(net, cx, &frame, sounds);
             } else {
-                self.send_silence(net, cx);
+                let sounds = self.private_frame(&mut frame);
+                self.send_private(net, cx, &frame, sounds);
             }
         }
         self.housekeeping(net, cx);
     }
 
+    /// Sends what its players give, or silence.
+    pub(crate) fn send_private(
+        &mut self,
+        net: &mut impl crate::net::Net,
+        cx: &mut Context<'_>,
+        frame: &[i16; FRAME],
+        sounds: bool,
+    ) {
+        if sounds {
+            self.send_mix(net, cx, frame);
+        } else {
+            self.send_silence(net, cx);
+        }
+    }
+
     /// Reports, timeouts and owed facts; after the audio of each tick.
     pub(crate) fn housekeeping(&mut self, net: &mut impl crate::net::Net, cx: &mut Context<'_>) {
         self.reports(net, cx);
-        self.settle();
-        self.owed.flush(cx.notes);
+        self.tell(cx.notes);
     }
 
-    /// Fills a frame from the private player; whether it sounds.
+    /// Fills a frame from the private players; whether any of them sounds. If not, the frame may hold anything.
     pub(crate) fn private_frame(&mut self, frame: &mut [i16; FRAME]) -> bool {
-        let Some(track) = &mut self.player else { return false };
-        let sounds = track.fill(frame);
-        if track.is_done()
-            && self.ended.is_none()
-            && self.spent.is_none()
-            && let Some(track) = self.player.take()
-        {
-            self.ended = Some((track.id, true));
-            self.spent = Some(track.into_sound());
+        let (mut sounds, mut hidden) = (false, false);
+        if let Some(track) = &mut self.player {
+            sounds = track.fill(frame);
+            hidden = track.hidden;
+            if track.is_done()
+                && self.ended.is_none()
+                && self.spent.is_none()
+                && let Some(track) = self.player.take()
+            {
+                self.ended = Some((track.id, true));
+                self.spent = Some(track.into_material());
+            }
         }
-        sounds
+        if self.extras.is_some() { self.add_lanes(frame, sounds, hidden) } else { sounds }
     }
 
     pub(crate) fn has_player(&self) -> bool {
-        self.player.is_some()
+        self.player.is_some() || self.extras.is_some()
     }
 
-    /// Replaces the private player; the old one is left in `player` for freeing.
-    pub(crate) fn swap_player(&mut self, player: &mut Option<Track>) {
-        std::mem::swap(&mut self.player, player);
-        if let Some(old) = player {
+    /// Replaces what a lane plays; the old one is left in `track` for freeing. Nothing in `track` stops it.
+    pub(crate) fn swap_player(&mut self, lane: u8, track: &mut Option<Track>, spare: &mut Option<Box<Extras>>) {
+        if lane > 0 {
+            return self.swap_lane(lane, track, spare);
+        }
+        std::mem::swap(&mut self.player, track);
+        if let Some(old) = track {
             self.tell_end(old.id, false);
         }
     }
 
-    /// Stops the private player if it is `which` (or whichever); answers the stopped one for freeing.
-    pub(crate) fn stop_player(&mut self, which: Option<PlayId>) -> Option<Track> {
-        let wanted = self.player.as_ref().is_some_and(|t| which.is_none_or(|w| w == t.id));
-        if !wanted {
-            return None;
+    /// Stops what a lane plays if it is `which` (or whichever); answers the stopped one for freeing.
+    pub(crate) fn stop_player(&mut self, lane: u8, which: Option<PlayId>) -> Option<Track> {
+        if lane > 0 {
+            return self.stop_lane(lane, which);
         }
-        let old = self.player.take();
-        if let Some(old) = &old {
-            self.tell_end(old.id, false);
-        }
-        old
+        let old = self.player.take_if(|track| which.is_none_or(|w| w == track.id))?;
+        self.tell_end(old.id, false);
+        Some(old)
     }
 
-    fn tell_end(&mut self, id: PlayId, completed: bool) {
+    fn tell_end(&mut self, play: PlayId, completed: bool) {
         self.settle();
-        if !self.owed.add(Note::PlayEnded { leg: self.id, play: id, completed }) {
-            self.ended = Some((id, completed));
+        if !self.owed.add(Note::PlayEnded { leg: self.id, play, completed }) {
+            self.keep_end((play, completed));
         }
     }
 
@@ -276,10 +302,19 @@ impl Leg {
         {
             self.ended = None;
         }
+        if self.extras.is_some() {
+            self.settle_kept();
+        }
     }
 
-    /// A finished sound to be freed outside the tick.
-    pub(crate) fn take_spent(&mut self) -> Option<Sound> {
+    /// Hands on what is owed.
+    pub(crate) fn tell(&mut self, notes: &mut rtrb::Producer<Note>) {
+        self.settle();
+        self.owed.flush(notes);
+    }
+
+    /// What has been played, to be freed outside the tick.
+    pub(crate) fn take_spent(&mut self) -> Option<Material> {
         self.spent.take()
     }
 
@@ -296,14 +331,11 @@ impl Leg {
 
     /// The facts still owed, for when the leg has left its shard for good.
     pub(crate) fn into_owed(mut self: Box<Self>) -> Vec<Note> {
-        self.settle();
-        if let Some(player) = &self.player {
-            let note = Note::PlayEnded { leg: self.id, play: player.id, completed: false };
-            let mut notes: Vec<Note> = std::iter::from_fn(|| self.owed.pop()).collect();
-            notes.push(note);
-            return notes;
-        }
-        std::iter::from_fn(|| self.owed.pop()).collect()
+        let mut notes: Vec<Note> = std::iter::from_fn(|| self.owed.pop()).collect();
+        let playing = self.player.as_ref().map(|track| (track.id, false));
+        let ends = self.ended.into_iter().chain(self.ends_of_lanes()).chain(playing);
+        notes.extend(ends.map(|(play, completed)| Note::PlayEnded { leg: self.id, play, completed }));
+        notes
     }
 
     /// The largest arrival number given to any of its packets.

@@ -152,6 +152,7 @@ impl Leg {
             digit_tone: None,
             digits_busy: false,
             player: None,
+            extras: None,
             ended: None,
             spent: None,
             due: None,

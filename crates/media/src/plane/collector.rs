@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::Shared;
 use crate::fact::Note;
 use crate::leg::{Leg, LegStats};
-use crate::shard::command::{Change, LegCommand, LegOp, Outcome, Up};
+use crate::shard::command::{Change, LegCommand, LegOp, Outcome, RoomTap, Up};
 use crate::{Fact, MediaError};
 
 /// Takes everything up from all shards. Polled: shards wake nobody.
@@ -131,6 +131,14 @@ impl Collector {
                 drop(closing.room.take());
                 let _ = closing.reply.send(closing.applied.ok_or(MediaError::RoomFailed(closing.id)));
             }
+            Up::RoomTap(command) => {
+                drop(directory);
+                let RoomTap { id, tap, applied, reply, .. } = *command;
+                drop(tap);
+                if let Some(reply) = reply {
+                    let _ = reply.send(applied.ok_or(MediaError::NoTap(id)));
+                }
+            }
             Up::Changed(change) => {
                 if !matches!(change.outcome, Outcome::Applied(_)) {
                     directory.refused(&change);
@@ -148,9 +156,15 @@ fn answer_leg(command: LegCommand) {
     let LegCommand { id, op, applied, .. } = command;
     let applied = applied.ok_or(MediaError::NoLeg(id));
     match op {
-        LegOp::Update(_, reply) | LegOp::Play(_, reply) | LegOp::Stop(_, _, reply) | LegOp::Relay(_, reply) => {
+        LegOp::Update(_, reply)
+        | LegOp::Play(_, reply)
+        | LegOp::Stop(_, _, _, reply)
+        | LegOp::Relay(_, reply)
+        | LegOp::CloseTap(_, _, reply) => {
             let _ = reply.send(applied);
         }
+        // A tap that found no leg ends here.
+        LegOp::OpenTap(..) => {}
         LegOp::Digits(_, taken, reply) => {
             let full = MediaError::Busy("too many digits wait on this leg");
             let _ = reply.send(applied.and_then(|a| if taken { Ok(a) } else { Err(full) }));

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::id::Key;
 use crate::player::Track;
-use crate::shard::plan_state::{Compiled, Listeners, NONE, RoomPlayer, Seat, words_for};
-use crate::{LegId, MediaError, Plan, PlayerId, RoomId, SourceRef};
+use crate::shard::plan_state::{Compiled, Listeners, NONE, RoomPlayer, Seat, TapSeat, words_for};
+use crate::tap::TapOf;
+use crate::{Ear, LegId, MediaError, Plan, PlayerId, RoomId, SourceRef, TapId};
 
 /// What is wrong with a plan on its face; looked at before anything is done.
 pub(super) fn check(room: RoomId, plan: &Plan, max_members: usize, max_buses: usize) -> Result<(), MediaError> {
@@ -13,7 +14,13 @@ pub(super) fn check(room: RoomId, plan: &Plan, max_members: usize, max_buses: us
     if usize::from(plan.buses) > max_buses {
         return Err(MediaError::Limit { what: "buses in a room", limit: max_buses });
     }
-    if plan.listeners.len() > max_members || plan.sources.len() > max_buses {
+    let legs = plan.listeners.iter().filter(|l| matches!(l.ear, Ear::Leg(_))).count();
+    // Each leg may have a tap that hears, and the room its own.
+    let taps = plan.listeners.len() - legs;
+    if taps > max_members + super::MAX_ROOM_TAPS {
+        return Err(MediaError::Limit { what: "taps in a plan", limit: max_members + super::MAX_ROOM_TAPS });
+    }
+    if legs > max_members || plan.sources.len() > max_buses {
         return Err(MediaError::Limit { what: "members in a room", limit: max_members });
     }
     let mut sources = BTreeSet::new();
@@ -43,11 +50,14 @@ pub(super) fn check(room: RoomId, plan: &Plan, max_members: usize, max_buses: us
 
 /// What a compile needs to know of the room.
 pub(super) struct Members<'a> {
+    pub room: RoomId,
     /// Who sits where.
     pub seats: &'a [Option<LegId>],
     pub keys: &'a HashMap<LegId, Key>,
     /// The room's players with the number of their last start.
     pub players: &'a BTreeMap<PlayerId, u64>,
+    /// All taps of the plane.
+    pub taps: &'a HashMap<TapId, TapOf>,
 }
 
 /// Compiles; answers also how many entries named someone who is not in the room. They sound and hear nothing.
@@ -78,11 +88,30 @@ pub(super) fn compile(plan: &Plan, members: &Members<'_>, mut starts: HashMap<Pl
         }
     }
     let words = words_for(seats.len());
-    let mut listeners = Listeners { class_of: vec![NONE; seats.len()], words, ..Listeners::default() };
+    let mut taps: Vec<TapSeat> = Vec::new();
+    for listener in &plan.listeners {
+        let Ear::Tap(tap) = listener.ear else { continue };
+        let seat = match members.taps.get(&tap) {
+            Some(TapOf::Room(room)) if *room == members.room => Some(NONE),
+            Some(TapOf::Leg { leg, .. }) => seat_of.get(leg).map(|seat| *seat as u16),
+            _ => None,
+        };
+        match seat {
+            Some(seat) => taps.push(TapSeat::new(tap, seat)),
+            None => strangers += 1,
+        }
+    }
+    taps.sort_unstable_by_key(|t| t.tap);
+    let row_of = |ear: Ear| match ear {
+        Ear::Leg(leg) => seat_of.get(&leg).copied(),
+        Ear::Tap(tap) => taps.binary_search_by_key(&tap, |t| t.tap).ok().map(|at| seats.len() + at),
+    };
+    let rows = seats.len() + taps.len();
+    let mut listeners = Listeners { class_of: vec![NONE; rows], words, ..Listeners::default() };
     let mut classes: HashMap<Vec<u16>, u16> = HashMap::new();
     for listener in &plan.listeners {
-        let Some(place) = seat_of.get(&listener.ear).and_then(|at| listeners.class_of.get_mut(*at)) else {
-            strangers += 1;
+        let Some(place) = row_of(listener.ear).and_then(|at| listeners.class_of.get_mut(at)) else {
+            strangers += u64::from(matches!(listener.ear, Ear::Leg(_)));
             continue;
         };
         let mut buses: Vec<u16> = listener.buses.iter().map(|b| b.0).collect();
@@ -106,5 +135,5 @@ pub(super) fn compile(plan: &Plan, members: &Members<'_>, mut starts: HashMap<Pl
             next
         });
     }
-    (Compiled::new(plan.revision, plan.buses, seats, listeners, players), strangers)
+    (Compiled::new(plan.revision, plan.buses, seats, taps, listeners, players), strangers)
 }

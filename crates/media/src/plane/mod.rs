@@ -16,18 +16,23 @@ pub(crate) use directory::Directory;
 pub use pending::Pending;
 
 use crate::config::MediaConfig;
-use crate::leg::{Leg, LegSetup, LegStats, LegUpdate};
+use crate::leg::{Extras, LANES, Leg, LegSetup, LegStats, LegUpdate};
 use crate::metrics::MediaMetrics;
 use crate::net::Socket;
 use crate::player::{Play, PlayChange, PlayerChange, Track};
 use crate::ports::Allocator;
 use crate::random::Random;
-use crate::shard::command::{Applied, LegOp};
+use crate::shard::command::{Applied, LegOp, Playing};
 use crate::shard::{ShardCore, ShardEnds};
-use crate::{Fact, LegId, MediaError, Plan, PlayId, PlayerId, Ports, RoomId};
+use crate::tap::{self, TapReader, TapSetup};
+use crate::{Fact, LegId, MediaError, Plan, PlayId, PlayerId, Ports, RoomId, TapId};
 
 /// Facts, as they come. Not reading them delays facts, never audio or answers.
 pub type FactReceiver = tokio::sync::mpsc::Receiver<Fact>;
+
+/// Taps on a leg, and on a room, at most.
+pub(crate) const MAX_LEG_TAPS: usize = 8;
+pub(crate) const MAX_ROOM_TAPS: usize = 32;
 
 /// A change of a room; applied whole between two of its ticks.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,7 +43,7 @@ pub struct RoomChange {
     pub join: Vec<LegId>,
     /// Legs that leave; they live on without a room.
     pub leave: Vec<LegId>,
-    /// Private players of legs in the room, or leaving it.
+    /// Private players (lane 0) of legs in the room, or leaving it.
     pub plays: Vec<(LegId, PlayChange)>,
     /// Players of the room.
     pub players: Vec<(PlayerId, PlayerChange)>,
@@ -72,6 +77,14 @@ impl Shared {
         if let Some(thread) = self.collector.get() {
             thread.unpark();
         }
+    }
+
+    /// Closes a tap whose reader has gone.
+    pub(crate) fn close_dropped_tap(&self, tap: TapId) {
+        let (reply, _) = Pending::new();
+        // If the ring is full it stays until its leg or room ends: it costs a frame that nobody reads.
+        let _ = self.lock().close_tap(tap, reply);
+        self.wake();
     }
 }
 
@@ -245,14 +258,56 @@ impl MediaPlane {
         }
     }
 
-    /// Starts the leg's private player, replacing what it plays: heard by this leg alone, whatever any plan says.
+    /// Starts the leg's first private player (lane 0), replacing what it plays: heard by this leg alone, whatever any plan says.
     pub fn play(&self, leg: LegId, play: Play) -> Pending<Applied> {
-        self.leg_op(leg, |reply| LegOp::Play(Some(Track::new(play)), reply))
+        self.play_on(leg, 0, play)
     }
 
-    /// Stops the leg's private player, if it plays `which` (`None`: whatever it plays).
+    /// Stops the leg's first private player, if it plays `which` (`None`: whatever it plays).
     pub fn stop_play(&self, leg: LegId, which: Option<PlayId>) -> Pending<Applied> {
-        self.leg_op(leg, |reply| LegOp::Stop(which, None, reply))
+        self.stop_lane(leg, 0, which)
+    }
+
+    /// Starts a private player on a lane below [`LANES`], replacing what that lane plays. All lanes of a leg, and what it hears of
+    /// its room, sound together. [`Fact::PlayEnded`] tells the ends of all lanes: a [`PlayId`] should be unique on its leg.
+    ///
+    /// Errors: [`MediaError::Limit`] if there is no such lane, [`MediaError::NoLeg`], [`MediaError::Busy`].
+    pub fn play_on(&self, leg: LegId, lane: u8, play: Play) -> Pending<Applied> {
+        if lane >= LANES {
+            return Pending::failed(MediaError::Limit { what: "lanes of a leg", limit: usize::from(LANES) });
+        }
+        let spare = (lane > 0).then(Extras::new);
+        let playing = Playing { lane, track: Some(Track::new(play)), spare };
+        self.leg_op(leg, |reply| LegOp::Play(playing, reply))
+    }
+
+    /// Stops a lane, if it plays `which` (`None`: whatever it plays).
+    pub fn stop_lane(&self, leg: LegId, lane: u8, which: Option<PlayId>) -> Pending<Applied> {
+        self.leg_op(leg, |reply| LegOp::Stop(lane, which, None, reply))
+    }
+
+    /// Opens a tap. On a leg it hears at once what needs no plan; what else it hears, plans say ([`crate::Ear::Tap`]), and as any
+    /// listener who comes it hears only packets that arrived since. It ends with its leg or room, or when its reader is dropped.
+    ///
+    /// # Errors
+    /// [`MediaError::NoLeg`], [`MediaError::NoRoom`], [`MediaError::RoomFailed`], [`MediaError::Limit`] and [`MediaError::Busy`].
+    pub fn open_tap(&self, setup: TapSetup) -> Result<(TapId, TapReader), MediaError> {
+        let id = TapId(self.new_id());
+        let (tap, reader) = tap::open(id, setup, Arc::downgrade(&self.shared));
+        let opened = self.shared.lock().open_tap(setup.of, tap, Extras::new());
+        self.count(opened.map(|()| (id, reader)))
+    }
+
+    /// Closes a tap: its reader reads what is left and then sees the end.
+    ///
+    /// Errors: [`MediaError::NoTap`] if it has ended already, [`MediaError::Busy`].
+    pub fn close_tap(&self, tap: TapId) -> Pending<Applied> {
+        let (reply, pending) = Pending::new();
+        let sent = self.shared.lock().close_tap(tap, reply);
+        match self.count(sent) {
+            Ok(()) => pending,
+            Err(error) => Pending::failed(error),
+        }
     }
 
     /// Sends digits (0–9, *, #, A–D; `w` and `W` wait 0.5 and 1 s) to the far side, in place of audio while they last.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::command::{Applied, Change, Command, LegCommand, LegOp, Outcome, Up};
+use super::command::{Applied, Change, Command, LegCommand, LegOp, Outcome, Playing, RoomTap, Up};
 use super::plan_state::Compiled;
 use super::room::Room;
 use super::{SLOTS, ShardCore};
@@ -16,11 +16,11 @@ impl ShardCore {
         let answer = match command {
             Command::AddLeg { mut leg, key } => {
                 // Packets it brought from another shard are older than anything that happens here from now on.
-                self.arrivals = self.arrivals.max(leg.newest_mark().saturating_add(1));
+                self.kit.arrivals = self.kit.arrivals.max(leg.newest_mark().saturating_add(1));
                 leg.settle_in(slot);
                 match self.legs.put(key, leg) {
                     None => {
-                        self.counters.legs.one();
+                        self.kit.counters.legs.one();
                         let place = self.wheel.quietest();
                         self.seat_alone(key, place);
                         return;
@@ -33,14 +33,14 @@ impl ShardCore {
                 // Its seat keeps the old key: generations guard it.
                 self.detach(key, false);
                 let taken = self.legs.take(key);
-                self.counters.legs.less(u64::from(taken.is_some()));
+                self.kit.counters.legs.less(u64::from(taken.is_some()));
                 Up::Taken { leg, taken }
             }
             Command::RemoveLeg(mut removal) => {
                 self.detach(removal.key, false);
                 self.with_leg(removal.key, now, slot, |leg, cx| leg.report(net, cx, true));
                 removal.leg = self.legs.take(removal.key);
-                self.counters.legs.less(u64::from(removal.leg.is_some()));
+                self.kit.counters.legs.less(u64::from(removal.leg.is_some()));
                 Up::Removed(removal)
             }
             Command::Leg(mut command) => {
@@ -51,7 +51,7 @@ impl ShardCore {
                 let key = room.key;
                 match self.rooms.put(key, room) {
                     None => {
-                        self.counters.rooms.one();
+                        self.kit.counters.rooms.one();
                         return;
                     }
                     Some(room) => Up::RoomFailed { room, payload: Box::new("the room's place is taken") },
@@ -63,7 +63,7 @@ impl ShardCore {
                 self.scatter(closing.key);
                 closing.room = self.rooms.take(closing.key);
                 if closing.room.is_some() {
-                    self.counters.rooms.less(1);
+                    self.kit.counters.rooms.less(1);
                     closing.applied = Some(first);
                 }
                 Up::Closed(closing)
@@ -71,6 +71,10 @@ impl ShardCore {
             Command::Change(mut change) => {
                 self.change(&mut change, now, slot, net);
                 Up::Changed(change)
+            }
+            Command::RoomTap(mut command) => {
+                self.obey_tap(&mut command, slot);
+                Up::RoomTap(command)
             }
             #[cfg(any(test, feature = "mutations"))]
             Command::Fault { room, fault } => {
@@ -91,7 +95,7 @@ impl ShardCore {
         Applied {
             shard: self.id,
             tick: due / SLOTS,
-            at_micros: self.utc_zero.saturating_add(i64::try_from(due).unwrap_or(i64::MAX).saturating_mul(1_000)),
+            at_micros: self.kit.utc_zero.saturating_add(i64::try_from(due).unwrap_or(i64::MAX).saturating_mul(1_000)),
         }
     }
 
@@ -104,17 +108,7 @@ impl ShardCore {
         act: impl FnOnce(&mut crate::leg::Leg, &mut Context<'_>),
     ) {
         let Some(leg) = self.legs.get_mut(key) else { return };
-        let mut cx = Context {
-            now,
-            slot,
-            utc_zero: self.utc_zero,
-            arrivals: &mut self.arrivals,
-            counters: &self.counters,
-            buffer: &mut self.buffer[..],
-            notes: &mut self.notes,
-            limits: self.limits,
-        };
-        act(leg, &mut cx);
+        act(leg, &mut self.kit.context(now, slot));
     }
 
     fn obey_leg(&mut self, command: &mut LegCommand, slot: u64, net: &mut impl Net) {
@@ -126,20 +120,38 @@ impl ShardCore {
         };
         let first = self.first_tick(place, slot);
         let Some(leg) = self.legs.get_mut(command.key) else {
-            self.counters.stale_commands.one();
+            self.kit.counters.stale_commands.one();
             return;
         };
         match &mut command.op {
             LegOp::Update(update, _) => leg.update(update, net, slot),
-            LegOp::Play(track, _) => leg.swap_player(track),
-            LegOp::Stop(which, stopped, _) => *stopped = leg.stop_player(*which),
+            LegOp::Play(Playing { lane, track, spare }, _) => leg.swap_player(*lane, track, spare),
+            LegOp::Stop(lane, which, stopped, _) => *stopped = leg.stop_player(*lane, *which),
+            LegOp::OpenTap(tap, spare) => leg.open_tap(tap, spare),
+            LegOp::CloseTap(tap, closed, _) => *closed = leg.close_tap(*tap),
             LegOp::Digits(digits, taken, _) => *taken = leg.push_digits(digits),
             LegOp::Relay(digit, _) => {
-                leg.relay_digit(*digit, self.arrivals);
-                self.arrivals += 1;
+                leg.relay_digit(*digit, self.kit.arrivals);
+                self.kit.arrivals += 1;
             }
             // The box for the counters was made by the caller; filling it allocates nothing.
             LegOp::Stats(stats, _) => *stats = Some(leg.stats()),
+        }
+        // Ends that commands cause are told at once: more may come before the next tick than a leg can owe.
+        leg.tell(&mut self.kit.notes);
+        command.applied = Some(first);
+    }
+
+    fn obey_tap(&mut self, command: &mut RoomTap, slot: u64) {
+        let place = self.rooms.get_mut(command.room).and_then(|r| r.slot);
+        let first = self.first_tick(place, slot);
+        let Some(room) = self.rooms.get_mut(command.room) else {
+            self.kit.counters.stale_commands.one();
+            return;
+        };
+        match command.tap.take() {
+            Some(tap) => room.taps.add(tap),
+            None => command.tap = room.taps.remove(command.id),
         }
         command.applied = Some(first);
     }
@@ -198,7 +210,7 @@ impl ShardCore {
 
     fn change(&mut self, change: &mut Change, now: Duration, slot: u64, net: &mut impl Net) {
         let Some(room) = self.rooms.get_mut(change.key) else {
-            self.counters.stale_commands.one();
+            self.kit.counters.stale_commands.one();
             change.outcome = Outcome::Gone;
             // As the control side takes it: they have left where they were.
             for (_, key, _) in &change.join {
@@ -212,7 +224,7 @@ impl ShardCore {
         };
         let current = room.later.as_ref().map_or(room.plan.revision, |later| later.revision);
         if change.revision < current {
-            self.counters.stale_plans.one();
+            self.kit.counters.stale_plans.one();
             change.outcome = Outcome::Stale(current);
             return;
         }
@@ -233,13 +245,14 @@ impl ShardCore {
         }
         for (key, track) in &mut change.plays {
             if let Some(leg) = self.legs.get_mut(*key) {
-                leg.swap_player(track);
+                leg.swap_player(0, track, &mut None);
+                leg.tell(&mut self.kit.notes);
             }
         }
         if let Some(plan) = change.plan.take() {
             change.plan = self.adopt(change.key, plan, now, slot, net);
         }
-        self.counters.changes.one();
+        self.kit.counters.changes.one();
         let place = self.rooms.get_mut(change.key).and_then(|r| r.slot);
         change.outcome = Outcome::Applied(self.first_tick(place, slot));
     }
@@ -284,9 +297,9 @@ impl ShardCore {
                 self.with_leg(leg, now, slot, |leg, cx| leg.drain(net, cx));
             }
         }
-        plan.bind(self.arrivals);
+        plan.bind(self.kit.arrivals);
         let room = self.rooms.get_mut(key)?;
-        room.carry_players(&mut plan, &self.counters);
+        room.carry_players(&mut plan, &self.kit.counters);
         if mutation::active(Mutation::StalePlan) {
             room.later = Some(plan);
             return None;

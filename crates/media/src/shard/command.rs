@@ -7,9 +7,10 @@ use tokio::sync::oneshot;
 use super::plan_state::Compiled;
 use super::room::Room;
 use crate::id::Key;
-use crate::leg::{Leg, LegStats, LegUpdate};
-use crate::player::Track;
-use crate::{LegId, MediaError, PlayId, RoomId, Sound};
+use crate::leg::{Extras, Leg, LegStats, LegUpdate};
+use crate::player::{Material, Track};
+use crate::tap::Tap;
+use crate::{LegId, MediaError, PlayId, RoomId, TapId};
 
 /// When and where a change took effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,7 @@ pub(crate) enum Command {
     OpenRoom(Box<Room>),
     CloseRoom(Box<Closing>),
     Change(Box<Change>),
+    RoomTap(Box<RoomTap>),
     #[cfg(any(test, feature = "mutations"))]
     Fault {
         room: Key,
@@ -51,7 +53,8 @@ pub(crate) enum Up {
     Leg(Box<LegCommand>),
     Closed(Box<Closing>),
     Changed(Box<Change>),
-    Spent(#[allow(dead_code, reason = "sent up only to be dropped there")] Sound),
+    RoomTap(Box<RoomTap>),
+    Spent(#[allow(dead_code, reason = "sent up only to be dropped there")] Material),
     RoomFailed { room: Box<Room>, payload: Box<dyn Any + Send> },
     LegFailed { leg: LegId, payload: Box<dyn Any + Send> },
 }
@@ -73,14 +76,38 @@ pub(crate) struct LegCommand {
 
 pub(crate) enum LegOp {
     Update(LegUpdate, Reply<Applied>),
-    /// The new player on the way down, the old one on the way up.
-    Play(Option<Track>, Reply<Applied>),
-    Stop(Option<PlayId>, Option<Track>, Reply<Applied>),
+    Play(Playing, Reply<Applied>),
+    /// The lane, which play, and what was stopped on the way up.
+    Stop(u8, Option<PlayId>, Option<Track>, Reply<Applied>),
+    /// The tap, and what the leg needs to have one; on the way up what it did not take.
+    OpenTap(Option<Box<Tap>>, Option<Box<Extras>>),
+    /// With the tap on the way up.
+    CloseTap(TapId, Option<Box<Tap>>, Reply<Applied>),
     /// `false` on the way up if too many digits waited.
     Digits(String, bool, Reply<Applied>),
     /// A key pressed elsewhere than in the media.
     Relay(char, Reply<Applied>),
     Stats(Option<LegStats>, Reply<LegStats>),
+}
+
+/// A play on a lane.
+pub(crate) struct Playing {
+    pub lane: u8,
+    /// The new track on the way down, the old one on the way up.
+    pub track: Option<Track>,
+    /// What the leg needs for lanes above 0.
+    pub spare: Option<Box<Extras>>,
+}
+
+/// A tap of a room: to open it, or to close it.
+pub(crate) struct RoomTap {
+    pub room: Key,
+    pub id: TapId,
+    /// The tap on the way down if it opens; on the way up what is to be freed.
+    pub tap: Option<Box<Tap>>,
+    pub applied: Option<Applied>,
+    /// If it closes.
+    pub reply: Option<Reply<Applied>>,
 }
 
 pub(crate) struct Closing {

@@ -3,12 +3,14 @@
 use super::plan_state::{Compiled, NONE};
 use super::room::Room;
 use super::slab::Slab;
+use crate::TapId;
 use crate::fact::Note;
 use crate::id::Key;
 use crate::leg::{Context, Heard, Home, Leg};
 use crate::mutation::{self, Mutation};
 use crate::net::Net;
 use crate::player::FRAME;
+use crate::tap::TapFrame;
 
 /// Classes whose encoded mixes are kept for the tick; further ones are encoded for each listener.
 const CACHED: usize = 64;
@@ -125,6 +127,60 @@ impl Scratch {
     }
 }
 
+impl Scratch {
+    /// Adds to `sum` what the plan lets a tap hear in this tick; whether there is any.
+    fn add_tapped(&mut self, plan: &Compiled, tap: TapId, sum: &mut [i32; FRAME], cx: &Context<'_>) -> bool {
+        if mutation::active(Mutation::TapHearsAll) {
+            return self.add_all(plan, sum);
+        }
+        let Some(row) = plan.row_of(tap) else { return false };
+        let Some(class) = plan.listeners.class(row) else { return false };
+        let at = self.sum_class(class, plan);
+        let Some(mix) = self.classes.get(at).filter(|mix| mix.sources > 0) else { return false };
+        let total = mix.only.and_then(|bus| self.sums.get(bus)).unwrap_or(&mix.sum);
+        audio::mixer::accumulate_bus(sum, total);
+        if plan.has_new() && !mutation::active(Mutation::WideningNotDelayed) {
+            let oldest = |source: usize| self.seats.get(source).map_or(0, |s| s.heard.oldest);
+            for source in plan.withheld(row, &self.sounding, oldest) {
+                // Only what is on one of its buses is in the sum.
+                cx.counters.withheld_frames.one();
+                if let Some(frame) = self.frames.get(source) {
+                    audio::subtract(sum, frame);
+                }
+            }
+        }
+        true
+    }
+
+    fn add_all(&self, plan: &Compiled, sum: &mut [i32; FRAME]) -> bool {
+        let mut any = false;
+        for (bus, _) in self.sums.iter().zip(&self.sources).take(usize::from(plan.buses)).filter(|(_, n)| **n > 0) {
+            audio::mixer::accumulate_bus(sum, bus);
+            any = true;
+        }
+        any
+    }
+}
+
+/// Gives the taps on a leg what the leg sounds and hears in this tick.
+fn tap_leg(plan: &Compiled, scratch: &mut Scratch, leg: &mut Leg, seat: usize, tick: SeatTick, cx: &Context<'_>) {
+    let own = scratch.frames.get(seat).filter(|_| tick.heard.sound).copied();
+    leg.give_taps(own.as_ref(), cx, |tap, sum| scratch.add_tapped(plan, tap, sum, cx));
+}
+
+/// Gives the room's own taps their frame.
+fn tap_room(room: &mut Room, scratch: &mut Scratch, cx: &Context<'_>) {
+    let Room { plan, taps, .. } = room;
+    taps.each(|tap| {
+        let mut frame = TapFrame::silence(cx.slot / super::SLOTS);
+        let mut sum = [0i32; FRAME];
+        if scratch.add_tapped(plan, tap.id, &mut sum, cx) {
+            audio::saturate_into(&sum, &mut frame.outbound);
+        }
+        tap.put(frame, cx.counters);
+    });
+}
+
 /// Adds a frame to a bus.
 fn add(sums: &mut [[i32; FRAME]], sources: &mut [u32], bus: u16, frame: &[i16; FRAME]) {
     let bus = usize::from(bus);
@@ -170,8 +226,14 @@ pub(crate) fn tick(
         };
         if tick.takes_part {
             give_out(&room.plan, scratch, leg, seat, net, cx);
+            if leg.is_tapped() {
+                tap_leg(&room.plan, scratch, leg, seat, tick, cx);
+            }
         }
         leg.housekeeping(net, cx);
+    }
+    if !room.taps.is_empty() {
+        tap_room(room, scratch, cx);
     }
     room.plan.mature(|leg, mark| {
         if let Some(leg) = legs.get_mut(leg) {
@@ -243,7 +305,7 @@ fn give_out(
         class = Some(0);
     }
     let Some(class) = class else {
-        return alone(leg, has_private, &private, net, cx);
+        return leg.send_private(net, cx, &private, has_private);
     };
     let at = scratch.sum_class(class, plan);
     let Scratch { frames, seats, sounding, sums, classes, stamp, .. } = scratch;
@@ -252,7 +314,7 @@ fn give_out(
     let bit = |words: &[u64]| words.get(seat / 64).is_some_and(|w| w >> (seat % 64) & 1 == 1);
     let own = bit(sounding) && plan.listeners.hears(class, seat) && !mutation::active(Mutation::SelfNotSubtracted);
     if mix.sources == u32::from(own) {
-        return alone(leg, has_private, &private, net, cx);
+        return leg.send_private(net, cx, &private, has_private);
     }
     let oldest = |source: usize| seats.get(source).map_or(0, |s| s.heard.oldest);
     let compare = plan.has_new() && !mutation::active(Mutation::WideningNotDelayed);
@@ -303,15 +365,6 @@ fn give_out(
         cx.counters.encodes.one();
     }
     leg.send_encoded(net, cx, encoded.bytes.get(..encoded.len).unwrap_or(&[]));
-}
-
-/// Sends the private player alone, or silence.
-fn alone(leg: &mut Leg, has_private: bool, private: &[i16; FRAME], net: &mut impl Net, cx: &mut Context<'_>) {
-    if has_private {
-        leg.send_mix(net, cx, private);
-    } else {
-        leg.send_silence(net, cx);
-    }
 }
 
 #[cfg(any(test, feature = "mutations"))]

@@ -50,21 +50,41 @@ pub(crate) fn max_buses(config: &MediaConfig) -> usize {
 /// One shard.
 pub(crate) struct ShardCore {
     id: u16,
-    utc_zero: i64,
-    limits: Limits,
+    kit: Kit,
     legs: Slab<Leg>,
     rooms: Slab<Room>,
     wheel: Wheel,
     scratch: Scratch,
     /// The sub-slot to run next.
     next: u64,
+    commands: rtrb::Consumer<Command>,
+    up: rtrb::Producer<Up>,
+    faults: Vec<Fault>,
+}
+
+/// What a shard lends to a leg for a tick.
+struct Kit {
+    utc_zero: i64,
+    limits: Limits,
     arrivals: u64,
     counters: Arc<Counters>,
     buffer: Box<[u8; DATAGRAM]>,
-    commands: rtrb::Consumer<Command>,
-    up: rtrb::Producer<Up>,
     notes: rtrb::Producer<Note>,
-    faults: Vec<Fault>,
+}
+
+impl Kit {
+    fn context(&mut self, now: Duration, slot: u64) -> Context<'_> {
+        Context {
+            now,
+            slot,
+            utc_zero: self.utc_zero,
+            arrivals: &mut self.arrivals,
+            counters: &self.counters,
+            buffer: &mut self.buffer[..],
+            notes: &mut self.notes,
+            limits: self.limits,
+        }
+    }
 }
 
 /// A fault that still has to be told.
@@ -90,19 +110,21 @@ impl ShardCore {
         let counters = Arc::new(Counters::default());
         let core = Self {
             id,
-            utc_zero,
-            limits: Limits::of(config),
+            kit: Kit {
+                utc_zero,
+                limits: Limits::of(config),
+                arrivals: 1,
+                counters: counters.clone(),
+                buffer: Box::new([0; DATAGRAM]),
+                notes,
+            },
             legs: Slab::new(config.max_legs_per_shard),
             rooms: Slab::new(config.max_rooms_per_shard),
             wheel: Wheel::new(config.max_rooms_per_shard, config.max_legs_per_shard),
             scratch: Scratch::new(config.max_members_per_room, max_buses(config)),
             next: 0,
-            arrivals: 1,
-            counters: counters.clone(),
-            buffer: Box::new([0; DATAGRAM]),
             commands,
             up,
-            notes,
             faults: Vec::with_capacity(64),
         };
         (core, ShardEnds { commands: command_end, up: up_end, notes: note_end, counters })
@@ -125,13 +147,13 @@ impl ShardCore {
             self.next = current;
         } else {
             let oldest = (current + 1).saturating_sub(SLOTS);
-            self.counters.skipped_slots.add(oldest.saturating_sub(self.next));
+            self.kit.counters.skipped_slots.add(oldest.saturating_sub(self.next));
             self.next = self.next.max(oldest);
-            self.counters.late(now.saturating_sub(Duration::from_millis(self.next)));
+            self.kit.counters.late(now.saturating_sub(Duration::from_millis(self.next)));
         }
         let slot = self.next;
         self.next += 1;
-        self.counters.slots.one();
+        self.kit.counters.slots.one();
         net.begin_slot();
         self.take_commands(now, slot, net);
         self.tick_rooms(now, slot, net);
@@ -193,19 +215,10 @@ impl ShardCore {
     /// Ticks one room; false if that ended it.
     fn tick_room(&mut self, place: u8, at: usize, now: Duration, slot: u64, net: &mut impl Net) -> bool {
         let Some(index) = self.wheel.room_at(place, at) else { return true };
-        let Self { rooms, legs, scratch, up, .. } = self;
+        let Self { rooms, legs, scratch, up, kit, .. } = self;
         let Some(room) = rooms.at_mut(index) else { return true };
-        let mut cx = Context {
-            now,
-            slot,
-            utc_zero: self.utc_zero,
-            arrivals: &mut self.arrivals,
-            counters: &self.counters,
-            buffer: &mut self.buffer[..],
-            notes: &mut self.notes,
-            limits: self.limits,
-        };
-        self.counters.room_ticks.one();
+        kit.counters.room_ticks.one();
+        let mut cx = kit.context(now, slot);
         let done = catch_unwind(AssertUnwindSafe(|| mix::tick(room, legs, scratch, net, &mut cx)));
         apply::finish_mutations(room);
         match done {
@@ -234,16 +247,7 @@ impl ShardCore {
                 next.fetch_ahead();
             }
             let Some(leg) = self.legs.at_mut(index) else { continue };
-            let mut cx = Context {
-                now,
-                slot,
-                utc_zero: self.utc_zero,
-                arrivals: &mut self.arrivals,
-                counters: &self.counters,
-                buffer: &mut self.buffer[..],
-                notes: &mut self.notes,
-                limits: self.limits,
-            };
+            let mut cx = self.kit.context(now, slot);
             match catch_unwind(AssertUnwindSafe(|| leg.tick_alone(net, &mut cx))) {
                 Ok(()) => free_spent(leg, &mut self.up),
                 Err(payload) => {
@@ -252,7 +256,7 @@ impl ShardCore {
                     let id = leg.id;
                     self.wheel.remove_leg(place, index);
                     self.wheel.add_load(place, -1);
-                    self.counters.leg_faults.one();
+                    self.kit.counters.leg_faults.one();
                     self.faults.push(Fault::Leg(id, payload));
                     // Here the last of the list now stands.
                     at -= 1;
@@ -263,10 +267,10 @@ impl ShardCore {
 
     /// Ends a room whose tick failed: its legs live on without a room.
     fn end_room(&mut self, key: Key, payload: Box<dyn Any + Send>) {
-        self.counters.room_faults.one();
+        self.kit.counters.room_faults.one();
         self.scatter(key);
         if let Some(room) = self.rooms.take(key) {
-            self.counters.rooms.less(1);
+            self.kit.counters.rooms.less(1);
             self.faults.push(Fault::Room(room, payload));
         }
     }
@@ -282,12 +286,12 @@ impl ShardCore {
     }
 }
 
-/// Sends a finished sound up to be freed.
+/// Sends what has been played up to be freed.
 fn free_spent(leg: &mut Leg, up: &mut rtrb::Producer<Up>) {
     if leg.has_spent()
         && up.slots() > UP_RESERVE
-        && let Some(sound) = leg.take_spent()
+        && let Some(material) = leg.take_spent()
     {
-        let _ = up.push(Up::Spent(sound));
+        let _ = up.push(Up::Spent(material));
     }
 }

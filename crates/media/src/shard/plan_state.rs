@@ -2,10 +2,10 @@
 //!
 //! Compiled and freed outside the shard. Applying one allocates nothing: all it needs is inside.
 
-use crate::PlayerId;
 use crate::id::Key;
 use crate::net::os::fetch_ahead;
 use crate::player::Track;
+use crate::{PlayerId, TapId};
 
 /// No bus, or no class.
 pub(crate) const NONE: u16 = u16::MAX;
@@ -36,10 +36,27 @@ impl Seat {
     }
 }
 
+/// A tap that the plan names. As a listener its row comes after those of the seats.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TapSeat {
+    pub tap: TapId,
+    /// The seat of the leg that the tap is on, or [`NONE`].
+    pub seat: u16,
+    /// As [`Seat::bound_listener`] and its time.
+    bound_listener: u64,
+    left_listener: u16,
+}
+
+impl TapSeat {
+    pub(crate) fn new(tap: TapId, seat: u16) -> Self {
+        Self { tap, seat, bound_listener: 0, left_listener: 0 }
+    }
+}
+
 /// Listeners with the same buses share a class.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Listeners {
-    /// By seat; [`NONE`] hears nothing.
+    /// By row, first the seats, then the taps; [`NONE`] hears nothing.
     pub class_of: Vec<u16>,
     /// Range of each class in `buses`.
     pub classes: Vec<std::ops::Range<u32>>,
@@ -50,8 +67,8 @@ pub(crate) struct Listeners {
 }
 
 impl Listeners {
-    pub(crate) fn class(&self, seat: usize) -> Option<u16> {
-        self.class_of.get(seat).copied().filter(|c| *c != NONE)
+    pub(crate) fn class(&self, row: usize) -> Option<u16> {
+        self.class_of.get(row).copied().filter(|c| *c != NONE)
     }
 
     pub(crate) fn buses_of(&self, class: u16) -> &[u16] {
@@ -59,8 +76,8 @@ impl Listeners {
         self.buses.get(range.start as usize..range.end as usize).unwrap_or(&[])
     }
 
-    fn audible_word(&self, seat: usize, word: usize) -> u64 {
-        let Some(class) = self.class(seat) else { return 0 };
+    fn audible_word(&self, row: usize, word: usize) -> u64 {
+        let Some(class) = self.class(row) else { return 0 };
         if word >= self.words {
             return 0;
         }
@@ -76,7 +93,7 @@ impl Listeners {
 }
 
 /// A player of the room.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct RoomPlayer {
     pub id: PlayerId,
     /// Which start of it.
@@ -90,18 +107,20 @@ pub(crate) struct RoomPlayer {
 }
 
 /// The compiled plan and the state that belongs to it.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Compiled {
     pub revision: u64,
     pub buses: u16,
     pub seats: Vec<Seat>,
+    /// In ascending order of their ids.
+    pub taps: Vec<TapSeat>,
     pub listeners: Listeners,
     pub players: Vec<RoomPlayer>,
     words: usize,
-    /// Rows by listening seat: sources it hears only since it came itself, or only since they were opened to it.
+    /// By listener's row: sources it hears only since it came itself, or only since they were opened to it.
     new_listener: Vec<u64>,
     new_source: Vec<u64>,
-    /// By listening seat and source, for the pairs above: what arrived before stays unheard. One for each pair, so that
+    /// By listener's row and source, for the pairs above: what arrived before stays unheard. One for each pair, so that
     /// admitting a listener draws no line anew for those admitted before.
     bounds: Vec<u64>,
     /// Seats unchanged from the plan before; seats that somebody newly hears; and sources to be bound.
@@ -148,22 +167,25 @@ impl Compiled {
         revision: u64,
         buses: u16,
         seats: Vec<Seat>,
+        taps: Vec<TapSeat>,
         listeners: Listeners,
         players: Vec<RoomPlayer>,
     ) -> Self {
         let words = words_for(seats.len());
+        let rows = seats.len() + taps.len();
         Self {
             revision,
             buses,
             words,
-            new_listener: vec![0; seats.len() * words],
-            new_source: vec![0; seats.len() * words],
-            bounds: vec![0; seats.len() * seats.len()],
+            new_listener: vec![0; rows * words],
+            new_source: vec![0; rows * words],
+            bounds: vec![0; rows * seats.len()],
             same: vec![0; words],
             widened: vec![0; words],
             bind_sources: vec![0; words],
             any_new: false,
             seats,
+            taps,
             listeners,
             players,
         }
@@ -179,6 +201,25 @@ impl Compiled {
         fetch_ahead(&self.listeners.audible[..], BEGINNING);
     }
 
+    /// The row of a tap that the plan names.
+    pub(crate) fn row_of(&self, tap: TapId) -> Option<usize> {
+        let at = self.taps.binary_search_by_key(&tap, |t| t.tap).ok()?;
+        Some(self.seats.len() + at)
+    }
+
+    fn is_same(&self, seat: usize) -> bool {
+        get(&self.same, seat / 64) >> (seat % 64) & 1 == 1
+    }
+
+    /// The row that a listener had in the plan before, if it has been there since. A tap on a leg is as new as the leg.
+    fn row_before(&self, row: usize, old: &Self) -> Option<usize> {
+        let Some(tap) = row.checked_sub(self.seats.len()).and_then(|at| self.taps.get(at)) else {
+            return self.is_same(row).then_some(row);
+        };
+        let before = old.row_of(tap.tap)?;
+        (tap.seat == NONE || self.is_same(usize::from(tap.seat))).then_some(before)
+    }
+
     /// Compares with the plan before: which pairs may hear each other only now. Pairs that were too new stay so.
     pub(crate) fn widen_from(&mut self, old: &Self) {
         for (at, seat) in self.seats.iter_mut().enumerate() {
@@ -191,21 +232,24 @@ impl Compiled {
                 seat.left_source = before.left_source;
             }
         }
-        for listener in 0..self.seats.len() {
-            let stayed = get(&self.same, listener / 64) >> (listener % 64) & 1 == 1;
+        let seats = self.seats.len();
+        for listener in 0..seats + self.taps.len() {
+            let row_before = self.row_before(listener, old);
             let mut newly_any = false;
             for word in 0..self.words {
-                let own = if listener / 64 == word { 1u64 << (listener % 64) } else { 0 };
+                let own = if listener < seats && listener / 64 == word { 1u64 << (listener % 64) } else { 0 };
                 let now = self.listeners.audible_word(listener, word) & !own;
-                let before =
-                    if stayed { old.listeners.audible_word(listener, word) & get(&self.same, word) } else { 0 };
+                let before = row_before.map_or(0, |row| old.listeners.audible_word(row, word) & get(&self.same, word));
                 let newly = now & !before;
                 let kept = now & before;
                 let row = listener * self.words + word;
-                let old_row = |rows: &[u64]| if word < old.words { get(rows, listener * old.words + word) } else { 0 };
+                let old_row = |rows: &[u64]| match row_before {
+                    Some(before) if word < old.words => get(rows, before * old.words + word),
+                    _ => 0,
+                };
                 let (mut by_listener, mut by_source) =
                     (old_row(&old.new_listener) & kept, old_row(&old.new_source) & kept);
-                if stayed {
+                if row_before.is_some() {
                     by_source |= newly;
                     if let Some(w) = self.bind_sources.get_mut(word) {
                         *w |= newly;
@@ -219,11 +263,11 @@ impl Compiled {
                 }
                 for bit in bits(&[by_listener | by_source]) {
                     let source = word * 64 + bit;
-                    let bound = match newly >> bit & 1 {
-                        1 => UNBOUND,
-                        _ => get(&old.bounds, listener * old.seats.len() + source),
+                    let bound = match (newly >> bit & 1, row_before) {
+                        (0, Some(before)) => get(&old.bounds, before * old.seats.len() + source),
+                        _ => UNBOUND,
                     };
-                    if let Some(pair) = self.bounds.get_mut(listener * self.seats.len() + source) {
+                    if let Some(pair) = self.bounds.get_mut(listener * seats + source) {
                         *pair = bound;
                     }
                 }
@@ -232,8 +276,20 @@ impl Compiled {
                 }
                 self.any_new |= by_listener | by_source != 0;
             }
-            if let Some(seat) = self.seats.get_mut(listener).filter(|_| !stayed) {
-                seat.left_listener = if newly_any { MATURE } else { 0 };
+            let fresh = if newly_any { MATURE } else { 0 };
+            match (self.taps.get_mut(listener.wrapping_sub(seats)), row_before) {
+                (Some(tap), Some(before)) => {
+                    if let Some(old) = old.taps.get(before.wrapping_sub(old.seats.len())) {
+                        (tap.bound_listener, tap.left_listener) = (old.bound_listener, old.left_listener);
+                    }
+                }
+                (Some(tap), None) => tap.left_listener = fresh,
+                (None, Some(_)) => {}
+                (None, None) => {
+                    if let Some(seat) = self.seats.get_mut(listener) {
+                        seat.left_listener = fresh;
+                    }
+                }
             }
         }
     }
@@ -251,7 +307,7 @@ impl Compiled {
             }
         }
         for at in 0..self.seats.len() {
-            let stayed = get(&self.same, at / 64) >> (at % 64) & 1 == 1;
+            let stayed = self.is_same(at);
             let as_source = get(&self.bind_sources, at / 64) >> (at % 64) & 1 == 1;
             if let Some(seat) = self.seats.get_mut(at) {
                 if !stayed {
@@ -261,6 +317,12 @@ impl Compiled {
                     seat.bound_source = bound;
                     seat.left_source = MATURE;
                 }
+            }
+        }
+        for tap in &mut self.taps {
+            // One that was there before carries its line from then.
+            if tap.bound_listener == 0 {
+                tap.bound_listener = bound;
             }
         }
     }
@@ -304,6 +366,8 @@ impl Compiled {
         if !self.any_new {
             return;
         }
+        let mut any_done = false;
+        let rows = self.seats.len() + self.taps.len();
         for at in 0..self.seats.len() {
             let Some(seat) = self.seats.get_mut(at) else { continue };
             let listener_done = seat.left_listener == 1;
@@ -312,29 +376,43 @@ impl Compiled {
             seat.left_source = seat.left_source.saturating_sub(1);
             let (bound_listener, bound_source, own) = (seat.bound_listener, seat.bound_source, seat.leg);
             if listener_done {
-                let row = at * self.words..(at + 1) * self.words;
-                if let Some(words) = self.new_listener.get_mut(row) {
-                    for source in bits(words) {
-                        if let Some(leg) = self.seats.get(source).and_then(|s| s.leg) {
-                            forget(leg, bound_listener);
-                        }
-                    }
-                    words.fill(0);
-                }
+                self.listener_matured(at, bound_listener, &mut forget);
             }
             if source_done {
                 if let Some(leg) = own {
                     forget(leg, bound_source);
                 }
-                for listener in 0..self.seats.len() {
+                for listener in 0..rows {
                     if let Some(word) = self.new_source.get_mut(listener * self.words + at / 64) {
                         *word &= !(1 << (at % 64));
                     }
                 }
             }
-            if listener_done || source_done {
-                self.any_new = self.new_listener.iter().chain(&self.new_source).any(|w| *w != 0);
+            any_done |= listener_done || source_done;
+        }
+        for at in 0..self.taps.len() {
+            let Some(tap) = self.taps.get_mut(at) else { continue };
+            let done = tap.left_listener == 1;
+            tap.left_listener = tap.left_listener.saturating_sub(1);
+            let bound = tap.bound_listener;
+            if done {
+                self.listener_matured(self.seats.len() + at, bound, &mut forget);
             }
+            any_done |= done;
+        }
+        if any_done {
+            self.any_new = self.new_listener.iter().chain(&self.new_source).any(|w| *w != 0);
+        }
+    }
+
+    fn listener_matured(&mut self, row: usize, bound: u64, forget: &mut impl FnMut(Key, u64)) {
+        if let Some(words) = self.new_listener.get_mut(row * self.words..(row + 1) * self.words) {
+            for source in bits(words) {
+                if let Some(leg) = self.seats.get(source).and_then(|s| s.leg) {
+                    forget(leg, bound);
+                }
+            }
+            words.fill(0);
         }
     }
 
@@ -369,7 +447,7 @@ mod tests {
             }
             table.audible.extend(row);
         }
-        Compiled::new(1, 4, seats, table, Vec::new())
+        Compiled::new(1, 4, seats, Vec::new(), table, Vec::new())
     }
 
     fn withheld(plan: &Compiled, listener: usize, oldest: u64) -> Vec<usize> {

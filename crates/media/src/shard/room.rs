@@ -5,6 +5,7 @@ use crate::RoomId;
 use crate::fact::{Note, Owed};
 use crate::id::Key;
 use crate::metrics::Counters;
+use crate::tap::Taps;
 
 pub(crate) struct Room {
     pub id: RoomId,
@@ -14,6 +15,7 @@ pub(crate) struct Room {
     pub members: u32,
     pub plan: Box<Compiled>,
     pub owed: Owed,
+    pub taps: Taps,
     /// Mutation `StalePlan`: a plan that waits for the next tick to pass.
     pub later: Option<Box<Compiled>>,
     /// Mutation `PlanInTwoHalves`: the listeners that come after the next tick.
@@ -31,6 +33,7 @@ impl Room {
             members: 0,
             plan: Box::default(),
             owed: Owed::new(),
+            taps: Taps::default(),
             later: None,
             half: None,
             #[cfg(any(test, feature = "mutations"))]

@@ -43,7 +43,7 @@ pub fn plan(revision: u64, buses: u16, sources: &[(LegId, u16)], listeners: &[(L
             .collect(),
         listeners: listeners
             .iter()
-            .map(|&(ear, buses)| PlanListener { ear, buses: buses.iter().map(|b| BusId(*b)).collect() })
+            .map(|&(leg, buses)| PlanListener { ear: leg.into(), buses: buses.iter().map(|b| BusId(*b)).collect() })
             .collect(),
     }
 }
@@ -64,6 +64,8 @@ impl Coached {
         let mut sim = Simulator::new(config).expect("a plane");
         let make = |n| match codec {
             Codec::Pcma => PhoneSetup::a_law(n),
+            // Linear: what is heard is what was summed, sample for sample.
+            Codec::L16 => PhoneSetup { codec: Codec::L16, payload_type: 11, ..PhoneSetup::mu_law(n) },
             _ => PhoneSetup::mu_law(n),
         };
         let mut member = |n| {

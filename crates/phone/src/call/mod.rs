@@ -233,7 +233,13 @@ impl Call {
         self.ask(|reply| Command::Change { change, reply }).await
     }
 
-    /// Any other request in the dialog; returns its final response.
+    /// Asks the other side to call somebody else (RFC 3515): `to` as Refer-To shall say it. Its reports are events (NOTIFY).
+    pub async fn refer(&self, to: &str, mut headers: Vec<(String, String)>) -> Result<Response, CallError> {
+        headers.insert(0, ("Refer-To".to_owned(), to.to_owned()));
+        self.request("REFER", headers, Vec::new()).await
+    }
+
+    /// Any other request in the dialog (INFO, MESSAGE, NOTIFY …), a Content-Type among its headers; returns its final response.
     pub async fn request(
         &self,
         method: &str,

@@ -47,7 +47,7 @@ impl Dialog {
         for r in &self.routes {
             headers.push("Route", r.clone());
         }
-        if matches!(method, "INVITE" | "UPDATE") {
+        if matches!(method, "INVITE" | "UPDATE" | "REFER" | "NOTIFY") {
             headers.push("Contact", self.contact.clone());
         }
         Request { method: method.into(), uri: self.target.clone(), headers, body: Vec::new() }

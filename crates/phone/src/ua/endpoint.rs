@@ -14,7 +14,7 @@ use super::token;
 use super::transport::{Inbox, Sockets, Transport, response_target};
 
 /// Methods this phone understands.
-pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, NOTIFY, MESSAGE";
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, NOTIFY, MESSAGE, REFER";
 /// Remembered transactions and dialogs; beyond it new ones are refused.
 const LIMIT: usize = 200_000;
 /// Longest time between repeats.

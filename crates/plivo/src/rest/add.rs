@@ -117,7 +117,7 @@ fn dial_options(fields: &Fields) -> Result<DialOptions, Fault> {
     let sound = fields.hook("confirmkeysoundurl", "confirmkeysoundmethod", Method::Get)?;
     let confirm = fields
         .get("confirmkey")
-        .map(|field| confirm_key(field).map(|key| Confirm { key, sound: sound.clone() }))
+        .map(|field| confirm_key(field).map(|key| Confirm::Key { key, sound: sound.clone() }))
         .transpose()?;
     if let Some(field) = fields.get("sendonpreanswer")
         && field.boolean()?
@@ -237,7 +237,7 @@ fn dial_music(field: Field<'_>) -> Result<DialMusic, Fault> {
     match field.value.trim().to_ascii_lowercase().as_str() {
         "real" => Ok(DialMusic::Ringback),
         "none" => Ok(DialMusic::Silent),
-        _ => field.url().map(|url| DialMusic::Url(Fetch { url, method: Method::Get })).map_err(|_| {
+        _ => field.url().map(|url| DialMusic::Url(Fetch::new(url, Method::Get))).map_err(|_| {
             Fault::new(field.name, &call::http::shown(field.value), "write real, none or an absolute http or https URL")
         }),
     }

@@ -73,7 +73,7 @@ async fn transfer(api: &Api, asked: &Asked, uuid: &str) -> Result<Answer, Answer
         None => return Err(Fault::new("aleg_url", "", "write the URL of the new instructions").into()),
     };
     live(api, asked, uuid).await?;
-    let command = CallCommand::Transfer(Fetch { url, method });
+    let command = CallCommand::Transfer(Fetch::new(url, method));
     api.control.command_call(&asked.scope.account, uuid, command, asked.scope.asker()).await?;
     Ok(Answer::json(StatusCode::ACCEPTED, json!({ "message": "call transfered", "call_uuids": [uuid] })))
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use call::verb::{Fetch, Hangup, Method, Refusal, Times};
+use call::verb::{Fetch, Hangup, Method, Refusal, Report, Times};
 use conference::Role;
 use proptest::prelude::*;
 
@@ -28,7 +28,7 @@ fn what_the_node_sdk_writes_is_understood() {
     assert_eq!((join.room.as_str(), join.entry.role, join.entry.coaching), ("test", Some(Role::Customer), false));
     assert_eq!(
         join.room_settings.wait_music,
-        Some(Fetch { url: "https://s3.example.com/music.mp3".to_owned(), method: Method::Get })
+        Some(Fetch::new("https://s3.example.com/music.mp3", Method::Get))
     );
 }
 
@@ -123,16 +123,16 @@ fn prompts_gather_redirect_and_hang_up_are_read_with_their_defaults() {
         gather.prompts,
         [speech("Press", "MAN", "en-GB", Times::Count(2)), Prompt::Silence(Duration::from_secs(3))]
     );
-    assert_eq!(gather.action, Some(Fetch { url: "https://a.example.com/d".to_owned(), method: Method::Post }));
+    assert_eq!(gather.action, Some(Fetch::new("https://a.example.com/d", Method::Post).into()));
     assert_eq!((gather.first_digit, gather.next_digit), (Duration::from_secs(5), Duration::from_secs(2)));
     assert_eq!((gather.finish_on, gather.max_digits, gather.valid.as_str()), (Some('#'), 99, "1234567890*#"));
-    assert_eq!((gather.follow, gather.attempts, gather.beep), (true, 1, false));
+    assert_eq!((gather.report, gather.attempts, gather.beep), (Report::DigitsFollowed, 1, false));
     assert_eq!(
         verbs[4],
-        Verb::Redirect(Fetch { url: "https://a.example.com/r?x=1&y=2".to_owned(), method: Method::Post })
+        Verb::Redirect(Fetch::new("https://a.example.com/r?x=1&y=2", Method::Post))
     );
-    assert_eq!(verbs[5], Verb::Hangup(Hangup { refusal: Some(Refusal::Busy), after: None }));
-    assert_eq!(verbs[6], Verb::Hangup(Hangup { refusal: None, after: Some(Duration::from_secs(60)) }));
+    assert_eq!(verbs[5], Verb::Hangup(Hangup { refusal: Some(Refusal::Busy), after: None, headers: vec![] }));
+    assert_eq!(verbs[6], Verb::Hangup(Hangup { refusal: None, after: Some(Duration::from_secs(60)), headers: vec![] }));
     assert_eq!(read("<Response/>").unwrap(), []);
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use call::dialect::DocumentError;
-use call::verb::{Fetch, Gather, Hangup, Method, Refusal, Verb};
+use call::verb::{Action, Fetch, Gather, Hangup, Method, Refusal, Report, Verb};
 
 use super::bad;
 use super::prompt::{attribute, field, is_prompt, read as read_prompt};
@@ -30,7 +30,7 @@ pub(super) fn read(element: &Element, most_participants: u64, verbs: &mut Vec<Ve
             let text = element.text();
             let url = Field { name: "text", value: &text }.url().map_err(|fault| bad("Redirect", fault))?;
             let method = attribute(element, "method", Method::Post, |field| field.method())?;
-            verbs.push(Verb::Redirect(Fetch { url, method }));
+            verbs.push(Verb::Redirect(Fetch::new(url, method)));
         }
         other => return Err(DocumentError::UnknownVerb(other.to_owned())),
     }
@@ -66,7 +66,7 @@ fn get_digits(element: &Element) -> Result<Verb, DocumentError> {
         |name, default, most| attribute(element, name, default, |field| field.whole(1, most)).map(Duration::from_secs);
     let method = attribute(element, "method", Method::Post, |field| field.method())?;
     let action = field(element, "action")
-        .map(|field| field.url().map(|url| Fetch { url, method }).map_err(|fault| bad("GetDigits", fault)))
+        .map(|field| field.url().map(|url| Fetch::new(url, method)).map_err(|fault| bad("GetDigits", fault)))
         .transpose()?;
     let digits = attribute(element, "numDigits", 99, |field| field.whole(1, 99))?;
     let attempts = attribute(element, "retries", 1, |field| field.whole(1, 100))?;
@@ -74,8 +74,11 @@ fn get_digits(element: &Element) -> Result<Verb, DocumentError> {
     attribute(element, "log", true, |field| field.boolean())?;
     Ok(Verb::Gather(Gather {
         prompts,
-        action,
-        follow: attribute(element, "redirect", true, |field| field.boolean())?,
+        action: action.map(Action::from),
+        report: match attribute(element, "redirect", true, |field| field.boolean())? {
+            true => Report::DigitsFollowed,
+            false => Report::DigitsOnly,
+        },
         first_digit: seconds("timeout", 5, 600)?,
         next_digit: seconds("digitTimeout", 2, 600)?,
         finish_on: attribute(element, "finishOnKey", Some('#'), finish_key)?,
@@ -84,6 +87,7 @@ fn get_digits(element: &Element) -> Result<Verb, DocumentError> {
         invalid_sound: attribute(element, "invalidDigitsSound", None, |field| field.url().map(Some))?,
         attempts: u32::try_from(attempts).unwrap_or(1),
         beep: attribute(element, "playBeep", false, |field| field.boolean())?,
+        ..Gather::default()
     }))
 }
 
@@ -114,5 +118,5 @@ fn hangup(element: &Element) -> Result<Verb, DocumentError> {
     })?;
     let after = attribute(element, "schedule", None, |field| field.whole(0, 86_400).map(Some))?;
     let after = after.filter(|seconds| *seconds > 0).map(Duration::from_secs);
-    Ok(Verb::Hangup(Hangup { refusal, after }))
+    Ok(Verb::Hangup(Hangup { refusal, after, headers: Vec::new() }))
 }

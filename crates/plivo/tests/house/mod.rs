@@ -36,6 +36,8 @@ pub fn room(uuid: &str, name: &str, auth_id: &str, ended: bool) -> RoomView {
         end_cause: ended.then_some(EndCause::Alone),
         callbacks: None,
         stay_alone: false,
+        members: 0,
+        unnamed: false,
         max_members: 10,
         max_duration_s: Some(14_400),
     }
@@ -60,28 +62,23 @@ pub fn member(number: i64, role: Role) -> MemberView {
         leave_cause: None,
         start_on_enter: true,
         end_on_exit: false,
+        admitted: true,
         callbacks: None,
     }
 }
 
 pub fn call(uuid: &str, ended: bool) -> CallView {
     CallView {
-        uuid: uuid.to_owned(),
         auth_id: MAIN.to_owned(),
         main_auth_id: MAIN.to_owned(),
-        direction: Direction::Inbound,
         from: "+4930".to_owned(),
         to: "+4940".to_owned(),
         caller_name: "Ann".to_owned(),
         state: if ended { CallState::Ended } else { CallState::InProgress },
-        request_uuid: None,
-        headers: Vec::new(),
-        began_at: AT,
         answered_at: Some(AT),
         ended_at: ended.then_some(AT + 66_000_000),
         cause: ended.then_some(call::cause::HangupCause::RoomEnded),
-        state_callback: None,
-        hangup_callback: None,
+        ..CallView::new(uuid.to_owned(), "account".to_owned(), Direction::Inbound, AT)
     }
 }
 

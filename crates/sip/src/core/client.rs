@@ -25,7 +25,11 @@ pub(super) enum Purpose {
     Invite,
     Reinvite,
     Bye,
-    /// Nobody cares about the answer (CANCEL, INFO, stray BYE).
+    /// A request of the engine, by its ticket.
+    Asked(u64),
+    /// A report about a transfer the peer asked for, by the referral's number.
+    Notify(u64),
+    /// Nobody cares about the answer (CANCEL, a digit, stray BYE).
     Other,
 }
 

@@ -19,7 +19,8 @@ use crate::roster::{Binding, Credential, Party, Roster, RosterError, TrunkMatch}
 use crate::sdp::Session;
 use crate::transport::{Flow, Input, Transport, Wire};
 
-const SDP: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
+pub(super) const SDP: &str =
+    "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
 
 /// Every call is a trunk's.
 struct Carriers;
@@ -52,11 +53,11 @@ impl Roster for Carriers {
     }
 }
 
-struct Clockwork {
-    core: Core,
-    counters: Arc<Counters>,
+pub(super) struct Clockwork {
+    pub core: Core,
+    pub counters: Arc<Counters>,
     began: Instant,
-    now: Instant,
+    pub now: Instant,
     flow: Flow,
     peer: UdpSocket,
     commands: mpsc::Receiver<Command>,
@@ -67,7 +68,7 @@ struct Clockwork {
 }
 
 impl Clockwork {
-    async fn new() -> Clockwork {
+    pub async fn new() -> Clockwork {
         let config = Arc::new(SipConfig { udp: vec!["127.0.0.1:0".parse().unwrap()], ..SipConfig::default() });
         let counters = Arc::new(Counters::default());
         let (input, _input) = mpsc::channel(16);
@@ -96,7 +97,7 @@ impl Clockwork {
     }
 
     /// Lets the clock stand at so many seconds after the beginning, everything before that having happened at its time.
-    fn at(&mut self, seconds: u64) {
+    pub fn at(&mut self, seconds: u64) {
         let end = self.began + Duration::from_secs(seconds);
         while self.now < end {
             self.now += Duration::from_millis(250);
@@ -104,18 +105,18 @@ impl Clockwork {
         }
     }
 
-    fn says(&mut self, text: &str) {
+    pub fn says(&mut self, text: &str) {
         let message = datagram(text.as_bytes(), self.flow.remote, &Limits::default()).unwrap();
         self.core.receive(Input::Message(message, self.flow), self.now);
     }
 
-    fn request(&mut self, method: &str, extra: &str, body: &str) {
+    pub fn request(&mut self, method: &str, extra: &str, body: &str) {
         if method != "ACK" {
             self.cseq += 1;
         }
         let (cseq, at) = (self.cseq, self.flow.remote);
         let tag = if self.tag.is_empty() { String::new() } else { format!(";tag={}", self.tag) };
-        let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        let kind = if body.starts_with("v=0") { "Content-Type: application/sdp\r\n" } else { "" };
         self.says(&format!(
             "{method} sip:1@h SIP/2.0\r\nVia: SIP/2.0/UDP {at};rport;branch=z9hG4bK{method}{cseq}\r\nFrom: <sip:a@h>;tag=p\r\n\
              To: <sip:1@h>{tag}\r\nCall-ID: c\r\nCSeq: {cseq} {method}\r\nContact: <sip:a@{at}>\r\n{extra}{kind}\r\n{body}"
@@ -123,14 +124,14 @@ impl Clockwork {
     }
 
     /// What was sent to the peer; nothing, if nothing is there when it must be: sending does not wait.
-    async fn sent(&self) -> Option<String> {
+    pub async fn sent(&self) -> Option<String> {
         let mut buffer = vec![0; 65_536];
         let read = tokio::time::timeout(Duration::from_millis(50), self.peer.recv(&mut buffer)).await;
         read.ok().map(|length| String::from_utf8(buffer[..length.unwrap()].to_vec()).unwrap())
     }
 
     /// The next message to the peer that begins so; others are passed over.
-    async fn hears(&self, start: &str) -> String {
+    pub async fn hears(&self, start: &str) -> String {
         while let Some(text) = self.sent().await {
             if text.starts_with(start) {
                 return text;
@@ -140,7 +141,7 @@ impl Clockwork {
     }
 
     /// A call that is up, and what its 200 said of the session's length.
-    async fn up(&mut self, session_expires: &str) -> (Leg, String) {
+    pub async fn up(&mut self, session_expires: &str) -> (Leg, String) {
         self.request("INVITE", &format!("Supported: timer\r\nSession-Expires: {session_expires}\r\n"), SDP);
         let admitted = self.commands.recv().await.unwrap();
         self.core.command(admitted, self.now);
@@ -155,7 +156,7 @@ impl Clockwork {
         (leg, header(&ok, "Session-Expires"))
     }
 
-    fn answers(&mut self, request: &str, code: &str, extra: &str, body: &str) {
+    pub fn answers(&mut self, request: &str, code: &str, extra: &str, body: &str) {
         let lines: String = ["Via", "From", "To", "Call-ID", "CSeq"]
             .iter()
             .map(|name| format!("{name}: {}\r\n", header(request, name)))
@@ -165,7 +166,7 @@ impl Clockwork {
     }
 }
 
-fn header(text: &str, name: &str) -> String {
+pub(super) fn header(text: &str, name: &str) -> String {
     let line = text.split("\r\n").find_map(|line| line.strip_prefix(&format!("{name}: ")));
     line.unwrap_or_default().to_owned()
 }

@@ -8,10 +8,14 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
+use super::ask::Asked;
 use super::client::Purpose;
+use super::referral::Referral;
+use super::transfer::Transfer;
 use super::{Core, Wake};
 use crate::digest::Challenge;
-use crate::leg::{By, Done, Leg, LegControl, LegEvent};
+use crate::given::Parting;
+use crate::leg::{AtWill, By, Done, Leg, LegControl, LegEvent, SipError};
 use crate::message::{Headers, Request};
 use crate::sdp::Session;
 use crate::transport::{Flow, Transport, is_private, is_unicast};
@@ -19,6 +23,9 @@ use crate::uri::Uri;
 
 /// Events the engine may leave waiting per leg.
 const EVENTS: usize = 64;
+
+/// Events waiting beyond which none is taken that may be as large as a message.
+const LARGE: usize = 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -98,8 +105,14 @@ pub(super) struct Dialog {
     pub sdp: Option<Session>,
     pub timer: Option<SessionTimer>,
     pub peer_timer: bool,
-    /// Reason text of a BYE that waits for the ACK.
-    pub bye: Option<Option<String>>,
+    /// What a BYE says that waits for the ACK, or a CANCEL for its provisional answer.
+    pub parting: Option<Parting>,
+    /// Requests of ours that wait for their answers.
+    pub asked: Vec<Asked>,
+    /// Transfers we asked the peer for.
+    pub transfers: Vec<Transfer>,
+    /// Transfers the peer asks us for.
+    pub referrals: Vec<Referral>,
     pub give_up_at: Option<Instant>,
 }
 
@@ -245,43 +258,62 @@ impl Core {
                 sdp: None,
                 timer: None,
                 peer_timer: false,
-                bye: None,
+                parting: None,
+                asked: Vec::new(),
+                transfers: Vec::new(),
+                referrals: Vec::new(),
                 give_up_at: None,
             },
         );
         (id, leg)
     }
 
+    /// Whether an event of that kind may still be left waiting: those a peer can send at will must not crowd out the others,
+    /// nor, where they hold what it wrote, fill the memory.
+    pub(super) fn roomy(&self, id: u64, kind: AtWill) -> bool {
+        let Some(events) = self.dialogs.get(&id).and_then(|d| d.events.as_ref()) else { return true };
+        let waiting = EVENTS.saturating_sub(events.capacity());
+        match kind {
+            AtWill::Never => true,
+            AtWill::Small => waiting <= EVENTS / 2,
+            AtWill::Large => waiting < LARGE,
+        }
+    }
+
     /// Tells the engine. An engine that leaves `EVENTS` of them unread loses the call, not just one event.
     pub(super) fn tell(&mut self, id: u64, event: LegEvent, now: Instant) {
-        let Some(dialog) = self.dialogs.get_mut(&id) else { return };
-        let Some(events) = &dialog.events else { return };
-        // Digits are the only events a peer can send at will: they may not crowd out the others.
-        let digit = matches!(event, LegEvent::InfoDigit(_));
-        if digit && events.capacity() < EVENTS / 2 {
+        if !self.roomy(id, event.at_will()) {
             self.counters.events_dropped.add();
             return;
         }
+        let Some(events) = self.dialogs.get(&id).and_then(|d| d.events.as_ref()) else { return };
         match events.try_send(event) {
             Ok(()) => {}
             Err(TrySendError::Closed(_)) => self.abandon(id, now),
             Err(TrySendError::Full(_)) => {
                 self.counters.events_dropped.add();
-                let cause = "the application does not take this call's events".to_owned();
-                self.finish(id, LegEvent::Ended { by: By::Local, cause });
+                self.finish(id, LegEvent::ended(By::Local, "the application does not take this call's events"), now);
                 self.hang_up(id, Some("overload"), now);
             }
         }
     }
 
     /// The last event: after it the engine is done with this dialog, though we may not be.
-    pub(super) fn finish(&mut self, id: u64, event: LegEvent) {
+    pub(super) fn finish(&mut self, id: u64, event: LegEvent, now: Instant) {
         let Some(dialog) = self.dialogs.get_mut(&id) else { return };
         let _ = dialog.last.set(event);
         dialog.events = None;
         dialog.timer = None;
         if let Some(done) = dialog.reinvite.take().and_then(|r| r.done) {
-            let _ = done.send(Err(crate::leg::SipError::Gone));
+            let _ = done.send(Err(SipError::Gone));
+        }
+        for asked in dialog.asked.drain(..) {
+            let _ = asked.done.send(Err(SipError::Gone));
+        }
+        dialog.transfers.clear();
+        let undecided: Vec<u64> = dialog.referrals.drain(..).filter_map(|r| r.tx).collect();
+        for tx in undecided {
+            self.respond(tx, 487, None, &[], None, now);
         }
     }
 
@@ -293,8 +325,8 @@ impl Core {
     }
 
     /// Over for the engine and for us.
-    pub(super) fn bury(&mut self, id: u64, event: LegEvent) {
-        self.finish(id, event);
+    pub(super) fn bury(&mut self, id: u64, event: LegEvent, now: Instant) {
+        self.finish(id, event, now);
         self.remove(id);
     }
 
@@ -335,16 +367,18 @@ impl Core {
 
     /// BYE, after which the dialog only waits for its answer.
     pub(super) fn send_bye(&mut self, id: u64, why: Option<&str>, now: Instant) {
+        self.say_bye(id, &Parting::because(why), now);
+    }
+
+    pub(super) fn say_bye(&mut self, id: u64, parting: &Parting, now: Instant) {
         let give_up = self.timers.give_up();
         let Some(dialog) = self.dialogs.get_mut(&id) else { return };
         dialog.phase = Phase::Ending;
         dialog.unacked = None;
-        dialog.bye = None;
+        dialog.parting = None;
         dialog.give_up_at = Some(now + give_up + Duration::from_secs(1));
         let mut bye = dialog.request("BYE");
-        if let Some(why) = why {
-            bye.headers.push("Reason", format!("SIP;cause=200;text={}", crate::header::quote(why)));
-        }
+        bye.headers.0.extend(parting.lines());
         let pending = dialog.pending.take();
         if let Some(tx) = pending {
             self.respond(tx, 487, None, &[], None, now);

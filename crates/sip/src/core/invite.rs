@@ -155,6 +155,7 @@ impl Core {
             transport: flow.transport,
             identity,
             offer: Session::parse(&request.body).ok(),
+            body: String::from_utf8_lossy(&request.body).into_owned(),
             call_id: headers.call_id().to_owned(),
         });
     }
@@ -177,7 +178,7 @@ impl Core {
         dialog.pending = None;
         if dialog.phase == Phase::Offered {
             let id = dialog.id;
-            self.bury(id, LegEvent::Cancelled);
+            self.bury(id, LegEvent::Cancelled, now);
         }
     }
 }

@@ -4,6 +4,7 @@
 //! registrations, DNS) runs in tasks of its own and comes back as a [`Command`].
 
 mod actions;
+mod ask;
 mod client;
 #[cfg(test)]
 mod clockwork;
@@ -11,13 +12,17 @@ mod derived;
 mod dialog;
 #[cfg(test)]
 mod floods;
+#[cfg(test)]
+mod handovers;
 mod invite;
 mod place;
+mod referral;
 mod requests;
 mod responses;
 mod server;
 mod session;
 mod stateless;
+mod transfer;
 
 use std::cmp::Reverse;
 use std::collections::hash_map::RandomState;
@@ -35,10 +40,10 @@ use crate::leg::{Command, Incoming};
 use crate::message::Message;
 use crate::transport::{Flow, Input, Wire};
 
-pub(crate) use actions::check_headers;
 use client::ClientTx;
 use dialog::Dialog;
 pub(crate) use place::Placement;
+pub(crate) use referral::Report;
 use server::ServerTx;
 
 /// What a timer wakes; whether something is due is decided by the deadlines of the thing itself.
@@ -183,6 +188,12 @@ impl Core {
         for id in gone {
             self.abandon(id, now);
         }
+        let referring = |d: &&Dialog| !d.transfers.is_empty() || !d.referrals.is_empty();
+        let referring: Vec<u64> = self.dialogs.values().filter(referring).map(|d| d.id).collect();
+        for id in referring {
+            self.transfers_due(id, now);
+            self.referrals_due(id, now);
+        }
     }
 
     fn receive(&mut self, input: Input, now: Instant) {
@@ -204,6 +215,7 @@ impl Core {
                 let answer = self.act(id, action, now);
                 let _ = done.send(answer);
             }
+            Command::Ask(id, asking, done) => self.ask_peer(id, &asking, done, now),
             Command::Reinvite(id, sdp, done) => self.reinvite(id, sdp, Some(done), now),
             Command::Abandon(id) => self.abandon(id, now),
             Command::Reply(tx, reply) => self.reply(tx, &reply, now),

@@ -10,8 +10,8 @@ use super::stateless::Arrived;
 use super::{Core, Wake};
 use crate::access::Reply;
 use crate::header::Via;
-use crate::leg::{By, Command, LegEvent};
-use crate::message::{ALLOW, Request, media_type};
+use crate::leg::{AtWill, By, Command, LegEvent};
+use crate::message::{ALLOW, ALLOW_OUTSIDE, Request, media_type};
 use crate::sdp::Session;
 use crate::transport::{Flow, Transport};
 
@@ -20,8 +20,8 @@ pub(super) fn line(name: &str, value: impl Into<String>) -> (String, String) {
     (name.to_owned(), value.into())
 }
 
-fn not_allowed() -> Reply {
-    Reply::new(405).with("Allow", ALLOW)
+fn not_allowed(allowed: &str) -> Reply {
+    Reply::new(405).with("Allow", allowed)
 }
 
 impl Core {
@@ -64,11 +64,11 @@ impl Core {
             "INVITE" => self.invite(arrived, now),
             "REGISTER" => self.register(arrived, now),
             "OPTIONS" => self.say(&arrived.back, &self.options()),
-            "BYE" | "INFO" | "UPDATE" | "PRACK" => {
+            "BYE" | "INFO" | "UPDATE" | "PRACK" | "NOTIFY" => {
                 self.counters.unknown_dialog.add();
                 self.say(&arrived.back, &Reply::new(481));
             }
-            _ => self.say(&arrived.back, &not_allowed()),
+            _ => self.say(&arrived.back, &not_allowed(ALLOW_OUTSIDE)),
         }
     }
 
@@ -109,8 +109,8 @@ impl Core {
         if flow.transport == Transport::Tcp {
             dialog.flow = flow;
         }
-        if let Some(why) = dialog.bye.take() {
-            self.send_bye(id, why.as_deref(), now);
+        if let Some(parting) = dialog.parting.take() {
+            self.say_bye(id, &parting, now);
             return;
         }
         let answer = match unacked.offered {
@@ -143,9 +143,12 @@ impl Core {
             "BYE" => self.bye(tx, id, &request, now),
             "INVITE" | "UPDATE" => self.reoffer(tx, id, &request, flow, now),
             "INFO" => self.info(tx, id, &request, now),
+            "MESSAGE" => self.pass_on(tx, id, &request, now),
+            "REFER" => self.referred(tx, id, &request, now),
+            "NOTIFY" => self.notified(tx, id, &request, now),
             "OPTIONS" => self.reply(tx, &self.options(), now),
             "PRACK" => self.reply(tx, &Reply::new(481), now),
-            _ => self.reply(tx, &not_allowed(), now),
+            _ => self.reply(tx, &not_allowed(ALLOW), now),
         }
     }
 
@@ -156,7 +159,9 @@ impl Core {
             self.respond(pending, 487, None, &[], None, now);
         }
         let cause = request.headers.get("Reason").map_or_else(|| "the peer hung up".to_owned(), clip);
-        self.bury(id, LegEvent::Ended { by: By::Remote, cause });
+        let own = |name: &str| name.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("x-"));
+        let headers = request.headers.0.iter().filter(|(name, _)| own(name)).cloned().collect();
+        self.bury(id, LegEvent::Ended { by: By::Remote, cause, headers }, now);
     }
 
     fn reoffer(&mut self, tx: u64, id: u64, request: &Request, flow: Flow, now: Instant) {
@@ -219,6 +224,27 @@ impl Core {
         self.tell(id, LegEvent::Reoffer(offer), now);
     }
 
+    /// Hands a request over that asks nothing of the dialog, and answers it.
+    fn pass_on(&mut self, tx: u64, id: u64, request: &Request, now: Instant) {
+        if request.headers.values("Content-Encoding").any(|e| !e.eq_ignore_ascii_case("identity")) {
+            self.reply(tx, &Reply::new(415).with("Accept-Encoding", "identity"), now);
+            return;
+        }
+        if !self.roomy(id, AtWill::Large) {
+            self.counters.events_dropped.add();
+            self.reply(tx, &Reply::later(5), now);
+            return;
+        }
+        self.respond(tx, 200, None, &[], None, now);
+        let event = LegEvent::Request {
+            method: request.method.clone(),
+            content_type: request.headers.get("Content-Type").map(str::to_owned),
+            body: request.body.to_vec(),
+            headers: request.headers.0.clone(),
+        };
+        self.tell(id, event, now);
+    }
+
     fn info(&mut self, tx: u64, id: u64, request: &Request, now: Instant) {
         let text = String::from_utf8_lossy(&request.body);
         let digit = match media_type(&request.headers).as_str() {
@@ -227,12 +253,8 @@ impl Core {
                 name.trim().eq_ignore_ascii_case("Signal").then(|| value.trim().to_owned())
             }),
             "application/dtmf" => Some(text.trim().to_owned()),
-            _ if request.body.is_empty() => {
-                self.respond(tx, 200, None, &[], None, now);
-                return;
-            }
             _ => {
-                self.respond(tx, 415, None, &[line("Accept", "application/dtmf-relay, application/dtmf")], None, now);
+                self.pass_on(tx, id, request, now);
                 return;
             }
         };
@@ -257,6 +279,6 @@ impl Core {
     }
 }
 
-fn clip(text: &str) -> String {
+pub(super) fn clip(text: &str) -> String {
     text.chars().take(200).collect()
 }

@@ -26,6 +26,8 @@ impl Core {
         match tx.purpose {
             Purpose::Other => {}
             Purpose::Bye => self.bye_answered(tx, response, now),
+            Purpose::Asked(ticket) => self.asked_answered(tx, ticket, response, by, now),
+            Purpose::Notify(referral) => self.notify_answered(tx, referral, response, by, now),
             Purpose::Invite => match response.code {
                 100..200 => self.progress(tx.dialog, response, now),
                 200..300 => self.answered(tx, response, flow, now),
@@ -68,11 +70,13 @@ impl Core {
     pub(super) fn send_cancel(&mut self, id: u64, now: Instant) {
         let Some(dialog) = self.dialogs.get_mut(&id) else { return };
         let Some(client) = dialog.invite.take() else { return };
+        let parting = dialog.parting.clone().unwrap_or_default();
         let give_up = now + self.timers.give_up();
         let Some(tx) = self.clients.get(&client).filter(|tx| tx.state == ClientState::Proceeding) else { return };
         let mut cancel = derived(&tx.sent.request, "CANCEL");
         let branch = crate::header::Via::parse(cancel.headers.get("Via").unwrap_or("")).map(|v| v.branch().to_owned());
         cancel.headers.0.retain(|(name, _)| name != "Via");
+        cancel.headers.0.extend(parting.lines());
         let flow = tx.sent.flow;
         self.send_request(cancel, flow, (id, Purpose::Other, 0), branch.as_deref(), now);
         self.give_client_up(client, give_up);
@@ -109,7 +113,8 @@ impl Core {
         dialog.phase = Phase::Up;
         self.send_ack(id, seq, now);
         if ended {
-            self.send_bye(id, None, now);
+            let parting = self.dialogs.get_mut(&id).and_then(|d| d.parting.take()).unwrap_or_default();
+            self.say_bye(id, &parting, now);
             return;
         }
         if let Some(due) = due {
@@ -125,7 +130,7 @@ impl Core {
             Ok(session) => self.tell(id, LegEvent::Answered(session), now),
             Err(why) => {
                 let reason = format!("the answer's SDP cannot be used: {why}");
-                self.finish(id, LegEvent::Refused { code: 488, reason });
+                self.finish(id, LegEvent::Refused { code: 488, reason }, now);
                 self.send_bye(id, Some("unusable SDP"), now);
             }
         }
@@ -169,7 +174,7 @@ impl Core {
     }
 
     /// Remembers a challenge; `false` if it cannot or should not be answered again.
-    fn challenged(&mut self, tx: &Sent, response: &Response) -> bool {
+    pub(super) fn challenged(&mut self, tx: &Sent, response: &Response) -> bool {
         let (name, proxy) = match response.code {
             401 => ("WWW-Authenticate", false),
             407 => ("Proxy-Authenticate", true),
@@ -186,7 +191,7 @@ impl Core {
     }
 
     /// The same request again, with credentials, in a new transaction.
-    fn again(&mut self, tx: &Sent, now: Instant) -> Option<u64> {
+    pub(super) fn again(&mut self, tx: &Sent, now: Instant) -> Option<u64> {
         let mut request = Request::clone(&tx.request);
         request.headers.0.retain(|(name, _)| !matches!(name.as_str(), "Via" | "Authorization" | "Proxy-Authorization"));
         let dialog = self.dialogs.get_mut(&tx.dialog)?;
@@ -212,7 +217,7 @@ impl Core {
             return;
         }
         let reason: String = response.reason.chars().take(200).collect();
-        self.bury(id, LegEvent::Refused { code: response.code, reason });
+        self.bury(id, LegEvent::Refused { code: response.code, reason }, now);
     }
 
     fn bye_answered(&mut self, tx: &Sent, response: &Response, now: Instant) {
@@ -301,7 +306,7 @@ impl Core {
         // The peer does not know the dialog, or is not there any more (RFC 3261 §12.2.1.2).
         if matches!(code, 408 | 481) || by == Some(By::Transport) {
             let by = by.unwrap_or(By::Remote);
-            self.finish(id, LegEvent::Ended { by, cause: format!("re-INVITE failed: {code} {reason}") });
+            self.finish(id, LegEvent::ended(by, format!("re-INVITE failed: {code} {reason}")), now);
             self.send_bye(id, Some("session lost"), now);
         }
     }

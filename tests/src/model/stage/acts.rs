@@ -8,6 +8,7 @@ impl Stage<'_> {
             Act::Enter(phone, room, entrance) => self.enter(*phone, *room, entrance),
             Act::Leave(phone) => self.leave(*phone),
             Act::Move(phone, way, entrance) => self.move_over(*phone, *way, entrance),
+            Act::Admit(phone) => self.member(*phone, |r, id| r.admit(id), |h, n| h.admit(n)),
             Act::Mute(phone, on) => self.member(*phone, |r, id| r.mute(id, *on), |h, n| h.mute(n, *on)),
             Act::Hold(phone, on) => self.member(*phone, |r, id| r.hold(id, *on), |h, n| h.hold(n, *on)),
             Act::Deafen(phone, on) => self.member(*phone, |r, id| r.deafen(id, *on), |h, n| h.deafen(n, *on)),
@@ -71,6 +72,8 @@ impl Stage<'_> {
                 let end = |r: &mut conference::Room| r.end(conference::EndCause::Requested).map(|()| 0);
                 self.command(*room, Changes::default(), end, |h| h.end().map(|()| 0), |_| {})
             }
+            Act::Ring(phone, room) => self.ring(*phone, *room),
+            Act::RingOff(phone) => self.ring_off(*phone),
             Act::Replace(phone, after) => self.replace(*phone, *after),
             _ => {
                 self.network_act(act);
@@ -123,6 +126,8 @@ impl Stage<'_> {
             return Ok(());
         }
         let Some(call) = self.calls[phone].filter(|_| self.seats[phone].is_none()) else { return Ok(()) };
+        // It has answered.
+        self.ring_off(phone)?;
         if self.lives[room].is_none() {
             let media = self.sim.plane().open_room_on(room as u16).map_err(|e| self.refused(e))?;
             self.last_life += 1;
@@ -140,6 +145,7 @@ impl Stage<'_> {
                 revision: 0,
                 players: VecDeque::new(),
                 taps: VecDeque::new(),
+                admitted: Vec::new(),
             });
         }
         let number = |p| self.number_in(room, p);
@@ -151,7 +157,7 @@ impl Stage<'_> {
         let mut entered = None;
         self.decide(room, |r| r.enter(entry, at).map(|id| id.0), |h| h.come(person), |n| entered = Some(n))?;
         let Some(number) = entered else { return Ok(()) };
-        self.seats[phone] = Some(Seat { room, life, number, generation: call.generation });
+        self.seats[phone] = Some(Seat { room, life, number, generation: call.generation, grace: entrance.grace });
         self.settle(room, Changes { join: vec![phone], ..Changes::default() })
     }
 
@@ -164,9 +170,81 @@ impl Stage<'_> {
     fn unseat(&mut self, phone: usize, seat: Seat, leg: Option<LegId>) -> Result<(), Breach> {
         self.seats[phone] = None;
         let member = conference::MemberId(seat.number);
-        let leave = |r: &mut conference::Room| r.leave(member, conference::LeaveCause::Hangup).map(|()| 0);
+        let until = seat.grace.map(|grace| self.now + grace);
+        let leave = |r: &mut conference::Room| {
+            until.map_or(Ok(()), |until| r.defer_end(member, Duration::from_millis(until)))?;
+            r.leave(member, conference::LeaveCause::Hangup).map(|()| 0)
+        };
+        let go = |h: &mut House| {
+            until.map_or(Ok(()), |until| h.put_off(seat.number, until))?;
+            h.go(seat.number).map(|()| 0)
+        };
         let changes = Changes { leave: leg.into_iter().collect(), ..Changes::default() };
-        self.command(seat.room, changes, leave, |h| h.go(seat.number).map(|()| 0), |_| {})
+        self.command(seat.room, changes, leave, go, |_| {})
+    }
+
+    /// What time alone does to rooms.
+    pub(super) fn clock(&mut self) -> Result<(), Breach> {
+        let now = Duration::from_millis(self.now);
+        for room in 0..self.lives.len() {
+            let Some(life) = &self.lives[room] else { continue };
+            let due = life.house.ends_at.is_some_and(|at| at <= self.now);
+            if !due && life.room.next_timeout().is_none_or(|at| at > now) {
+                continue;
+            }
+            let pass = |r: &mut conference::Room| {
+                r.handle_timeout(now);
+                Ok(0)
+            };
+            let o_clock = self.now;
+            self.compared.timed += u64::from(due);
+            self.command(
+                room,
+                Changes::default(),
+                pass,
+                |h| {
+                    h.pass(o_clock);
+                    Ok(0)
+                },
+                |_| {},
+            )?;
+        }
+        Ok(())
+    }
+
+    fn ring(&mut self, phone: usize, room: usize) -> Result<(), Breach> {
+        let busy = self.seats[phone].is_some() || self.ringing[phone].is_some() || self.is_joining(phone);
+        let (Some(call), Some(life), false) = (self.calls[phone], &self.lives[room], busy) else { return Ok(()) };
+        let life = life.id;
+        let mut number = None;
+        self.decide(room, |r| r.add_early().map(|id| id.0), House::add_ringing, |n| number = Some(n))?;
+        let Some(number) = number else { return Ok(()) };
+        self.ringing[phone] = Some(Ringing { room, life, number, generation: call.generation });
+        self.settle(room, Changes { join: vec![phone], ..Changes::default() })
+    }
+
+    fn ring_off(&mut self, phone: usize) -> Result<(), Breach> {
+        let Some(ringing) = self.ringing[phone].take() else { return Ok(()) };
+        let leg = self.calls[phone].filter(|c| c.generation == ringing.generation).map(|c| c.leg);
+        let remove = |r: &mut conference::Room| {
+            r.remove_early(conference::EarlyId(ringing.number));
+            Ok(0)
+        };
+        self.command(
+            ringing.room,
+            Changes { leave: leg.into_iter().collect(), ..Changes::default() },
+            remove,
+            |h| {
+                h.remove_ringing(ringing.number);
+                Ok(0)
+            },
+            |_| {},
+        )
+    }
+
+    pub(super) fn ring_gone(&mut self, phone: usize, ringing: Ringing) -> Result<(), Breach> {
+        let still = self.ringing[phone].is_some_and(|r| r.life == ringing.life && r.number == ringing.number);
+        if still { self.ring_off(phone) } else { Ok(()) }
     }
 
     fn move_over(&mut self, phone: usize, way: Way, entrance: &Entrance) -> Result<(), Breach> {
@@ -198,6 +276,9 @@ impl Stage<'_> {
         self.talkers[phone].trouble(self.now);
         if let Some(seat) = self.seats[phone] {
             self.later.entry(self.now + 2 + after).or_default().push(Later::Noticed(phone, seat));
+        }
+        if let Some(ringing) = self.ringing[phone] {
+            self.later.entry(self.now + 2 + after).or_default().push(Later::RingGone(phone, ringing));
         }
         Ok(())
     }
@@ -249,7 +330,8 @@ impl Stage<'_> {
     }
 
     fn private(&mut self, phone: usize, on: bool) -> Result<(), Breach> {
-        let Some(call) = self.calls[phone] else { return Ok(()) };
+        // What a call hears while it rings is its network's.
+        let Some(call) = self.calls[phone].filter(|_| self.ringing[phone].is_none()) else { return Ok(()) };
         if let Some(seat) = self.seats[phone].filter(|s| s.generation == call.generation) {
             return self.settle(seat.room, Changes { plays: vec![(phone, on)], ..Changes::default() });
         }
@@ -315,7 +397,7 @@ impl Stage<'_> {
     }
 
     /// Compares every pair by the rule and by the compiled hearing.
-    fn compare(&self, life: &Life) -> Result<(), Breach> {
+    fn compare(&mut self, life: &Life) -> Result<(), Breach> {
         use conference::{Listener, MemberId, Source, TapId};
         let house = &life.house;
         let (people, taps): (Vec<u32>, Vec<u32>) =
@@ -330,12 +412,19 @@ impl Stage<'_> {
             );
             return Err(Breach::new(self.now, what));
         }
+        let (real, model) = (life.room.next_timeout(), house.ends_at.map(Duration::from_millis));
+        if real != model {
+            return Err(Breach::new(self.now, format!("the end is due at {real:?}, in the model {model:?}")));
+        }
+        self.compare_people(life)?;
+        self.compared.preparing += house.people.iter().filter(|p| house.started && p.preparing).count() as u64;
         let hearing = life.room.hearing();
         let ears = people.iter().map(|n| (Listens::Ear(*n), Listener::Ear(MemberId(*n))));
         let listeners: Vec<_> = ears.chain(taps.iter().map(|n| (Listens::Tap(*n), Listener::Tap(TapId(*n))))).collect();
         let voices = people.iter().map(|n| (Sounds::Voice(*n), Source::Microphone(MemberId(*n))));
         let players = house.players.iter().map(|(n, _)| (Sounds::Player(*n), Source::Player(conference::PlayerId(*n))));
-        let sources: Vec<_> = voices.chain(players).collect();
+        let ringing = house.ringing.iter().map(|n| (Sounds::Ringing(*n), Source::Early(conference::EarlyId(*n))));
+        let sources: Vec<_> = voices.chain(players).chain(ringing).collect();
         for (listens, listener) in &listeners {
             for (sounds, source) in &sources {
                 let model = house.hears(*listens, *sounds);
@@ -345,6 +434,8 @@ impl Stage<'_> {
                     let what = format!("{listens:?} hears {sounds:?}: model {model}, rule {rule}, compiled {compiled}");
                     return Err(Breach::new(self.now, what));
                 }
+                self.compared.tapped += u64::from(model && matches!(listens, Listens::Tap(_)));
+                self.compared.rung += u64::from(model && matches!(sounds, Sounds::Ringing(_)));
             }
             for owner in &people {
                 let own = *listens == Listens::Ear(*owner);
@@ -356,9 +447,42 @@ impl Stage<'_> {
         Ok(())
     }
 
+    /// Compares what each person alone hears, and whether he was told to take part.
+    fn compare_people(&self, life: &Life) -> Result<(), Breach> {
+        let house = &life.house;
+        for person in &house.people {
+            let Some(member) = life.room.member(conference::MemberId(person.number)) else {
+                return Err(Breach::new(self.now, format!("{} is not in the room", person.number)));
+            };
+            let real = life.room.private_sound(member);
+            let model = house.music(person).map(|music| match music {
+                Music::Wait => conference::PrivateSound::Wait,
+                Music::Hold => conference::PrivateSound::Hold,
+            });
+            if real != model {
+                let what = format!("{} alone hears {real:?}, in the model {model:?}", person.number);
+                return Err(Breach::new(self.now, what));
+            }
+        }
+        let model: Vec<u32> = house.people.iter().filter(|p| house.takes_part(p)).map(|p| p.number).collect();
+        let mut told = life.admitted.clone();
+        told.sort_unstable();
+        if told != model {
+            return Err(Breach::new(self.now, format!("told to take part: {told:?}, in the model {model:?}")));
+        }
+        Ok(())
+    }
+
     /// Compiles what the room's hearing is now and sends it with what goes along.
     fn settle(&mut self, room: usize, mut changes: Changes) -> Result<(), Breach> {
         let Some(mut life) = self.lives[room].take() else { return Ok(()) };
+        while let Some(event) = life.room.poll_event() {
+            match event {
+                conference::Event::Admitted(id) => life.admitted.push(id.0),
+                conference::Event::Left(id, _) => life.admitted.retain(|n| *n != id.0),
+                _ => {}
+            }
+        }
         if self.score.rule {
             self.compare(&life)?;
         }
@@ -368,6 +492,11 @@ impl Stage<'_> {
                 let Some(seat) = self.seats[phone].filter(|s| s.life == life.id) else { continue };
                 self.seats[phone] = None;
                 changes.leave.extend(self.calls[phone].filter(|c| c.generation == seat.generation).map(|c| c.leg));
+            }
+            for phone in 0..self.ringing.len() {
+                let Some(ringing) = self.ringing[phone].filter(|r| r.life == life.id) else { continue };
+                self.ringing[phone] = None;
+                changes.leave.extend(self.calls[phone].filter(|c| c.generation == ringing.generation).map(|c| c.leg));
             }
             for (player, bit) in life.players.drain(..) {
                 self.player_bits[bit] = false;
@@ -381,20 +510,34 @@ impl Stage<'_> {
             .enumerate()
             .filter_map(|(p, s)| s.filter(|s| s.life == life.id).map(|s| (p, s)))
             .collect();
+        let ringing: Vec<(usize, Ringing)> = self
+            .ringing
+            .iter()
+            .enumerate()
+            .filter_map(|(p, r)| r.filter(|r| r.life == life.id).map(|r| (p, r)))
+            .collect();
+        let early_leg = |early: conference::EarlyId| {
+            let (phone, ringing) = ringing.iter().find(|(_, r)| r.number == early.0)?;
+            self.calls[*phone].filter(|c| c.generation == ringing.generation).map(|c| c.leg)
+        };
         let leg_of = |member: conference::MemberId| {
             let (phone, seat) = seated.iter().find(|(_, s)| s.number == member.0)?;
             self.calls[*phone].filter(|c| c.generation == seat.generation).map(|c| c.leg)
         };
-        let plan = plan_for(&life.room.hearing(), life.revision, leg_of, |_| None, |_| false);
+        let plan = plan_for(&life.room.hearing(), life.revision, leg_of, early_leg, |_| None, |_| false);
         let ears = seated.iter().map(|(phone, seat)| {
             let me = Listens::Ear(seat.number);
             let voice =
                 |(p, s): &(usize, Seat)| if life.house.hears(me, Sounds::Voice(s.number)) { 1u8 << *p } else { 0 };
             let player =
                 |(n, bit): &(u32, usize)| if life.house.hears(me, Sounds::Player(*n)) { 1u8 << *bit } else { 0 };
-            (*phone, seat.generation, seated.iter().map(voice).sum(), life.players.iter().map(player).sum())
+            let ring =
+                |(p, r): &(usize, Ringing)| if life.house.hears(me, Sounds::Ringing(r.number)) { 1u8 << *p } else { 0 };
+            let voices = seated.iter().map(voice).sum::<u8>() | ringing.iter().map(ring).sum::<u8>();
+            (*phone, seat.generation, voices, life.players.iter().map(player).sum())
         });
-        let ears = ears.collect();
+        // Who has not answered hears nothing of the room.
+        let ears = ears.chain(ringing.iter().map(|(phone, r)| (*phone, r.generation, 0, 0))).collect();
         let mut plays = Vec::new();
         let mut effects = Vec::new();
         for (phone, on) in changes.plays {

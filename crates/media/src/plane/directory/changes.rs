@@ -182,7 +182,7 @@ impl Directory {
         room.revision = plan.revision;
         let keys: HashMap<LegId, Key> =
             room.seats.iter().flatten().filter_map(|l| self.legs.get(l).map(|e| (*l, e.key))).collect();
-        let members = Members { seats: &room.seats, keys: &keys, players: &room.players };
+        let members = Members { room: id, seats: &room.seats, keys: &keys, players: &room.players, taps: &self.taps };
         let (compiled, strangers) = compile::compile(&plan, &members, starts);
         self.strangers += strangers;
         let change = Change {

@@ -133,6 +133,7 @@ impl Directory {
             None => {
                 if let Some((to, place)) = entry.moving {
                     self.legs.remove(&id);
+                    self.forget_taps_of(id);
                     if let Ok(dispatcher) = self.shard(to) {
                         dispatcher.legs.give_back(place);
                     }
@@ -146,6 +147,7 @@ impl Directory {
 
     /// A leg has been removed.
     pub(in crate::plane) fn removed(&mut self, id: LegId) {
+        self.forget_taps_of(id);
         if let Some(entry) = self.legs.remove(&id)
             && let Ok(dispatcher) = self.shard(entry.shard)
         {

@@ -7,6 +7,7 @@ mod changes;
 mod dispatcher;
 mod legs;
 mod rooms;
+mod taps;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -17,7 +18,8 @@ use crate::leg::{Leg, LegStats};
 use crate::metrics::MediaMetrics;
 use crate::shard::command::{Applied, Command, LegOp, Reply};
 use crate::shard::max_buses;
-use crate::{LegId, MediaError, PlayerId, RoomId};
+use crate::tap::TapOf;
+use crate::{LegId, MediaError, PlayerId, RoomId, TapId};
 
 pub(crate) use dispatcher::Dispatcher;
 
@@ -67,6 +69,7 @@ struct RoomEntry {
     seats: Vec<Option<LegId>>,
     players: BTreeMap<PlayerId, u64>,
     queue: VecDeque<Step>,
+    taps: Vec<TapId>,
     /// Of the last change sent.
     revision: u64,
     failed: bool,
@@ -83,6 +86,8 @@ pub(crate) struct Directory {
     shards: Vec<Dispatcher>,
     legs: HashMap<LegId, LegEntry>,
     rooms: HashMap<RoomId, RoomEntry>,
+    taps: HashMap<TapId, TapOf>,
+    taps_of_legs: HashMap<LegId, Vec<TapId>>,
     /// Rooms with waiting steps and legs with waiting requests or in transit.
     busy_rooms: BTreeSet<RoomId>,
     busy_legs: BTreeSet<LegId>,
@@ -103,6 +108,8 @@ impl Directory {
             shards,
             legs: HashMap::new(),
             rooms: HashMap::new(),
+            taps: HashMap::new(),
+            taps_of_legs: HashMap::new(),
             busy_rooms: BTreeSet::new(),
             busy_legs: BTreeSet::new(),
             max_members: config.max_members_per_room,
@@ -148,6 +155,7 @@ impl Directory {
             shards: self.shards.iter().map(|d| d.counters.read()).collect(),
             handovers: self.handovers,
             strangers_in_plans: self.strangers,
+            taps: self.tap_count() as u64,
             ..MediaMetrics::default()
         }
     }

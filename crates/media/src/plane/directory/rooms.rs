@@ -22,6 +22,7 @@ impl Directory {
             seats: Vec::new(),
             players: BTreeMap::new(),
             queue: VecDeque::new(),
+            taps: Vec::new(),
             revision: 0,
             failed: false,
             closing: false,
@@ -123,6 +124,7 @@ impl Directory {
 
     /// A room has been closed; `by_shard` unless it had failed before.
     pub(in crate::plane) fn closed(&mut self, id: RoomId, by_shard: bool) {
+        self.forget_room_taps(id);
         if let Some(entry) = self.rooms.remove(&id).filter(|_| by_shard)
             && let Ok(dispatcher) = self.shard(entry.shard)
         {
@@ -135,6 +137,7 @@ impl Directory {
         for leg in self.members(id) {
             self.unseat(leg);
         }
+        self.forget_room_taps(id);
         let Some(entry) = self.rooms.get_mut(&id) else { return };
         entry.failed = true;
         let (shard, key) = (entry.shard, entry.key);

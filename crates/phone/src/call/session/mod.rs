@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use super::{Call, CallError, CallState, Change, Command, EndCause, Ended, EventKind, IncomingCall, Shared, lock};
 use crate::codec::Codec;
 use crate::media::Line;
-use crate::phone::{CallOptions, Context};
+use crate::phone::{CallOptions, Context, OnRefer};
 use crate::ua::dialog::{Dialog, exchange, next_try, record_routes};
 use crate::ua::endpoint::{ALLOW, ClientTransaction, Inbound, ServerTransaction, simple};
 use crate::ua::message::{Headers, Request, Response, reason_phrase, uri_of};
@@ -313,11 +313,7 @@ impl Session {
                 return ControlFlow::Continue(());
             }
             "INFO" | "OPTIONS" | "NOTIFY" | "MESSAGE" | "PRACK" => transaction.respond(&simple(request, 200)),
-            // This phone does not transfer, and says so instead of accepting and doing nothing.
-            "REFER" => {
-                answered = 603;
-                transaction.respond(&simple(request, 603));
-            }
+            "REFER" => answered = self.referred(request, transaction),
             _ => {
                 answered = 405;
                 let mut no = simple(request, 405);
@@ -328,6 +324,40 @@ impl Session {
         let (method, headers, body) = (request.method.clone(), request.headers.clone(), request.body.clone());
         self.shared.log(EventKind::Request { method, headers, body, answered });
         ControlFlow::Continue(())
+    }
+}
+
+impl Session {
+    /// Answers a REFER, and reports what it was told to; returns the code of the answer.
+    fn referred(&mut self, request: &Request, transaction: &ServerTransaction) -> u16 {
+        let codes = match &self.ctx.config.on_refer {
+            OnRefer::Refuse(code) => {
+                transaction.respond(&simple(request, *code));
+                return *code;
+            }
+            OnRefer::Accept(codes) => codes.clone(),
+        };
+        let mut accepted = simple(request, 202);
+        accepted.headers.push("Contact", self.dialog.contact.clone());
+        transaction.respond(&accepted);
+        let (ctx, dialog) = (Arc::clone(&self.ctx), self.dialog.clone());
+        let event = format!("refer;id={}", request.headers.cseq().map_or(0, |(n, _)| n));
+        self.work.spawn(async move {
+            for (n, code) in codes.iter().enumerate() {
+                let state = if n + 1 == codes.len() { "terminated;reason=noresource" } else { "active;expires=60" };
+                let mut notify = dialog.request("NOTIFY");
+                notify.headers.push("Event", event.clone());
+                notify.headers.push("Subscription-State", state);
+                notify.headers.push("Content-Type", "message/sipfrag;version=2.0");
+                notify.body = format!("SIP/2.0 {code} {}\r\n", reason_phrase(*code)).into_bytes();
+                let done = exchange(&ctx.endpoint, &ctx.auth, &dialog.cseq, notify, dialog.hop()).await;
+                if done.is_none_or(|(_, response)| response.code >= 300) {
+                    break;
+                }
+            }
+            Outcome::Ignored
+        });
+        202
     }
 }
 

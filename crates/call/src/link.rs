@@ -1,0 +1,523 @@
+//! A program that is reached by a connection of its own for each call. The protocol is a dialect's and knows no sockets
+//! ([`Protocol`]); the task here owns the WebSocket and does what the protocol says.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::{Future, pending};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use crate::counter::Counters;
+use crate::dialect::Purpose;
+use crate::http::{Http, HttpError};
+use crate::verb::BasicAuth;
+use crate::websocket::{Incoming, Opening, WebSocket};
+
+/// A request for instructions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ask {
+    /// Repeated in the answer. The asker's own: [`LinkHandle`] gives the protocol another one, unique in the link.
+    pub number: u64,
+    /// The call that asks.
+    pub call: String,
+    /// What for.
+    pub purpose: Purpose,
+    /// The hook, as the program wrote it.
+    pub hook: String,
+    /// JSON text of an object.
+    pub body: String,
+}
+
+/// Something that needs no instructions in return.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tell {
+    /// The message's type, in the dialect's words.
+    pub message: &'static str,
+    /// The call that it is about.
+    pub call: String,
+    /// The hook, as the program wrote it.
+    pub hook: Option<String>,
+    /// JSON text of an object.
+    pub body: String,
+}
+
+/// Why a link ends on our side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Farewell {
+    /// The call is over, or has another application now.
+    Over,
+    /// The program's first instructions cannot be run.
+    BadInstructions,
+}
+
+/// Why there is no answer. Instructions go on with what they have, unless the question was a vital one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoAnswer {
+    /// None came in time.
+    #[error("the application did not answer in time; it must acknowledge every message that asks for it")]
+    Late,
+    /// The connection was lost before the answer came; the question is not repeated.
+    #[error("the connection to the application was lost before it answered")]
+    Interrupted,
+    /// The program has closed the connection on purpose.
+    #[error("the application has closed the connection and is not asked any more")]
+    Left,
+    /// The program is gone for good.
+    #[error("the application is gone")]
+    Lost,
+    /// The link is over.
+    #[error("the connection to the application is over, as the call is")]
+    Over,
+    /// The hook is on another connection than the call's own.
+    #[error("a hook on another WebSocket than the application's own is not asked; redirect the call there instead")]
+    Elsewhere,
+    /// Too many questions and messages wait.
+    #[error("too many messages to the application wait already; it takes them too slowly")]
+    Full,
+}
+
+/// What a call hears of its program, in the order in which the program said it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The answer to an [`Ask`].
+    Answered {
+        /// The asker's number.
+        number: u64,
+        /// What was asked.
+        purpose: Purpose,
+        /// A document, for [`crate::dialect::Dialect::document`], as JSON; or none: nothing new.
+        answer: Result<Option<String>, NoAnswer>,
+    },
+    /// The program commands something. Only the link's owner hears these.
+    Command {
+        /// Of which call; of the link's own if it names none.
+        call: Option<String>,
+        /// The frame, well formed in the dialect.
+        frame: String,
+    },
+    /// The program has closed the connection on purpose: what it has said goes on, nothing more comes. Only the owner hears
+    /// this.
+    Left,
+    /// The program is gone for good: why. Only the owner hears this.
+    Lost(String),
+}
+
+/// Whoever hears events.
+#[async_trait]
+pub trait Listener: Send + Sync + 'static {
+    /// Takes an event, as soon as there is room for it. Meanwhile the program is not read from. False: nobody listens any
+    /// more.
+    async fn hear(&self, event: Event) -> bool;
+}
+
+#[async_trait]
+impl<M: From<Event> + Send + 'static> Listener for mpsc::Sender<M> {
+    async fn hear(&self, event: Event) -> bool {
+        self.send(event.into()).await.is_ok()
+    }
+}
+
+/// A dialect's protocol with one call's program, sans-IO: inputs are told, time is an argument, outputs are polled after
+/// each input until there are none.
+pub trait Protocol: Send {
+    /// The subprotocol to offer.
+    fn subprotocol(&self) -> &'static str;
+    /// Longest message that is read, bytes.
+    fn largest(&self) -> usize;
+    /// The connection is there.
+    fn connected(&mut self, now: Duration);
+    /// The connection could not be made.
+    fn failed(&mut self, error: &HttpError, now: Duration);
+    /// A text message came.
+    fn received(&mut self, text: &str, now: Duration);
+    /// A binary message of so many bytes came.
+    fn received_binary(&mut self, bytes: usize, now: Duration);
+    /// The connection is over, with this close code if there was one.
+    fn closed(&mut self, code: Option<u16>, now: Duration);
+    /// Asks for instructions. Every question is answered once.
+    fn ask(&mut self, ask: Ask, now: Duration);
+    /// Tells something.
+    fn tell(&mut self, tell: Tell, now: Duration);
+    /// The link ends on our side, as soon as all is said.
+    fn end(&mut self, farewell: Farewell, now: Duration);
+    /// The next instant at which [`Protocol::handle_timeout`] has something to do.
+    fn next_timeout(&self) -> Option<Duration>;
+    /// Time has passed.
+    fn handle_timeout(&mut self, now: Duration);
+    /// What to do next, if anything.
+    fn poll(&mut self) -> Option<Output>;
+}
+
+/// What a protocol wants done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Connect (again).
+    Connect {
+        /// `ws` or `wss` URL.
+        url: String,
+        /// Credentials.
+        auth: Option<BasicAuth>,
+    },
+    /// Send this text.
+    Send(String),
+    /// The answer to [`Protocol::ask`]: a document, nothing new, or none.
+    Answered(u64, Result<Option<String>, NoAnswer>),
+    /// The program commands something; see [`Event::Command`].
+    Command {
+        /// Of which call.
+        call: Option<String>,
+        /// The frame.
+        frame: String,
+    },
+    /// A message was left out; it is counted.
+    Dropped,
+    /// See [`Event::Left`].
+    Left,
+    /// See [`Event::Lost`].
+    Lost(String),
+    /// The link is over: close the connection, if there is one, with this code. Always the last.
+    Close(u16),
+}
+
+/// How many questions and messages may wait for the link's task, which never waits for the program.
+const REQUESTS: usize = 256;
+/// So many events may wait for the calls before the program is not read from.
+const EVENTS: usize = 16;
+/// So many bytes may wait to be sent before the program is not read from, and nothing more is taken for it.
+const UNREAD: usize = 256 * 1024;
+/// Longest time in which the calls take their last events.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+enum Request {
+    Ask(Ask, Arc<dyn Listener>),
+    Tell(Tell),
+}
+
+/// The way to a call's program. Cheap to clone. When all of them are dropped, the link is over.
+#[derive(Clone)]
+pub struct LinkHandle {
+    requests: mpsc::Sender<Request>,
+    farewell: Arc<watch::Sender<Option<Farewell>>>,
+    listener: Arc<dyn Listener>,
+    counters: Arc<Counters>,
+}
+
+/// Starts a link: it connects with the first question. Answers to questions by the handle that this returns go to `owner`,
+/// and so do commands, in the order in which they come.
+pub fn start(http: Http, counters: Arc<Counters>, protocol: Box<dyn Protocol>, owner: Arc<dyn Listener>) -> LinkHandle {
+    let (sender, requests) = mpsc::channel(REQUESTS);
+    let (farewell, parting) = watch::channel(None);
+    let handle = LinkHandle {
+        requests: sender,
+        farewell: Arc::new(farewell),
+        listener: Arc::clone(&owner),
+        counters: Arc::clone(&counters),
+    };
+    let driver = Driver {
+        http,
+        counters,
+        protocol,
+        requests,
+        parting,
+        ended: false,
+        owner,
+        askers: HashMap::new(),
+        asked: 0,
+        socket: Socket::None,
+        events: VecDeque::new(),
+        telling: None,
+        begun: Instant::now(),
+    };
+    tokio::spawn(driver.run());
+    handle
+}
+
+impl LinkHandle {
+    /// The same link for another call of the same application: answers to its questions go to its own listener.
+    #[must_use]
+    pub fn for_call(&self, listener: Arc<dyn Listener>) -> Self {
+        Self { listener, ..self.clone() }
+    }
+
+    /// Asks. The answer is heard as [`Event::Answered`].
+    ///
+    /// # Errors
+    /// [`NoAnswer::Full`] or [`NoAnswer::Over`]: nothing was asked, and no answer will be heard.
+    pub fn ask(&self, ask: Ask) -> Result<(), NoAnswer> {
+        self.requests.try_send(Request::Ask(ask, Arc::clone(&self.listener))).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => {
+                self.counters.link_messages_dropped.add(1);
+                NoAnswer::Full
+            }
+            mpsc::error::TrySendError::Closed(_) => NoAnswer::Over,
+        })
+    }
+
+    /// Tells something; what finds no room is counted.
+    pub fn tell(&self, tell: Tell) {
+        if self.requests.try_send(Request::Tell(tell)).is_err() {
+            self.counters.link_messages_dropped.add(1);
+        }
+    }
+
+    /// Ends the link, for all that have it, once what was asked and told before has been sent.
+    pub fn end(&self, farewell: Farewell) {
+        self.farewell.send_modify(|told| {
+            told.get_or_insert(farewell);
+        });
+    }
+
+    /// Whether the link is over.
+    pub fn is_over(&self) -> bool {
+        self.requests.is_closed()
+    }
+}
+
+type Connecting = Pin<Box<dyn Future<Output = Result<WebSocket, HttpError>> + Send>>;
+type Telling = Pin<Box<dyn Future<Output = bool> + Send>>;
+
+enum Socket {
+    None,
+    Connecting(Connecting),
+    Open(Box<WebSocket>),
+}
+
+enum SocketEvent {
+    Connected(Result<WebSocket, HttpError>),
+    Came(Incoming),
+    /// What waited was sent.
+    Sent,
+}
+
+impl Socket {
+    /// What happens next. Nothing is lost when this is dropped before it returns.
+    async fn next(&mut self, read: bool) -> SocketEvent {
+        match self {
+            Self::None => pending().await,
+            Self::Connecting(connecting) => SocketEvent::Connected(connecting.await),
+            Self::Open(socket) if read => SocketEvent::Came(socket.next().await),
+            Self::Open(socket) if socket.waiting() == 0 => pending().await,
+            Self::Open(socket) => match socket.sent().await {
+                true => SocketEvent::Sent,
+                false => SocketEvent::Came(Incoming::Closed(None)),
+            },
+        }
+    }
+
+    fn waiting(&self) -> usize {
+        if let Self::Open(socket) = self { socket.waiting() } else { 0 }
+    }
+}
+
+struct Asker {
+    listener: Arc<dyn Listener>,
+    number: u64,
+    purpose: Purpose,
+}
+
+impl Asker {
+    fn answered(self, answer: Result<Option<String>, NoAnswer>) -> (Arc<dyn Listener>, Event) {
+        (self.listener, Event::Answered { number: self.number, purpose: self.purpose, answer })
+    }
+}
+
+struct Driver {
+    http: Http,
+    counters: Arc<Counters>,
+    protocol: Box<dyn Protocol>,
+    requests: mpsc::Receiver<Request>,
+    parting: watch::Receiver<Option<Farewell>>,
+    ended: bool,
+    owner: Arc<dyn Listener>,
+    askers: HashMap<u64, Asker>,
+    asked: u64,
+    socket: Socket,
+    events: VecDeque<(Arc<dyn Listener>, Event)>,
+    telling: Option<(bool, Telling)>,
+    begun: Instant,
+}
+
+impl Driver {
+    async fn run(mut self) {
+        let code = loop {
+            if let Some(code) = self.act() {
+                break code;
+            }
+            self.tell_next();
+            let room = self.socket.waiting() < UNREAD;
+            let read = room && self.events.len() < EVENTS;
+            let deadline = self.protocol.next_timeout().map(|at| self.begun + at);
+            tokio::select! {
+                request = self.requests.recv(), if room && !self.ended => match request {
+                    Some(request) => self.request(request),
+                    None => self.end(Farewell::Over),
+                },
+                _ = self.parting.changed(), if !self.ended => {
+                    // What was asked and told before comes first.
+                    while let Ok(request) = self.requests.try_recv() {
+                        self.request(request);
+                    }
+                    let farewell = *self.parting.borrow_and_update();
+                    self.end(farewell.unwrap_or(Farewell::Over));
+                }
+                event = self.socket.next(read) => self.socket_event(event),
+                (owner, heard) = heard(&mut self.telling) => {
+                    self.telling = None;
+                    if owner && !heard && !self.ended {
+                        self.end(Farewell::Over);
+                    }
+                }
+                () = sleep_until(deadline) => self.protocol.handle_timeout(self.begun.elapsed()),
+            }
+        };
+        self.finish(code).await;
+    }
+
+    fn request(&mut self, request: Request) {
+        let now = self.begun.elapsed();
+        match request {
+            Request::Ask(ask, listener) => {
+                self.asked += 1;
+                let asker = Asker { listener, number: ask.number, purpose: ask.purpose.clone() };
+                self.askers.insert(self.asked, asker);
+                self.protocol.ask(Ask { number: self.asked, ..ask }, now);
+            }
+            Request::Tell(tell) => self.protocol.tell(tell, now),
+        }
+    }
+
+    fn end(&mut self, farewell: Farewell) {
+        self.ended = true;
+        self.protocol.end(farewell, self.begun.elapsed());
+    }
+
+    fn socket_event(&mut self, event: SocketEvent) {
+        let now = self.begun.elapsed();
+        match event {
+            SocketEvent::Connected(Ok(socket)) => {
+                self.socket = Socket::Open(Box::new(socket));
+                self.protocol.connected(now);
+            }
+            SocketEvent::Connected(Err(error)) => {
+                tracing::info!(%error, "an application cannot be reached");
+                self.socket = Socket::None;
+                self.protocol.failed(&error, now);
+            }
+            SocketEvent::Came(Incoming::Text(text)) => self.protocol.received(&text, now),
+            SocketEvent::Came(Incoming::Binary(bytes)) => self.protocol.received_binary(bytes.len(), now),
+            SocketEvent::Came(Incoming::Closed(code)) => {
+                tracing::info!(?code, "an application's connection is over");
+                self.socket = Socket::None;
+                self.protocol.closed(code, now);
+            }
+            SocketEvent::Sent => {}
+        }
+    }
+
+    /// Does what the protocol wants; the close code when that was the last.
+    fn act(&mut self) -> Option<u16> {
+        while let Some(output) = self.protocol.poll() {
+            match output {
+                Output::Connect { url, auth } => self.socket = Socket::Connecting(self.connect(url, auth)),
+                Output::Send(text) => self.send(text),
+                Output::Answered(number, answer) => {
+                    if let Some(asker) = self.askers.remove(&number) {
+                        self.events.push_back(asker.answered(answer));
+                    }
+                }
+                Output::Command { call, frame } => self.tell_owner(Event::Command { call, frame }),
+                Output::Dropped => self.counters.link_messages_dropped.add(1),
+                Output::Left => self.tell_owner(Event::Left),
+                Output::Lost(reason) => {
+                    self.counters.links_lost.add(1);
+                    self.tell_owner(Event::Lost(reason));
+                }
+                Output::Close(code) => return Some(code),
+            }
+        }
+        None
+    }
+
+    fn connect(&self, url: String, auth: Option<BasicAuth>) -> Connecting {
+        let http = self.http.clone();
+        let (subprotocol, largest) = (self.protocol.subprotocol(), self.protocol.largest());
+        Box::pin(async move {
+            http.websocket(&Opening { auth: auth.as_ref(), largest, ..Opening::new(&url, subprotocol) }).await
+        })
+    }
+
+    fn send(&mut self, text: String) {
+        let Socket::Open(socket) = &mut self.socket else { return self.counters.link_messages_dropped.add(1) };
+        if let Err(full) = socket.text(text) {
+            // Whoever leaves so much unread is as good as gone.
+            tracing::info!(%full, "an application's connection is given up");
+            self.counters.link_messages_dropped.add(1);
+            self.socket = Socket::None;
+            self.protocol.closed(None, self.begun.elapsed());
+        }
+    }
+
+    fn tell_owner(&mut self, event: Event) {
+        self.events.push_back((Arc::clone(&self.owner), event));
+    }
+
+    fn tell_next(&mut self) {
+        if self.telling.is_none()
+            && let Some((listener, event)) = self.events.pop_front()
+        {
+            let owner = Arc::ptr_eq(&listener, &self.owner);
+            self.telling = Some((owner, Box::pin(async move { listener.hear(event).await })));
+        }
+    }
+
+    async fn finish(mut self, code: u16) {
+        self.requests.close();
+        while let Ok(request) = self.requests.try_recv() {
+            match request {
+                Request::Ask(ask, listener) => {
+                    let asker = Asker { listener, number: ask.number, purpose: ask.purpose };
+                    self.events.push_back(asker.answered(Err(NoAnswer::Over)));
+                }
+                Request::Tell(_) => self.counters.link_messages_dropped.add(1),
+            }
+        }
+        self.events.extend(self.askers.drain().map(|(_, asker)| asker.answered(Err(NoAnswer::Over))));
+        let close = async {
+            if let Socket::Open(socket) = self.socket {
+                socket.close(code).await;
+            }
+        };
+        let tell = async {
+            if let Some((_, telling)) = self.telling {
+                telling.await;
+            }
+            for (listener, event) in self.events {
+                listener.hear(event).await;
+            }
+        };
+        // A call that does not take its events any more is over itself.
+        let _ = tokio::time::timeout(FAREWELL, async { tokio::join!(close, tell) }).await;
+    }
+}
+
+/// Waits until the event that is being told has been heard.
+async fn heard(telling: &mut Option<(bool, Telling)>) -> (bool, bool) {
+    match telling {
+        Some((owner, telling)) => (*owner, telling.await),
+        None => pending().await,
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests;

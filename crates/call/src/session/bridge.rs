@@ -1,0 +1,476 @@
+//! Calls somebody and connects both, in a room of their own.
+//!
+//! The caller is in the room before anybody else: whoever wins the race says so, and enters once the caller is there. The
+//! departure of either ends the room, and with it the connection.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use conference::{EndCause, Entry, LeaveCause};
+use tokio::sync::oneshot;
+
+use super::patterns::KeyWatch;
+use super::race::{Calling, Errand, Failure, Race, unanswered};
+use super::{CallMailbox, CallMessage, Control, Session};
+use crate::cause::HangupCause;
+use crate::command::{AccountRef, Asker, CommandError, Confirm, DialMusic};
+use crate::dialect::{CallView, Dialled, Direction, MemberView, Outcome, Purpose};
+use crate::room::RoomHandle;
+use crate::verb::{
+    CallStatus, Connect, Fetch, Join, JoinHooks, MemberSettings, Method, RoomSettings, Stream, StreamChange,
+    Target, TargetKind, Verb,
+};
+
+/// Most targets that are called at once.
+const MOST_TARGETS: usize = 10;
+
+/// What a call has dialled, or is dialling.
+pub(super) struct Connection {
+    /// The dial's number: an older one's reports concern nobody.
+    number: u64,
+    room: RoomHandle,
+    race: Arc<Race>,
+    /// All calls of the dial.
+    calls: Vec<String>,
+    peer: Option<Peer>,
+    keys: KeyWatch,
+    /// Who was asked about a REFER before.
+    referred_before: Option<Fetch>,
+}
+
+/// The call at the other end.
+struct Peer {
+    call: String,
+    call_id: String,
+    mailbox: CallMailbox,
+    since: Duration,
+}
+
+/// What a dialled call knows of the one that dialled it.
+pub(super) struct DialledBy {
+    dial: u64,
+    mailbox: CallMailbox,
+}
+
+/// What a dial reports to the call whose it is. All say the dial's number first.
+pub(crate) enum Report {
+    /// A callee has answered, confirmed and won: he enters as soon as this is answered.
+    Answered(u64, Box<Winner>),
+    /// Nobody came, or not into the room.
+    Nobody(u64, Dialled),
+    /// The callee has pressed a key.
+    Key(u64, char),
+}
+
+/// The callee who answered first.
+pub(crate) struct Winner {
+    call: String,
+    call_id: String,
+    mailbox: CallMailbox,
+    reply: oneshot::Sender<()>,
+}
+
+/// What a dial for a connection comes down to, once somebody answers or nobody has.
+pub(super) struct Callee {
+    pub(super) room: RoomHandle,
+    pub(super) dial: u64,
+    /// Whether the caller hears what the callee says before he answers.
+    pub(super) early_media: bool,
+    /// The calling call.
+    caller: CallMailbox,
+    limit: Option<Duration>,
+    refer_hook: Option<Fetch>,
+    stream: Option<Box<Stream>>,
+}
+
+impl Callee {
+    pub(super) async fn nobody_came(&self, failures: &[Failure]) {
+        self.room.expectation_over(self.dial).await;
+        self.caller.send(CallMessage::Bridge(Report::Nobody(self.dial, unanswered(failures)))).await;
+    }
+
+    pub(super) async fn won_by(&self, mut session: Session) {
+        if !self.caller_is_there(&session).await {
+            self.room.expectation_over(self.dial).await;
+            session.finish(HangupCause::Cancelled, None).await;
+            return session.run().await;
+        }
+        session.destination = Some(self.room.clone());
+        session.dialled_by = Some(DialledBy { dial: self.dial, mailbox: self.caller.clone() });
+        session.refer_hook.clone_from(&self.refer_hook);
+        let instructions = vec![Verb::Join(Box::new(bridge_join(&self.room))).into()];
+        session.interpreter.document(instructions, session.inner.clock.monotonic());
+        session.run_steps().await;
+        self.room.expectation_over(self.dial).await;
+        if session.stay.is_none() {
+            let failed = Dialled {
+                status: CallStatus::Failed,
+                sip_status: 500,
+                call: Some(session.view.uuid.clone()),
+                call_id: Some(session.view.sip.call_id.clone()),
+                seconds: None,
+            };
+            self.caller.send(CallMessage::Bridge(Report::Nobody(self.dial, failed))).await;
+            return session.run().await;
+        }
+        if let Some(limit) = self.limit {
+            end_after(self.room.clone(), limit);
+        }
+        if let Some(stream) = &self.stream
+            && let Err(error) = session.change_stream(StreamChange::Start(stream.clone())).await
+        {
+            session.refused(error).await;
+        }
+        session.run().await;
+    }
+
+    /// Tells the caller that there is somebody; true as soon as he is in the room.
+    async fn caller_is_there(&self, session: &Session) -> bool {
+        let (reply, there) = oneshot::channel();
+        let winner = Winner {
+            call: session.view.uuid.clone(),
+            call_id: session.view.sip.call_id.clone(),
+            mailbox: session.mailbox.clone(),
+            reply,
+        };
+        let report = CallMessage::Bridge(Report::Answered(self.dial, Box::new(winner)));
+        self.caller.send(report).await && there.await.is_ok()
+    }
+}
+
+/// Ends the room after this long, if it is not over before.
+fn end_after(room: RoomHandle, limit: Duration) {
+    tokio::spawn(async move {
+        tokio::select! {
+            () = tokio::time::sleep(limit) => {
+                // One that has ended in this moment is what is wanted.
+                let _ = room.end_because(EndCause::MaxDuration, Asker::server()).await;
+            }
+            () = room.gone() => {}
+        }
+    });
+}
+
+/// How a call enters a room that connects it: its departure ends the connection.
+pub(super) fn bridge_join(room: &RoomHandle) -> Join {
+    Join {
+        room: room.name().to_owned(),
+        entry: Entry { end_on_exit: true, ..Entry::default() },
+        room_settings: RoomSettings::default(),
+        member_settings: MemberSettings::default(),
+        hooks: JoinHooks::default(),
+    }
+}
+
+impl Connection {
+    fn outcome(&self, now: Duration) -> Outcome {
+        let first = self.calls.first().cloned();
+        Outcome::Dialled(match &self.peer {
+            Some(peer) => Dialled {
+                status: CallStatus::Completed,
+                sip_status: 200,
+                call: Some(peer.call.clone()),
+                call_id: Some(peer.call_id.clone()),
+                seconds: Some(now.saturating_sub(peer.since).as_secs()),
+            },
+            None => {
+                Dialled { status: CallStatus::NoAnswer, sip_status: 487, call: first, call_id: None, seconds: None }
+            }
+        })
+    }
+}
+
+impl Session {
+    pub(super) async fn connect(&mut self, connect: Connect) {
+        let waits = connect.answer_on_bridge && self.view.answered_at.is_none();
+        if !waits && !self.ensure_answered().await {
+            return;
+        }
+        if let Err(error) = self.call_out(connect, waits).await {
+            self.warn(format!("nobody could be called: {error}")).await;
+            let failed =
+                Dialled { status: CallStatus::Failed, sip_status: 500, call: None, call_id: None, seconds: None };
+            self.connection_over(failed).await;
+        }
+    }
+
+    /// Opens the room and makes the calls; the caller enters at once, unless he `waits` for an answer.
+    async fn call_out(&mut self, mut connect: Connect, waits: bool) -> Result<(), CommandError> {
+        if self.inner.is_draining() {
+            return Err(CommandError::Busy("it is being stopped"));
+        }
+        self.inner.store.ready()?;
+        if connect.targets.is_empty() {
+            return Err(CommandError::Invalid("nobody to call was named".to_owned()));
+        }
+        if connect.targets.len() > MOST_TARGETS {
+            self.warn(format!("only the first {MOST_TARGETS} targets are called at once; the others are left out")).await;
+            connect.targets.truncate(MOST_TARGETS);
+        }
+        let number = self.inner.next_dial();
+        let callings = self.callings(&connect).await;
+        let calls = callings.iter().map(|calling| calling.view.uuid.clone()).collect();
+        let room = self.open_bridge()?;
+        let music = match &connect.music {
+            Some(url) => DialMusic::Url(Fetch::new(url.clone(), Method::Get)),
+            None => DialMusic::Ringback,
+        };
+        room.expect(number, music, self.as_member(&bridge_join(&room))).await?;
+        if !waits && let Err(error) = self.enter_bridge(&room).await {
+            room.expectation_over(number).await;
+            return Err(error);
+        }
+        let confirms = connect.confirm.is_some() || connect.targets.iter().any(|target| target.confirm.is_some());
+        let callee = Callee {
+            room: room.clone(),
+            dial: number,
+            // Nobody is heard who has not yet taken the call.
+            early_media: !waits && connect.music.is_none() && !confirms,
+            caller: self.mailbox.clone(),
+            limit: connect.limit,
+            refer_hook: connect.refer_hook.clone(),
+            stream: connect.stream,
+        };
+        let race = Race::start(&self.inner, Errand::Connection(Box::new(callee)), callings);
+        let referred_before = self.refer_hook.clone();
+        if connect.refer_hook.is_some() {
+            self.refer_hook = connect.refer_hook;
+        }
+        let keys = KeyWatch::new(connect.keys);
+        self.connection = Some(Connection { number, room, race, calls, peer: None, keys, referred_before });
+        Ok(())
+    }
+
+    /// A room for this call and another.
+    pub(super) fn open_bridge(&self) -> Result<RoomHandle, CommandError> {
+        let join = Join {
+            room: String::new(),
+            entry: Entry { end_on_exit: true, ..Entry::default() },
+            room_settings: RoomSettings::default(),
+            member_settings: MemberSettings::default(),
+            hooks: JoinHooks::default(),
+        };
+        let opener = self.as_member(&join);
+        self.inner.open_unnamed(&self.account, &self.view.auth_id, self.control.dialect, opener)
+    }
+
+    /// Enters the room of a connection.
+    pub(super) async fn enter_bridge(&mut self, room: &RoomHandle) -> Result<(), CommandError> {
+        self.destination = Some(room.clone());
+        self.enter(bridge_join(room)).await.map(drop)
+    }
+
+    /// This call as the member that it will be.
+    fn as_member(&self, join: &Join) -> MemberView {
+        let expected = MemberView::expected(join, &self.view.uuid, &self.view.from, &self.view.to);
+        match self.view.direction {
+            Direction::Outbound => expected,
+            Direction::Inbound => {
+                MemberView { address: self.view.from.clone(), direction: Direction::Inbound, ..expected }
+            }
+        }
+    }
+
+    async fn callings(&mut self, connect: &Connect) -> Vec<Calling> {
+        let asking = AccountRef { id: self.account.clone(), auth_id: self.view.auth_id.clone() };
+        let from = connect.caller_id.clone().unwrap_or_else(|| self.view.from.clone());
+        let mut callings = Vec::with_capacity(connect.targets.len());
+        for target in &connect.targets {
+            let route = self.inner.routing.route(&asking, &target.kind, &from).await;
+            if let Err(error) = &route {
+                self.warn(format!("a target cannot be called: {error}")).await;
+            }
+            let route = route.map_err(|error| unreachable_because(&error));
+            callings.push(self.calling(connect, target, from.clone(), route));
+        }
+        callings
+    }
+
+    fn calling(
+        &self,
+        connect: &Connect,
+        target: &Target,
+        from: String,
+        route: Result<crate::routing::Route, HangupCause>,
+    ) -> Calling {
+        let call = uuid::Uuid::new_v4().to_string();
+        let mut headers = connect.headers.clone();
+        headers.extend(target.headers.iter().cloned());
+        let began_at = self.inner.clock.utc();
+        Calling {
+            view: CallView {
+                auth_id: self.view.auth_id.clone(),
+                main_auth_id: self.view.main_auth_id.clone(),
+                from,
+                to: address_of(&target.kind),
+                caller_name: connect.caller_name.clone().unwrap_or_else(|| self.view.caller_name.clone()),
+                parent: Some(self.view.uuid.clone()),
+                app_sid: self.view.app_sid.clone(),
+                attached: connect.attached.clone(),
+                state_callback: self.view.hangup_callback.clone().or_else(|| self.view.state_callback.clone()),
+                ..CallView::new(call, self.account.clone(), Direction::Outbound, began_at)
+            },
+            control: Control {
+                // The link is made the call's own when it begins.
+                shares_link: self.control.link.is_some(),
+                fallback: None,
+                placed: true,
+                ..self.control.clone()
+            },
+            route,
+            headers,
+            auth: target.auth.clone(),
+            ring_timeout: connect.ring_timeout,
+            delay: Duration::ZERO,
+            confirm: target.confirm.clone().or_else(|| connect.confirm.clone()).map(Confirm::Program),
+            limit: None,
+            sent: None,
+        }
+    }
+
+    /// What the call's dial reports.
+    pub(super) async fn reported(&mut self, report: Report) {
+        match report {
+            Report::Answered(dial, winner) => self.callee_answered(dial, *winner).await,
+            Report::Nobody(dial, dialled) => {
+                if self.connection.as_ref().is_some_and(|connection| connection.number == dial) {
+                    self.connection_over(dialled).await;
+                }
+            }
+            Report::Key(dial, key) => {
+                if self.connection.as_ref().is_some_and(|connection| connection.number == dial) {
+                    self.key_in_connection(true, key);
+                }
+            }
+        }
+    }
+
+    /// A callee who hears nothing in return is not wanted any more.
+    async fn callee_answered(&mut self, dial: u64, winner: Winner) {
+        let wanted = |connection: &&Connection| connection.number == dial && connection.peer.is_none();
+        let Some(room) = self.connection.as_ref().filter(wanted).map(|connection| connection.room.clone()) else {
+            return;
+        };
+        if self.stay.is_none() {
+            if !self.ensure_answered().await {
+                return;
+            }
+            if let Err(error) = self.enter_bridge(&room).await {
+                self.warn(format!("the call could not be connected: {error}")).await;
+                let failed = Dialled {
+                    status: CallStatus::Failed,
+                    sip_status: 500,
+                    call: Some(winner.call),
+                    call_id: Some(winner.call_id),
+                    seconds: None,
+                };
+                return self.connection_over(failed).await;
+            }
+        }
+        let since = self.inner.clock.monotonic();
+        let Winner { call, call_id, mailbox, reply } = winner;
+        if let Some(connection) = &mut self.connection
+            && reply.send(()).is_ok()
+        {
+            connection.peer = Some(Peer { call, call_id, mailbox, since });
+        }
+    }
+
+    /// The dial is over, and the call is out of its room: its instructions go on.
+    async fn connection_over(&mut self, dialled: Dialled) {
+        self.give_up_connection();
+        self.step_out(LeaveCause::Transferred).await;
+        self.interpreter.done(&Outcome::Dialled(dialled), self.inner.clock.monotonic());
+    }
+
+    /// Cancels what still rings; how it went until now.
+    fn give_up_connection(&mut self) -> Option<Outcome> {
+        let connection = self.connection.take()?;
+        connection.race.give_up();
+        let outcome = connection.outcome(self.inner.clock.monotonic());
+        self.refer_hook = connection.referred_before;
+        Some(outcome)
+    }
+
+    /// Ends the connection, or the attempt at one: with this call's departure the room ends, and the callee is hung up.
+    pub(super) async fn abandon_connection(&mut self) {
+        if let Some(outcome) = self.give_up_connection() {
+            self.parting = Some(outcome);
+        }
+        // Whoever goes elsewhere is nobody's callee any more, and his programs are his own.
+        if !self.ended && self.dialled_by.take().is_some() {
+            self.part_with_link();
+        }
+    }
+
+    /// The call has no part any more in the connection of the call that dialled it.
+    fn part_with_link(&mut self) {
+        if std::mem::take(&mut self.control.shares_link) {
+            self.control.link = None;
+            self.inner.links.forget(&self.view.uuid);
+        }
+    }
+
+    /// The call is out of the room of its connection; false: it was in another.
+    pub(super) async fn left_bridge(&mut self) -> bool {
+        match self.give_up_connection() {
+            Some(outcome) => {
+                self.interpreter.done(&outcome, self.inner.clock.monotonic());
+                true
+            }
+            None => self.left_meeting(),
+        }
+    }
+
+    /// Whether that call was dialled by this one, or dialled it.
+    pub(super) fn is_family(&self, call: &str) -> bool {
+        let dialled = self.connection.as_ref().is_some_and(|connection| connection.calls.iter().any(|own| own == call));
+        dialled || self.view.parent.as_deref() == Some(call)
+    }
+
+    /// The way to the call at the other end of the connection that this call has made.
+    pub(super) fn callee(&self) -> Option<CallMailbox> {
+        self.connection.as_ref()?.peer.as_ref().map(|peer| peer.mailbox.clone())
+    }
+
+    /// How the instruction under way went, if it ended now, or had been broken off just before.
+    pub(super) fn outcome_at_end(&mut self) -> Outcome {
+        let now = self.inner.clock.monotonic();
+        let dialled = self.connection.as_ref().map(|connection| connection.outcome(now));
+        let parting = self.parting.take();
+        dialled.or_else(|| self.queueing_outcome()).or(parting).unwrap_or(Outcome::Done)
+    }
+
+    /// A key was pressed that a program may want to know of.
+    pub(super) fn connection_key(&mut self, key: char) {
+        if let Some(caller) = &self.dialled_by
+            && !caller.mailbox.spare(CallMessage::Bridge(Report::Key(caller.dial, key)))
+        {
+            self.inner.counters.mailbox_overflows.add(1);
+        }
+        self.key_in_connection(false, key);
+    }
+
+    fn key_in_connection(&mut self, by_callee: bool, key: char) {
+        let Some(connection) = self.connection.as_mut().filter(|connection| connection.peer.is_some()) else { return };
+        let Some(pattern) = connection.keys.pressed(by_callee, key, Instant::now()) else { return };
+        let (hook, keys) = (pattern.hook.clone(), pattern.keys.clone());
+        self.ask_aside(hook, Purpose::Keys(keys));
+    }
+}
+
+/// Whom a target names, as records show him.
+pub(super) fn address_of(kind: &TargetKind) -> String {
+    match kind {
+        TargetKind::Number { number, .. } => number.trim_start_matches('+').to_owned(),
+        TargetKind::Uri(uri) => uri.clone(),
+        TargetKind::Endpoint(name) => name.clone(),
+    }
+}
+
+fn unreachable_because(error: &CommandError) -> HangupCause {
+    match error {
+        CommandError::Failed(_) | CommandError::Unavailable(_) | CommandError::Busy(_) => HangupCause::NetworkFailure,
+        _ => HangupCause::NoRoute,
+    }
+}

@@ -1,0 +1,227 @@
+//! What programs ask of a call while it lives.
+
+use conference::LeaveCause;
+use tokio::sync::oneshot;
+
+use super::interlude::Waiting;
+use super::message::{Asked, answer_after};
+use super::prompts::{Lane, Playing, repeat};
+use super::{CallMessage, Session};
+use crate::cause::HangupCause;
+use crate::command::{Applied, Asker, CallChanged, CallCommand, CommandError, MemberChange, Whom};
+use crate::dialect::Kind;
+use crate::room::{Announced, Answer};
+use crate::verb::{Fetch, Prompt, Settings};
+
+/// Whoever asked waits here.
+pub(super) type CommandReply = oneshot::Sender<Result<CallChanged, CommandError>>;
+
+/// The program number of whispers: none of the call's programs has it.
+const WHISPERS: u32 = u32::MAX;
+
+impl Session {
+    /// Does what a program asks, in the order in which it was asked. Nobody who has gone away is waited for.
+    pub(super) async fn command(&mut self, command: CallCommand, by: Asker, reply: CommandReply) {
+        let done = match command {
+            CallCommand::Hangup(refusal) => {
+                self.end(HangupCause::Requested, refusal, true).await;
+                Ok(())
+            }
+            CallCommand::Cancel if self.view.answered_at.is_some() => {
+                Err(CommandError::Conflict("the call is answered already; complete it instead".to_owned()))
+            }
+            CallCommand::Cancel => {
+                self.end(HangupCause::Requested, None, true).await;
+                Ok(())
+            }
+            CallCommand::Transfer(fetch) => return self.transfer(fetch, reply).await,
+            CallCommand::Instructions { run, queue: true } => {
+                self.interpreter.append(run, self.inner.clock.monotonic());
+                Ok(())
+            }
+            CallCommand::Instructions { run, queue: false } => {
+                self.becomes_independent();
+                let recorded = self.abandon(LeaveCause::Transferred).await;
+                self.control.placed = false;
+                self.interpreter.document(run, self.inner.clock.monotonic());
+                drop(answer_after(recorded, reply).send(Ok(CallChanged::default())));
+                return;
+            }
+            CallCommand::Split { parent, child } => self.split(parent, child).await,
+            CallCommand::Member(change) => return self.change_member(change, by, reply),
+            CallCommand::Mute(mute) => {
+                let change = MemberChange { mute: Some(mute), ..MemberChange::default() };
+                return self.change_member(change, by, reply);
+            }
+            CallCommand::Hold { on, wait } => return self.hold(on, wait, by, reply).await,
+            CallCommand::MuteRoom(mute) => return self.mute_room(mute, by, reply),
+            CallCommand::Kick => return self.kick(by, reply),
+            CallCommand::Whisper(prompts) => {
+                self.whisper(prompts).await;
+                Ok(())
+            }
+            CallCommand::SendDigits(digits) => self.send_digits(digits),
+            CallCommand::Attach(data) => {
+                self.view.attached = Some(data);
+                Ok(())
+            }
+            CallCommand::Dub(dub) => self.dub(dub).await,
+            CallCommand::Stream(change) => self.change_stream(change).await,
+            CallCommand::Configure(settings) => {
+                self.configure(*settings).await;
+                Ok(())
+            }
+            CallCommand::RoomSound { prompts, spoken, id } => self.room_sound(prompts, spoken, id).await,
+            CallCommand::Request { method, content_type, body, headers } => {
+                return self.request(method, content_type, body, headers, reply);
+            }
+            CallCommand::Unsupported(name) => {
+                let text = format!("{name} is not done here; see the support table for what is");
+                Err(CommandError::Invalid(text))
+            }
+        };
+        drop(reply.send(done.map(|()| CallChanged::default())));
+    }
+
+    async fn transfer(&mut self, fetch: Fetch, reply: CommandReply) {
+        self.becomes_independent();
+        let recorded = self.abandon(LeaveCause::Transferred).await;
+        self.control.placed = false;
+        self.interpreter.transfer(fetch);
+        // The call does not wait for it.
+        drop(answer_after(recorded, reply).send(Ok(CallChanged::default())));
+    }
+
+    /// A command that was refused and that nobody waits for.
+    pub(super) async fn refused(&mut self, error: CommandError) {
+        self.happened(Kind::Fault(error.to_string(), None)).await;
+    }
+
+    /// Changes the member that the call is. The order of changes is that of the requests: the room has it in its queue when
+    /// this returns.
+    fn change_member(&self, change: MemberChange, by: Asker, reply: CommandReply) {
+        let Some(stay) = &self.stay else { return self.no_member(reply) };
+        reply_when(stay.room.enqueue_change(Whom::Members(vec![stay.number]), change, by), reply);
+    }
+
+    async fn hold(&mut self, on: bool, wait: Option<Fetch>, by: Asker, reply: CommandReply) {
+        let Some(stay) = &self.stay else { return self.no_member(reply) };
+        let change = MemberChange { hold: Some(on), ..MemberChange::default() };
+        let asked = stay.room.enqueue_change(Whom::Members(vec![stay.number]), change, by);
+        if asked.is_ok() {
+            self.end_waiting(Waiting::Hold).await;
+            if on {
+                self.hold_with(wait).await;
+            }
+        }
+        reply_when(asked, reply);
+    }
+
+    fn mute_room(&self, mute: bool, by: Asker, reply: CommandReply) {
+        let Some(stay) = &self.stay else { return self.no_member(reply) };
+        let whom = if stay.moderator { Whom::NoModerators } else { Whom::Members(vec![stay.number]) };
+        let change = MemberChange { mute: Some(mute), ..MemberChange::default() };
+        reply_when(stay.room.enqueue_change(whom, change, by), reply);
+    }
+
+    fn kick(&self, by: Asker, reply: CommandReply) {
+        let Some(stay) = &self.stay else { return self.no_member(reply) };
+        reply_when(stay.room.enqueue_kick(Whom::Members(vec![stay.number]), by), reply);
+    }
+
+    /// Whoever addresses a member that is none has addressed nobody: that is no error of his.
+    fn no_member(&self, reply: CommandReply) {
+        tracing::info!(call = self.view.uuid, "a command for a member found the call in no room");
+        drop(reply.send(Ok(CallChanged::default())));
+    }
+
+    /// Lets the caller alone hear these, in the middle of whatever he hears.
+    async fn whisper(&mut self, prompts: Vec<Prompt>) {
+        self.whispers += 1;
+        let of = Asked { program: WHISPERS, number: self.whispers };
+        self.play(Lane::Whisper, Playing::new(of, prompts)).await;
+    }
+
+    /// Sends digits to the other side, in the background.
+    pub(super) fn send_digits(&self, digits: String) -> Result<(), CommandError> {
+        let leg = self.leg_id().ok_or_else(|| CommandError::Conflict("the call has no media yet".to_owned()))?;
+        let mut sent = self.inner.media.send_digits(leg, &digits);
+        if let Some(Err(error)) = sent.try_now() {
+            return Err(CommandError::Invalid(error.to_string()));
+        }
+        tokio::spawn(async move {
+            if let Err(error) = sent.await {
+                tracing::warn!(%leg, %error, "digits could not be sent");
+            }
+        });
+        Ok(())
+    }
+
+    /// Sets what holds for the rest of the call.
+    pub(super) async fn configure(&mut self, settings: Settings) {
+        if let Some(voice) = settings.voice {
+            self.voice = voice;
+        }
+        if let Some(notify) = settings.notify {
+            self.interpreter.set_notify(notify);
+        }
+        if let Some(hook) = settings.refer_hook {
+            self.refer_hook = Some(hook);
+        }
+        if let Some(hook) = settings.request_hook {
+            self.request_hook = Some(hook);
+        }
+        if let Some(change) = settings.stream
+            && let Err(error) = self.change_stream(change).await
+        {
+            self.refused(error).await;
+        }
+    }
+
+    /// Takes the call out of whatever an instruction took it into.
+    pub(super) async fn abandon(&mut self, cause: LeaveCause) -> Option<oneshot::Receiver<()>> {
+        self.end_interlude().await;
+        self.abandon_queue().await;
+        self.abandon_connection().await;
+        self.abandon_stream().await;
+        self.abandon_referral();
+        self.step_out(cause).await
+    }
+
+    async fn room_sound(
+        &mut self,
+        prompts: Vec<Prompt>,
+        spoken: bool,
+        id: Option<String>,
+    ) -> Result<(), CommandError> {
+        let Some(stay) = &self.stay else { return Ok(()) };
+        let (room, by, mailbox) = (stay.room.clone(), self.view.clone(), self.mailbox.clone());
+        let (account, dialect, sounds) = (self.account.clone(), self.control.dialect, self.inner.sounds.clone());
+        let prompts: Vec<Prompt> = prompts.into_iter().map(|prompt| self.in_the_calls_voice(prompt)).collect();
+        tokio::spawn(async move {
+            let mut heard = std::collections::VecDeque::new();
+            for prompt in prompts {
+                match sounds.prompt(&account, dialect, &prompt).await {
+                    Ok(sound) => heard.push_back((sound.sound, repeat(&prompt))),
+                    Err(error) => {
+                        let error = CommandError::Invalid(format!("a sound for the room cannot be had: {error}"));
+                        mailbox.send(CallMessage::Refused(error)).await;
+                    }
+                }
+            }
+            room.announce(Announced { sounds: heard, spoken, id, by }).await;
+        });
+        Ok(())
+    }
+}
+
+/// Answers when the room has done it.
+fn reply_when(asked: Result<Answer<Applied>, CommandError>, reply: CommandReply) {
+    match asked {
+        Err(CommandError::NotFound { .. }) => drop(reply.send(Ok(CallChanged::default()))),
+        Err(error) => drop(reply.send(Err(error))),
+        Ok(answer) => {
+            tokio::spawn(async move { reply.send(answer.await.map(|_| CallChanged::default())) });
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What a call hears while it waits: programs of prompts beside its own instructions.
+
+use conference::{LeaveCause, MemberId};
+
+use super::Session;
+use super::message::Asked;
+use super::prompts::{Lane, Playing};
+use crate::command::Asker;
+use crate::dialect::Purpose;
+use crate::interpreter::{Interpreter, Step};
+use crate::verb::Fetch;
+
+/// Why the call waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waiting {
+    /// The room has not started.
+    Start,
+    /// It hears something before it takes part.
+    Entry,
+    /// It is on hold.
+    Hold,
+    /// It is in a queue.
+    Queue,
+    /// It was taken out of a queue, and is about to be connected.
+    Meeting,
+}
+
+/// A program that is heard meanwhile.
+pub(super) struct Interlude {
+    pub(super) why: Waiting,
+    /// Unlike that of any other program of the call.
+    number: u32,
+    program: Interpreter,
+}
+
+impl Session {
+    /// Starts a program in place of the one that is heard.
+    pub(super) async fn wait_with(&mut self, why: Waiting, program: Interpreter) {
+        self.end_interlude().await;
+        self.programs += 1;
+        self.interlude = Some(Interlude { why, number: self.programs, program });
+    }
+
+    /// Ends what is heard meanwhile, if it is for that.
+    pub(super) async fn end_waiting(&mut self, why: Waiting) {
+        if self.interlude.as_ref().is_some_and(|interlude| interlude.why == why) {
+            self.end_interlude().await;
+        }
+    }
+
+    /// Ends whatever is heard meanwhile.
+    pub(super) async fn end_interlude(&mut self) {
+        if self.interlude.take().is_some() {
+            self.stop_playing(Lane::Main).await;
+        }
+    }
+
+    /// The call's program of this number, if it still runs.
+    pub(super) fn program(&mut self, number: u32) -> Option<&mut Interpreter> {
+        match &mut self.interlude {
+            _ if number == 0 => Some(&mut self.interpreter),
+            Some(interlude) if interlude.number == number => Some(&mut interlude.program),
+            _ => None,
+        }
+    }
+
+    pub(super) fn interlude_timeout(&self) -> Option<std::time::Duration> {
+        self.interlude.as_ref().and_then(|interlude| interlude.program.next_timeout())
+    }
+
+    pub(super) fn interlude_time_passed(&mut self) {
+        let now = self.inner.clock.monotonic();
+        if let Some(interlude) = &mut self.interlude {
+            interlude.program.handle_timeout(now);
+        }
+    }
+
+    /// Does one thing that the program says; false: there is none.
+    pub(super) async fn interlude_step(&mut self) -> bool {
+        let Some(interlude) = &mut self.interlude else { return false };
+        let (why, program) = (interlude.why, interlude.number);
+        let Some(step) = interlude.program.poll_step() else { return false };
+        match step {
+            Step::Play(number, prompts) => {
+                self.play(Lane::Main, Playing::new(Asked { program, number }, prompts)).await;
+            }
+            Step::StopPlaying => self.stop_playing(Lane::Main).await,
+            Step::Fetch(number, fetch, purpose) => self.fetch(Asked { program, number }, fetch, self.now_waiting(purpose)),
+            Step::Attach(data) => self.view.attached = Some(data),
+            Step::LeaveQueue if why == Waiting::Queue => self.leave_queue().await,
+            Step::Through => {
+                self.interlude = None;
+                match why {
+                    Waiting::Entry => self.take_part().await,
+                    Waiting::Meeting => self.go_to_meeting().await,
+                    _ => {}
+                }
+            }
+            // A round of requests without end: nothing more is heard.
+            Step::Hangup(..) => {
+                self.end_interlude().await;
+                self.warn("what is to be heard while waiting is asked for in a loop; nothing more is heard".to_owned())
+                    .await;
+                if why == Waiting::Entry {
+                    self.take_part().await;
+                }
+            }
+            Step::Happened(kind) => self.happened(kind).await,
+            // Whoever waits does nothing else: the dialects let no other verb through.
+            _ => {}
+        }
+        true
+    }
+
+    /// The request says how things stand now, not how they stood when it was first made.
+    fn now_waiting(&self, purpose: Purpose) -> Purpose {
+        match purpose {
+            Purpose::QueueWait(before) => Purpose::QueueWait(Box::new(self.place_in_queue().unwrap_or(*before))),
+            purpose => purpose,
+        }
+    }
+
+    /// The call is in its room: what it hears first, and whether it waits.
+    pub(super) async fn begin_stay(&mut self, started: bool) {
+        let Some(stay) = &self.stay else { return };
+        let (wait, enter) = (stay.hooks.wait.clone(), stay.hooks.enter.clone());
+        match (started, wait, enter) {
+            (false, Some(wait), _) => self.wait_with(Waiting::Start, Interpreter::looping(wait, Purpose::Wait)).await,
+            (true, _, Some(enter)) => self.wait_with(Waiting::Entry, Interpreter::once(enter, Purpose::Enter)).await,
+            _ => {}
+        }
+    }
+
+    /// The room has started.
+    pub(super) async fn room_started(&mut self, room: &str) {
+        if self.stay.as_ref().is_some_and(|stay| stay.room.uuid() == room) {
+            self.end_waiting(Waiting::Start).await;
+            self.begin_stay(true).await;
+        }
+    }
+
+    /// The member has heard what it was to hear first.
+    async fn take_part(&mut self) {
+        let Some(stay) = &self.stay else { return };
+        if let Err(error) = stay.room.admit(stay.member, self.asker()).await {
+            self.warn(format!("the member cannot take part in its room: {error}")).await;
+        }
+    }
+
+    /// Hears this while it is on hold.
+    pub(super) async fn hold_with(&mut self, wait: Option<Fetch>) {
+        if let Some(wait) = wait {
+            self.wait_with(Waiting::Hold, Interpreter::looping(wait, Purpose::Wait)).await;
+        }
+    }
+}
+
+/// A call's stay in a room.
+pub(super) struct Stay {
+    pub(super) room: crate::room::RoomHandle,
+    pub(super) member: MemberId,
+    pub(super) number: i64,
+    pub(super) moderator: bool,
+    pub(super) hooks: crate::verb::JoinHooks,
+}
+
+impl Session {
+    /// Whoever acts when the call's instructions do.
+    pub(super) fn asker(&self) -> Asker {
+        Asker {
+            kind: store::ActorKind::Application,
+            id: self.control.app_id.clone().unwrap_or_else(|| self.view.auth_id.clone()),
+        }
+    }
+
+    /// Takes the call out of its room, if it is in one; returns when the shard has done it. What is returned resolves when
+    /// that is recorded too.
+    pub(super) async fn step_out(&mut self, cause: LeaveCause) -> Option<tokio::sync::oneshot::Receiver<()>> {
+        let Stay { room, member, .. } = self.stay.take()?;
+        self.view.room = None;
+        self.end_interlude().await;
+        Some(room.leave(member, cause).await)
+    }
+}
