@@ -40,7 +40,11 @@ fn shipped() -> Scratch {
         let text = std::fs::read_to_string(path).unwrap();
         serde_json::from_str::<Value>(&text).unwrap()["dependencies"]["@jambonz/sdk"].clone()
     };
-    assert_eq!(version(from.join("package.json")), version(package_dir().join("package.json")), "another version is run");
+    assert_eq!(
+        version(from.join("package.json")),
+        version(package_dir().join("package.json")),
+        "another version is run"
+    );
     std::os::unix::fs::symlink(package_dir().join("node_modules"), folder.path().join("node_modules")).unwrap();
     folder
 }
@@ -51,7 +55,12 @@ impl Coached {
         let exchange = Exchange::open().await;
         let folder = shipped();
         let mut command = Command::new("node");
-        command.arg("coach.mjs").current_dir(folder.path()).env("PORT", "0").env("ROOM", ROOM).envs(limits.iter().copied());
+        command
+            .arg("coach.mjs")
+            .current_dir(folder.path())
+            .env("PORT", "0")
+            .env("ROOM", ROOM)
+            .envs(limits.iter().copied());
         let program = Tool::start("ai-coach", &mut command);
         let ready = program.line("its port", SOON * 2, |line| line.starts_with("ready on port ")).await;
         let port = ready.rsplit(' ').next().unwrap_or_default().to_owned();
@@ -154,6 +163,8 @@ async fn a_monologue_and_an_interruption_are_told_to_the_agent_while_the_custome
     let mark = program.out.len();
     let since = customer.say(voice(c)).await.unwrap().at;
     assert!(agent.ear().wait_heard(c, -30.0, since, SOON).await.is_some());
+    // The agent has been silent for longer than a breath.
+    assert!(agent.ear().wait_more(50, SOON).await);
     let fell_in = agent.say(voice(a)).await.unwrap().at;
     coached.hint(mark, "interruption").await;
     coached.was_heard(mark).await;

@@ -23,8 +23,8 @@ pub(crate) struct Queues {
 type Key = (String, String);
 
 struct Queue {
-    /// A queue that nobody is in, or waits for, is over; the next of its name has another id.
-    id: String,
+    /// A queue that nobody is in, or waits for, is over; the next of its name is another one.
+    life: uuid::Uuid,
     waiting: BTreeMap<Rank, Place>,
     /// Calls that were handed out and may come back.
     out: BTreeSet<Rank>,
@@ -59,14 +59,14 @@ pub(crate) struct Ticket {
     key: Key,
     rank: Rank,
     over: Arc<AtomicBool>,
-    /// The queue's id.
-    pub queue: String,
+    /// Which life of the queue.
+    life: uuid::Uuid,
 }
 
 impl Queue {
     fn new() -> Self {
         Self {
-            id: uuid::Uuid::new_v4().to_string(),
+            life: uuid::Uuid::new_v4(),
             waiting: BTreeMap::new(),
             out: BTreeSet::new(),
             takers: VecDeque::new(),
@@ -79,6 +79,11 @@ impl Ticket {
     /// The queue's name.
     pub fn name(&self) -> &str {
         &self.key.1
+    }
+
+    /// The queue's id: whose it is, and its name.
+    pub fn queue(&self) -> String {
+        format!("queue:{}:{}", self.key.0, self.key.1)
     }
 }
 
@@ -128,14 +133,7 @@ impl Queues {
     }
 
     /// Puts a call in; how many wait then. Whoever waits for it has it at once.
-    pub fn enter(
-        &self,
-        account: &str,
-        name: &str,
-        priority: i64,
-        call: &str,
-        mailbox: CallMailbox,
-    ) -> (Ticket, usize) {
+    pub fn enter(&self, account: &str, name: &str, priority: i64, call: &str, mailbox: CallMailbox) -> (Ticket, usize) {
         let key = (account.to_owned(), name.to_owned());
         let over = Arc::new(AtomicBool::new(false));
         let (ticket, length, matched) = {
@@ -144,7 +142,7 @@ impl Queues {
             queue.arrivals += 1;
             let rank = (priority, queue.arrivals);
             queue.waiting.insert(rank, Place { call: call.to_owned(), mailbox, over: Arc::clone(&over) });
-            let ticket = Ticket { key: key.clone(), rank, over, queue: queue.id.clone() };
+            let ticket = Ticket { key: key.clone(), rank, over, life: queue.life };
             let length = queue.waiting.len();
             (ticket, length, self.matched(&mut queues, &key))
         };
@@ -158,7 +156,7 @@ impl Queues {
         ticket.over.store(true, Ordering::Release);
         let Some(queue) = queues.get_mut(&ticket.key) else { return 0 };
         // A place in a later queue of the same name is somebody else's.
-        if queue.id == ticket.queue {
+        if queue.life == ticket.life {
             queue.waiting.remove(&ticket.rank);
             queue.out.remove(&ticket.rank);
         }
@@ -170,7 +168,7 @@ impl Queues {
     /// Where a call stands, from 0, and how many wait. One that has just been handed out stands first.
     pub fn place(&self, ticket: &Ticket) -> (usize, usize) {
         let queues = self.locked();
-        let Some(queue) = queues.get(&ticket.key).filter(|queue| queue.id == ticket.queue) else { return (0, 1) };
+        let Some(queue) = queues.get(&ticket.key).filter(|queue| queue.life == ticket.life) else { return (0, 1) };
         let ahead = queue.waiting.range(..ticket.rank).count();
         match queue.waiting.contains_key(&ticket.rank) {
             true => (ahead, queue.waiting.len()),
@@ -297,8 +295,9 @@ mod tests {
     #[test]
     fn calls_come_by_priority_and_then_in_the_order_of_arrival() {
         let house = House::new();
-        let tickets: Vec<_> =
-            [("late", 5), ("first", 0), ("second", 0), ("vip", -1)].map(|(call, priority)| house.enter(call, priority)).into();
+        let tickets: Vec<_> = [("late", 5), ("first", 0), ("second", 0), ("vip", -1)]
+            .map(|(call, priority)| house.enter(call, priority))
+            .into();
         let places = tickets.iter().map(|ticket| house.queues.place(ticket));
         assert_eq!(places.collect::<Vec<_>>(), [(3, 4), (1, 4), (2, 4), (0, 4)]);
         let mut order = Vec::new();
@@ -360,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn accounts_know_nothing_of_each_others_queues_and_a_new_life_has_a_new_id() {
+    fn accounts_know_nothing_of_each_others_queues_and_an_old_ticket_is_worth_nothing_in_a_new_life() {
         let house = House::new();
         let before = house.enter("call", 0);
         house.queues.wait("b", "support", "stranger", None, Box::new(|_| panic!("another account's call")));
@@ -368,7 +367,8 @@ mod tests {
         house.queues.leave(&before);
         house.queues.leave(&before);
         let after = house.enter("call", 0);
-        assert_ne!(before.queue, after.queue);
+        assert_ne!(before.life, after.life);
+        assert_eq!(after.queue(), "queue:a:support");
         house.queues.leave(&before);
         assert_eq!(house.length(), 1, "an old ticket took another call out");
     }

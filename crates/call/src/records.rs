@@ -133,9 +133,9 @@ impl Records {
         }
         let payload = json!({
             "sequence": happened.sequence,
-            "room": happened.room,
-            "member": happened.member,
-            "call": happened.call,
+            "room": happened.room.as_ref().map(|room| RoomView { callbacks: None, ..room.clone() }),
+            "member": happened.member.as_ref().map(|member| MemberView { callbacks: None, ..member.clone() }),
+            "call": happened.call.as_ref().map(without_hooks),
             "detail": detail(&happened.kind),
         });
         let kind = happened.kind.name().to_owned();
@@ -208,6 +208,11 @@ impl Records {
         row.sub_account = self.sub_account(Some(&call.auth_id)).await;
         Ok(put_records(self.store.batch().put_call(row), records, &self.links))
     }
+}
+
+/// Hooks have credentials, which are no reader's business.
+fn without_hooks(call: &CallView) -> CallView {
+    CallView { state_callback: None, hangup_callback: None, ..call.clone() }
 }
 
 /// An id as the store has it.

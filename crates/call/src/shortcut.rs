@@ -77,7 +77,8 @@ impl Routing {
         let unknown = || NoApplication::Unknown { dialled: call.request_uri_text.clone() };
         let sid = sid.trim().parse().map_err(|_| unknown())?;
         let found = self.store().application_by_sid(caller.account, sid).await?;
-        let usable = |app: &Application| app.enabled && (app.sub_account.is_none() || app.sub_account == caller.sub_account);
+        let usable =
+            |app: &Application| app.enabled && (app.sub_account.is_none() || app.sub_account == caller.sub_account);
         found.filter(usable).map(|app| Some(app.into())).ok_or_else(unknown)
     }
 
@@ -99,7 +100,8 @@ fn of_nobody(caller: &Endpoint) -> Application {
 }
 
 fn take_from(queue: &str) -> Instruction {
-    Verb::Dequeue(Box::new(Dequeue { name: queue.to_owned(), call: None, timeout: None, beep: false, action: None })).into()
+    Verb::Dequeue(Box::new(Dequeue { name: queue.to_owned(), call: None, timeout: None, beep: false, action: None }))
+        .into()
 }
 
 fn enter(room: &str) -> Instruction {

@@ -164,9 +164,9 @@ fn status(call: &CallView, sip_status: u16) -> CallStatus {
         CallState::Ended if call.answered_at.is_some() => CallStatus::Completed,
         CallState::Ended => match call.cause {
             Some(HangupCause::Busy) => CallStatus::Busy,
-            Some(
-                HangupCause::Cancelled | HangupCause::RingTimeout | HangupCause::NoAnswer | HangupCause::LostRace,
-            ) => CallStatus::NoAnswer,
+            Some(HangupCause::Cancelled | HangupCause::RingTimeout | HangupCause::NoAnswer | HangupCause::LostRace) => {
+                CallStatus::NoAnswer
+            }
             _ => CallStatus::of_refusal(sip_status),
         },
         CallState::InProgress => CallStatus::InProgress,

@@ -130,11 +130,7 @@ fn request(to: &Fetch, body: &Object) -> Callback {
 }
 
 fn message(kind: MessageType, call: &CallView, hook: Option<&str>, body: &Object) -> Callback {
-    let tell = Tell {
-        message: kind.as_str(),
-        call: call.uuid.clone(),
-        hook: hook.map(str::to_owned),
-        body: body.to_string(),
-    };
+    let tell =
+        Tell { message: kind.as_str(), call: call.uuid.clone(), hook: hook.map(str::to_owned), body: body.to_string() };
     Callback::Message { call: call.uuid.clone(), tell }
 }

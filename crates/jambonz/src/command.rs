@@ -74,9 +74,7 @@ pub(crate) fn command(reach: &Reach, change: Change) -> Result<CallCommand, BadC
             headers: request.headers,
         },
         Change::Record(_) => CallCommand::Unsupported("record".to_owned()),
-        Change::RoomSay(sound) => {
-            CallCommand::RoomSound { prompts: say(&sound.sound), spoken: true, id: sound.id }
-        }
+        Change::RoomSay(sound) => CallCommand::RoomSound { prompts: say(&sound.sound), spoken: true, id: sound.id },
         Change::RoomPlay(sound) => {
             CallCommand::RoomSound { prompts: reach.play(&sound.sound), spoken: false, id: sound.id }
         }

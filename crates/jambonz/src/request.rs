@@ -59,7 +59,7 @@ fn refer_details(call: &CallView, referred: &Referred) -> ReferDetails {
         refer_to_user: user_of(&referred.to),
         referred_by_user: referred.by.as_deref().map(user_of),
         referred_by: referred.by.clone(),
-        user_agent: None,
+        user_agent: referred.agent.clone(),
         referring_call_sid: call.uuid.clone(),
         referred_call_sid: call.parent.clone(),
     }
@@ -87,11 +87,9 @@ fn action(info: &CallInfo, outcome: &Went, id: Option<&str>) -> Object {
             error: gathered.error.as_deref(),
         },
         // Eight samples are a millisecond.
-        Went::Played { completed, heard_ms } => Outcome::Played {
-            completed: *completed,
-            milliseconds: *heard_ms,
-            offset: heard_ms.saturating_mul(8),
-        },
+        Went::Played { completed, heard_ms } => {
+            Outcome::Played { completed: *completed, milliseconds: *heard_ms, offset: heard_ms.saturating_mul(8) }
+        }
         Went::Streamed { seconds, key } => {
             let key = key.map(String::from);
             return hooks::action(info, id, &Outcome::Listened { duration: *seconds, digits: key.as_deref() });

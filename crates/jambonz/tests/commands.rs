@@ -22,8 +22,7 @@ fn frame(command: &str, data: Json) -> CallCommand {
 }
 
 fn rest(body: Json) -> Vec<CallCommand> {
-    let call =
-        CallView { application: Some(Fetch::new("https://app.example.com/start", Method::Post)), ..answered() };
+    let call = CallView { application: Some(Fetch::new("https://app.example.com/start", Method::Post)), ..answered() };
     let changes = update_call(&value(&body)).unwrap_or_else(|error| panic!("{error}: {body}"));
     changes.into_iter().flat_map(|change| commands(change, &call).expect("it can be done")).collect()
 }
@@ -40,11 +39,7 @@ fn actions_on_participants_mean_what_the_table_says() {
         (json!({"action": "untag"}), CallCommand::Member(MemberChange { tag: Some(None), ..nothing.clone() })),
         (
             json!({"action": "coach", "tag": "agent"}),
-            CallCommand::Member(MemberChange {
-                coach: Some(true),
-                coach_audience: Some(agents),
-                ..nothing.clone()
-            }),
+            CallCommand::Member(MemberChange { coach: Some(true), coach_audience: Some(agents), ..nothing.clone() }),
         ),
         (json!({"action": "uncoach"}), CallCommand::Member(MemberChange { coach: Some(false), ..nothing.clone() })),
         (json!({"action": "mute"}), CallCommand::Member(MemberChange { mute: Some(true), ..nothing.clone() })),
@@ -100,10 +95,7 @@ fn whisper_may_accompany_any_other_change_and_comes_last() {
     let several = json!([{"verb": "say", "text": ["a", "b"]}, {"verb": "play", "url": "/x.wav"}]);
     let CallCommand::Whisper(prompts) = frame("whisper", several) else { panic!() };
     assert_eq!(prompts.len(), 3);
-    assert_eq!(
-        prompts[2],
-        Prompt::Audio { url: "https://app.example.com/x.wav".to_owned(), times: Times::Count(1) }
-    );
+    assert_eq!(prompts[2], Prompt::Audio { url: "https://app.example.com/x.wav".to_owned(), times: Times::Count(1) });
 }
 
 #[test]

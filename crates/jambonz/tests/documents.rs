@@ -70,7 +70,9 @@ fn hooks_lead_to_the_applications_server_with_its_credentials_or_are_names_on_it
         ("event#1", Fetch::new("event#1", Method::Link)),
         ("https://b.example.com/x", Fetch::new("https://b.example.com/x", Method::Post)),
     ] {
-        let Verb::Redirect(fetch) = one(&socket(), json!({"verb": "redirect", "actionHook": written})) else { panic!() };
+        let Verb::Redirect(fetch) = one(&socket(), json!({"verb": "redirect", "actionHook": written})) else {
+            panic!()
+        };
         assert_eq!(fetch.is_own_link(), fetch.method == Method::Link);
         assert_eq!(fetch, leads);
     }
@@ -256,17 +258,16 @@ fn a_conference_joins_with_all_its_rules_at_once() {
     assert_eq!(join.member_settings.callbacks, join.room_settings.callbacks);
     assert_eq!(join.hooks.wait, Some(post("https://app.example.com/wait")));
     assert_eq!(join.hooks.enter, Some(post("https://app.example.com/enter")));
-    assert_eq!(
-        join.hooks.action,
-        Some(Action { to: post("https://app.example.com/left"), id: Some("c".to_owned()) })
-    );
+    assert_eq!(join.hooks.action, Some(Action { to: post("https://app.example.com/left"), id: Some("c".to_owned()) }));
     let stream = join.hooks.stream.expect("the mix is streamed");
     assert_eq!((stream.url.as_str(), stream.mix), ("wss://app.example.com/tap", StreamMix::Mixed));
 }
 
 #[test]
 fn start_conference_on_enter_has_three_meanings() {
-    for (written, starts, moderates) in [(json!(true), true, true), (json!(false), false, false), (Json::Null, true, false)] {
+    for (written, starts, moderates) in
+        [(json!(true), true, true), (json!(false), false, false), (Json::Null, true, false)]
+    {
         let verb = json!({"verb": "conference", "name": "a", "startConferenceOnEnter": written});
         let Verb::Join(join) = one(&http(), verb) else { panic!() };
         assert_eq!((join.entry.start_on_enter, join.member_settings.moderator), (starts, moderates), "{written}");
@@ -274,7 +275,9 @@ fn start_conference_on_enter_has_three_meanings() {
         assert!(join.member_settings.callbacks.is_none() && !join.room_settings.record);
     }
     // Without events nothing is told.
-    let Verb::Join(join) = one(&http(), json!({"verb": "conference", "name": "a", "statusHook": "/s"})) else { panic!() };
+    let Verb::Join(join) = one(&http(), json!({"verb": "conference", "name": "a", "statusHook": "/s"})) else {
+        panic!()
+    };
     assert_eq!(join.member_settings.callbacks, None);
 }
 

@@ -28,7 +28,8 @@ fn happen(kind: &Kind, room: Option<&RoomView>, member: Option<&MemberView>, cal
 
 /// The `callbacks` with which such a conference is joined.
 fn join(base: &Fetch, status_hook: &Json, events: &[&str]) -> Option<Json> {
-    let document = json!([{"verb": "conference", "name": "support-23", "statusHook": status_hook, "statusEvents": events}]);
+    let document =
+        json!([{"verb": "conference", "name": "support-23", "statusHook": status_hook, "statusEvents": events}]);
     let read = Jambonz::default().document(base, &Purpose::Answer, "application/json", document.to_string().as_bytes());
     match read.expect("it is good").expect("it is there").remove(0).verb {
         Verb::Join(join) => {
@@ -155,7 +156,10 @@ fn over_a_socket_an_event_is_a_hook_by_the_name_that_the_program_wrote() {
 fn a_request_by_get_carries_nothing_of_the_call() {
     let own = member(join(&http(), &json!({"url": "/status?a=1", "method": "GET"}), &["join"]));
     let told = happen(&Kind::Admitted, Some(&room(None)), Some(&own), Some(&answered()));
-    assert!(matches!(&told[..], [Callback::Request { to, body: Body::Nothing }] if to.method == Method::Get), "{told:?}");
+    assert!(
+        matches!(&told[..], [Callback::Request { to, body: Body::Nothing }] if to.method == Method::Get),
+        "{told:?}"
+    );
 }
 
 #[test]

@@ -13,8 +13,8 @@ use serde_json::json;
 
 fn schemas(count: u32, bodies: &[(&str, Object)]) -> serde_json::Value {
     // The same documents each time; others by hand.
-    let seed = std::env::var("ASIDE_TEST_SEED").map_or(Ok(20_260_301), |seed| seed.parse::<u32>());
-    let seed = seed.expect("ASIDE_TEST_SEED is a number");
+    let seed = std::env::var("ASIDE_SEED").map_or(Ok(20_260_301), |seed| seed.parse::<u32>());
+    let seed = seed.expect("ASIDE_SEED is a number");
     let bodies: Vec<_> = bodies.iter().map(|(schema, body)| json!({"schema": schema, "body": body})).collect();
     house::node("schemas.cjs", &json!({"seed": seed, "count": count, "read": READ, "bodies": bodies}))
 }
@@ -205,8 +205,10 @@ fn spoken() -> Vec<(&'static str, Object)> {
     let dialect = Jambonz::with_rooms_of(100).with_sip_address("192.0.2.7:5060").with_api_url("http://192.0.2.7/v1");
     let parse = |text: &str| value(&serde_json::from_str(text).expect("JSON")).as_object().cloned().expect("an object");
     let queue = QueueView { queue: "support".to_owned(), waited_s: 12, size: 3, position: 0 };
-    let speech =
-        Understood { language: "en-US".to_owned(), alternatives: vec![("hello".to_owned(), 0.5), ("yellow".to_owned(), 0.25)] };
+    let speech = Understood {
+        language: "en-US".to_owned(),
+        alternatives: vec![("hello".to_owned(), 0.5), ("yellow".to_owned(), 0.25)],
+    };
     let gathered = |end| {
         let heard = (end == InputEnd::Speech).then(|| speech.clone());
         let error = (end == InputEnd::Error).then(|| "there is no recogniser".to_owned());
@@ -222,8 +224,8 @@ fn spoken() -> Vec<(&'static str, Object)> {
         })
     };
     let enqueued = |end| dialect::Outcome::Enqueued { queue: "support".to_owned(), waited_s: 3, end };
-    let refer = Referred { to: "<sip:200@example.com>".to_owned(), by: Some("sip:me@example.com".to_owned()) };
-    let notify = r#"{"event":"transfer-status","call_status":200}"#;
+    let refer =
+        Referred { to: "<sip:200@example.com>".to_owned(), by: Some("sip:me@example.com".to_owned()), agent: None };
     let mut asked = vec![
         ("session-new", Purpose::Answer),
         ("session-new", Purpose::Fallback),
@@ -238,7 +240,7 @@ fn spoken() -> Vec<(&'static str, Object)> {
         ("dial-dtmf", Purpose::Keys("*2".to_owned())),
         ("dial-refer", Purpose::ReferredTo(Box::new(refer))),
         ("base", Purpose::InDialog(r#"{"sip_method":"INFO","sip_body":"x"}"#.to_owned())),
-        ("sip-refer-event", Purpose::InDialog(notify.to_owned())),
+        ("sip-refer-event", Purpose::Transferred(200)),
         ("base", Purpose::Adulting(Box::new(house::answered()))),
     ];
     let outcomes = [
@@ -279,7 +281,8 @@ fn spoken() -> Vec<(&'static str, Object)> {
         let mut tell = |schema, kind: Kind, room: Option<&dialect::RoomView>| {
             let member = house::member(None);
             let (member, call) = (room.map(|_| &member), Some(&call));
-            let happening = dialect::Happening { at: house::AT + 345_678, sequence: 1, kind: &kind, room, member, call };
+            let happening =
+                dialect::Happening { at: house::AT + 345_678, sequence: 1, kind: &kind, room, member, call };
             let [told] = <[_; 1]>::try_from(dialect.callbacks(&happening)).expect("one");
             let text = match told {
                 dialect::Callback::Request { body: dialect::Body::Json(text), .. } => text,

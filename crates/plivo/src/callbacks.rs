@@ -56,6 +56,7 @@ fn event(kind: &Kind) -> Option<Event> {
         Kind::AddCompleted(_) => ("AddParticipantByAPIActionCompleted", Group::AddParticipant),
         // Plivo has no words for these; what a takeover does is told as holds and coach modes.
         Kind::Tagged
+        | Kind::CoachAudience
         | Kind::Takeover(_)
         | Kind::Admitted
         | Kind::RoomSound { .. }

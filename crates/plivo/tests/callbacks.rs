@@ -167,7 +167,9 @@ fn every_event_has_plivos_name_and_the_same_keys() {
             assert_eq!(value(&sent[0].params, "EventName"), name);
         }
     }
-    for kind in [Kind::Tagged, Kind::Takeover(true), Kind::Warning("x".to_owned())] {
+    let sound = Kind::RoomSound { begins: true, spoken: true, id: None };
+    let others = [Kind::Admitted, Kind::Fault("x".to_owned(), None), Kind::Queue(true, "q".to_owned(), 1), sound];
+    for kind in [Kind::Tagged, Kind::Takeover(true), Kind::Warning("x".to_owned())].into_iter().chain(others) {
         assert!(happen(&kind, Some(&room), Some(&member), None).is_empty());
     }
 }
@@ -232,7 +234,7 @@ fn groups_that_were_not_asked_for_are_not_sent() {
 fn a_member_with_its_own_url_hears_of_itself_there_and_nothing_is_sent_twice() {
     let shared = room(callbacks_of("https://a.example.com/s", ""));
     let own = member(callbacks_of("https://b.example.com/own", ""));
-    let urls = |sent: Vec<Callback>| sent.into_iter().map(|callback| callback.to.url).collect::<Vec<_>>();
+    let urls = |sent: Vec<Told>| sent.into_iter().map(|told| told.to.url).collect::<Vec<_>>();
     assert_eq!(
         urls(happen(&Kind::Joined, Some(&shared), Some(&own), None)),
         ["https://a.example.com/s", "https://b.example.com/own"]

@@ -65,7 +65,7 @@ impl Account {
     /// A SIP realm in its stored form; `shared` are the domains of all accounts.
     ///
     /// # Errors
-    /// `Invalid`: it is no domain name. `Conflict`: it is one of `shared`.
+    /// `Invalid`: it is no domain name, or one of `shared`.
     pub fn check_realm(realm: &str, shared: &[String]) -> Result<String> {
         let realm = realm.to_ascii_lowercase();
         let label = |label: &str| {
@@ -76,7 +76,8 @@ impl Account {
             return Err(StoreError::Invalid { what: "realm", why });
         }
         if shared.iter().any(|domain| domain.eq_ignore_ascii_case(&realm)) {
-            return Err(StoreError::Conflict { what: "realm", detail: format!("domain {realm:?} of all accounts") });
+            let why = format!("{realm:?}: all accounts share this domain; choose another");
+            return Err(StoreError::Invalid { what: "realm", why });
         }
         Ok(realm)
     }

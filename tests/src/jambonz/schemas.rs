@@ -64,7 +64,7 @@ pub async fn judge(told: &[Told], secret: &str) {
             if let Err(why) = signed(one, secret) {
                 say(why);
             }
-        } else if !matches!(one.kind.as_str(), "opened" | "closed" | "refused") {
+        } else if !matches!(one.kind.as_str(), "opened" | "closed" | "refused" | "verified") {
             if one.kind.is_empty() || one.msgid.is_empty() {
                 say("a frame without type or msgid ends the old package's process".to_owned());
             }

@@ -150,10 +150,11 @@ async fn who_is_on_hold_hears_his_wait_hook_and_nothing_else() {
         exchange.rest.update(&customer.call_uuid, body).await;
         exchange.app.hears(&customer.call_uuid, "/conference-wait/hold", mark, |_| true).await;
         assert!(customer.call.ear().wait_heard(music, -30.0, held, SOON).await.is_some(), "{via:?}: no music on hold");
+        assert!(customer.call.ear().wait_more(50, SOON).await);
         never_heard_since("on hold", &customer.call, a, held + SETTLING);
         never_heard_since("the music is his alone", &agent.call, music, held);
         exchange.action(&customer, json!({ "action": "unhold" })).await;
-        let back = Instant::now() + SETTLING;
+        let back = Instant::now() + SETTLING * 2;
         let two = [customer.heard(None), agent.heard(Some(a))];
         hears(&format!("{via:?}: back"), &two, &[(customer.name.as_str(), agent.name.as_str())]).await;
         never_heard_since("the music is over", &customer.call, music, back);

@@ -69,8 +69,11 @@ async fn switching_tags() {
     let switched = exchange.action(coach, json!({ "action": "coach", "tag": "trainee" })).await + SETTLING;
     hears("coaching the trainee", &four(&all, s), &[("trainee", "coach")]).await;
     exact_silence(&agent.call.ear().since(switched)).expect("the agent hears what is for the trainee");
-    let switched =
-        exchange.injects(coach, json!({ "action": "coach", "tag": "agent" }), "member.coaching_started").await;
+    // By command, which has no answer: once the agent hears it, it holds.
+    let since = Instant::now();
+    exchange.app.action(&coach.call_uuid, json!({ "action": "coach", "tag": "agent" }));
+    assert!(agent.call.ear().wait_heard(s, -30.0, since, SOON).await.is_some(), "the agent hears nothing");
+    let switched = Instant::now();
     hears("coaching the agent again", &four(&all, s), &[("agent", "coach")]).await;
     exact_silence(&trainee.call.ear().since(switched + SETTLING)).expect("the trainee hears what is for the agent");
     stays_silent("the customer throughout", &customer.call, 25).await;

@@ -152,8 +152,9 @@ async fn a_bad_answer_to_a_later_hook_ends_no_call_without_a_word() {
         let caller = exchange.joins(&name, json!({ "name": "support" }), Mouth::Silence).await;
         let mark = exchange.app.mark();
         exchange.action(&caller, json!({ "action": "kick" })).await;
-        let told = exchange.app.hears(&caller.call_uuid, "jambonz:error", mark, |_| true).await;
-        assert!(!told.text("msg").is_empty(), "{}", told.raw);
+        exchange.app.hears(&caller.call_uuid, &format!("/conference/{name}"), mark, |_| true).await;
+        let (warning, _) = exchange.native_event_after("warning", &caller.call_uuid, 0).await;
+        assert!(!warning["payload"]["detail"]["text"].is_null(), "{warning}");
         assert!(caller.call.ear().wait_more(25, SOON).await, "the call was dropped");
     }
     // By HTTP there is nobody to tell it; the next verb runs, or the call ends.

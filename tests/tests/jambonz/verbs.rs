@@ -120,7 +120,8 @@ async fn digits_are_gathered_by_number_by_finish_key_and_by_time() {
         let caller =
             exchange.runs_via(&format!("caller-{index}"), via, gather(properties.clone()), Mouth::Silence).await;
         if !keys.is_empty() {
-            caller.call.send_digits(keys).await.unwrap();
+            // A webhook's call is over before the last key's repeats are sent.
+            let _ = caller.call.send_digits(keys).await;
         }
         let told = exchange.app.hears(&caller.sid, "/gather/done", caller.mark, |_| true).await;
         assert_eq!((told.text("reason"), told.text("digits")), (reason, digits), "{properties}: {}", told.raw);
@@ -290,7 +291,9 @@ async fn a_bad_document_refuses_the_call_and_says_why() {
                 .told()
                 .expect("the end of the socket", calling.mark, SOON, |told| told.kind == "closed")
                 .await;
-            assert_eq!(closed.method, "1001", "{answer:?}");
+            // What is no array is no answer at all: the socket ends with the call.
+            let code = if answer == Answer::Verbs(json!({ "verb": "answer" })) { "1000" } else { "1001" };
+            assert_eq!(closed.method, code, "{answer:?}");
         }
     }
     exchange.closes().await;

@@ -132,7 +132,7 @@ section! {
 section! {
     /// HTTP: what the server listens on, and where its requests to programs may go.
     pub struct HttpSection in "http" {
-        /// Address of the APIs (native and Plivo), plain HTTP. Put a TLS proxy before it to use it from other machines.
+        /// Address of the APIs (native, Plivo's, jambonz'), plain HTTP. Put a TLS proxy before it to use it from other machines.
         api: SocketAddr = loopback(8080),
         /// HTTPS address that answers under Plivo's own host names, for programs whose base URL cannot be changed; `"off"`: none.
         front_door: Option<SocketAddr> = None,
@@ -173,7 +173,7 @@ section! {
 }
 
 section! {
-    /// Speech that programs want understood (`gather` and `bargeIn` with `speech`).
+    /// Speech that programs want understood (`gather` with `speech`).
     pub struct SpeechSection in "speech" {
         /// `http` or `https` URL of the server that understands speech, with a name and a password before the host if it asks
         /// for them. It is the operator's own: private addresses are allowed. It gets a WAV file by POST and answers with JSON,

@@ -49,6 +49,8 @@ pub enum Kind {
     Held(bool),
     /// Coaching or not.
     Coaching(bool),
+    /// Coaches others than before.
+    CoachAudience,
     /// The tag changed.
     Tagged,
     /// Took the call over, or gave it back.
@@ -105,6 +107,7 @@ impl Kind {
             Self::Held(false) => "member.unheld",
             Self::Coaching(true) => "member.coaching_started",
             Self::Coaching(false) => "member.coaching_stopped",
+            Self::CoachAudience => "member.coaching_changed",
             Self::Tagged => "member.tagged",
             Self::Takeover(true) => "member.takeover_started",
             Self::Takeover(false) => "member.takeover_stopped",

@@ -199,6 +199,11 @@ impl RoomHandle {
         self.ask(|reply| RoomMessage::Tap(members, follower, reply)).await
     }
 
+    /// The id of such a stream, if one runs.
+    pub(crate) async fn tapped(&self, members: bool) -> Result<Option<String>, CommandError> {
+        self.ask(|reply| RoomMessage::Tapped(members, reply)).await
+    }
+
     /// Ends that; false: nothing was streamed.
     pub(crate) async fn untap(&self, members: bool) -> Result<bool, CommandError> {
         self.ask(|reply| RoomMessage::Untap(members, reply)).await

@@ -30,6 +30,8 @@ pub(crate) enum RoomMessage {
     Admit(MemberId, Asker, Reply<Applied>),
     /// Streams the mix, or (true) each member's sound.
     Tap(bool, Follower, Reply<Tapped>),
+    /// Which stream of the mix, or of the members, runs.
+    Tapped(bool, Reply<Option<String>>),
     /// Ends that; whether there was anything to end.
     Untap(bool, Reply<bool>),
     /// This tap of a member's call hears what the member hears.

@@ -74,6 +74,12 @@ impl Taps {
         over
     }
 
+    /// The id of the stream of the mix, or of the members.
+    pub(super) fn running(&self, members: bool) -> Option<String> {
+        let follower = if members { &self.members } else { &self.mix };
+        follower.as_ref().filter(|follower| !follower.to.is_closed()).map(|follower| follower.id.clone())
+    }
+
     fn follower(&mut self, members: bool) -> &mut Option<Follower> {
         if members { &mut self.members } else { &mut self.mix }
     }
@@ -82,12 +88,11 @@ impl Taps {
 impl Actor {
     /// Begins to stream the mix, or each member's sound.
     pub(super) async fn tap(&mut self, members: bool, follower: Follower, reply: Reply<Tapped>) {
-        let known = self.taps.follower(members);
-        if let Some(known) = known.as_ref().filter(|known| !known.to.is_closed()) {
-            return drop(reply.send(Ok(Tapped { id: known.id.clone(), known: true })));
+        if let Some(id) = self.taps.running(members) {
+            return drop(reply.send(Ok(Tapped { id, known: true })));
         }
         let id = follower.id.clone();
-        *known = Some(follower);
+        *self.taps.follower(members) = Some(follower);
         let whom: Vec<Option<MemberId>> =
             if members { self.seats.keys().copied().map(Some).collect() } else { vec![None] };
         for member in whom {

@@ -89,7 +89,8 @@ impl Actor {
                 E::Coaching(id, coaching) => (Kind::Coaching(coaching), Some(id)),
                 E::Tagged(id, _) => (Kind::Tagged, Some(id)),
                 E::Takeover(id, on) => (Kind::Takeover(on), Some(id)),
-                E::CoachAudience(_) | E::PlayerRemoved(_) => continue,
+                E::CoachAudience(id) => (Kind::CoachAudience, Some(id)),
+                E::PlayerRemoved(_) => continue,
             };
             let view = member.and_then(|id| self.view_of(id));
             changed.extend(view.clone());

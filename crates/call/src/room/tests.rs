@@ -3,6 +3,7 @@
 mod announcements;
 mod hardship;
 mod taking_part;
+mod unnamed;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -41,13 +42,7 @@ impl Dialect for Terse {
         Body::Nothing
     }
 
-    fn document(
-        &self,
-        _: &Fetch,
-        _: &Purpose,
-        _: &str,
-        _: &[u8],
-    ) -> Result<Option<Vec<Instruction>>, DocumentError> {
+    fn document(&self, _: &Fetch, _: &Purpose, _: &str, _: &[u8]) -> Result<Option<Vec<Instruction>>, DocumentError> {
         Ok(None)
     }
 
@@ -171,7 +166,11 @@ impl House {
             settings: RoomSettings { policy, ..RoomSettings::default() },
             opener: None,
         };
-        open(self.engine.inner(), opening).unwrap()
+        let inner = self.engine.inner();
+        let (account, ceilings) =
+            (self.account.id.to_string(), crate::registry::Ceilings { server: 100, account: 100 });
+        // Whatever the media plane tells finds the room by this.
+        inner.rooms.open_unnamed(&account, ceilings, || open(inner, opening)).unwrap()
     }
 
     async fn enters(&self, room: &RoomHandle, role: Role) -> (Joined, mpsc::Receiver<CallMessage>) {

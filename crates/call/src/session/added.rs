@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::Control;
 use super::Session;
 use super::race::{Calling, Errand, Failure, Race};
-use super::Control;
 use crate::cause::HangupCause;
 use crate::command::{AccountRef, AddedCall, Dial, DialMusic};
 use crate::dialect::{CallView, Direction, Kind, MemberView};

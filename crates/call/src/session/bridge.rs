@@ -17,8 +17,8 @@ use crate::command::{AccountRef, Asker, CommandError, Confirm, DialMusic};
 use crate::dialect::{CallView, Dialled, Direction, MemberView, Outcome, Purpose};
 use crate::room::RoomHandle;
 use crate::verb::{
-    CallStatus, Connect, Fetch, Join, JoinHooks, MemberSettings, Method, RoomSettings, Stream, StreamChange,
-    Target, TargetKind, Verb,
+    CallStatus, Connect, Fetch, Join, JoinHooks, MemberSettings, Method, RoomSettings, Stream, StreamChange, Target,
+    TargetKind, Verb,
 };
 
 /// Most targets that are called at once.
@@ -204,7 +204,8 @@ impl Session {
             return Err(CommandError::Invalid("nobody to call was named".to_owned()));
         }
         if connect.targets.len() > MOST_TARGETS {
-            self.warn(format!("only the first {MOST_TARGETS} targets are called at once; the others are left out")).await;
+            self.warn(format!("only the first {MOST_TARGETS} targets are called at once; the others are left out"))
+                .await;
             connect.targets.truncate(MOST_TARGETS);
         }
         let number = self.inner.next_dial();

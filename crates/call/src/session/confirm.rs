@@ -10,8 +10,8 @@ use tokio::sync::oneshot;
 use super::dial::not_yet;
 use super::keys::By;
 use super::message::Asked;
-use super::race::Race;
 use super::prompts::{Lane, Playing};
+use super::race::Race;
 use super::{CallMessage, LegFact, Session, sleep_until};
 use crate::cause::HangupCause;
 use crate::command::{CallCommand, CommandError, Confirm};
@@ -124,7 +124,8 @@ impl Session {
                     Step::Through => break,
                     Step::Hangup(..) => return Err(HangupCause::NotConfirmed),
                     step if is_elsewhere(&step) => {
-                        let text = "a program that confirms a call takes it nowhere else; the verb is left out".to_owned();
+                        let text =
+                            "a program that confirms a call takes it nowhere else; the verb is left out".to_owned();
                         self.refused(CommandError::Invalid(text)).await;
                         self.interpreter.done(&Outcome::Done, self.inner.clock.monotonic());
                     }

@@ -108,8 +108,7 @@ impl<'a> Runner<'a> {
             tracing::warn!(call = self.view.uuid, %error, "a call was not placed");
             HangupCause::NoRoute
         })?;
-        let mut rings =
-            Rings::start(self.inner, self.race, &self.view, &self.mailbox, (targets, &self.invite)).await?;
+        let mut rings = Rings::start(self.inner, self.race, &self.view, &self.mailbox, (targets, &self.invite)).await?;
         self.begun(rings.call_id()).await;
         let answered = self.ring(&mut rings).await;
         // What is not answered is cancelled, and nobody hears it any more.
@@ -246,7 +245,7 @@ impl<'a> Runner<'a> {
     }
 
     async fn happened_until(&mut self, kind: Kind, until: tokio::time::Instant) {
-        self.sequence += 1;
+        self.sequence += u64::from(kind.is_counted());
         let about = (&self.control, &self.view, self.sequence);
         record(self.inner, &mut self.journal, &self.view.account, about, kind, until).await;
     }

@@ -178,11 +178,16 @@ async fn admit(inner: &Arc<Inner>, incoming: Incoming, reached: Reached) -> Resu
     Ok(session)
 }
 
+/// What a phone proves who it is with is no program's business.
+fn proves_something(name: &str) -> bool {
+    ["authorization", "proxy-authorization"].iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
 /// The INVITE as it came.
 fn invite(incoming: &Incoming) -> Invite {
     Invite {
         uri: incoming.request_uri_text.clone(),
-        headers: incoming.headers.clone(),
+        headers: incoming.headers.iter().filter(|(name, _)| !proves_something(name)).cloned().collect(),
         body: incoming.body.clone(),
         transport: format!("{:?}", incoming.transport).to_lowercase(),
     }

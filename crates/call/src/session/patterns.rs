@@ -56,7 +56,11 @@ mod tests {
 
     fn watch(patterns: &[(&str, bool)]) -> KeyWatch {
         let hook = Fetch::new("/keys", Method::Link);
-        let pattern = |(keys, callee): &(&str, bool)| KeyPattern { keys: (*keys).to_owned(), callee: *callee, hook: hook.clone() };
+        let pattern = |(keys, callee): &(&str, bool)| KeyPattern {
+            keys: (*keys).to_owned(),
+            callee: *callee,
+            hook: hook.clone(),
+        };
         KeyWatch::new(patterns.iter().map(pattern).collect())
     }
 

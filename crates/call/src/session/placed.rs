@@ -24,11 +24,7 @@ pub(super) struct Placing {
 ///
 /// # Errors
 /// The server takes no calls now, the account has as many as it may have, or nothing leads to the target.
-pub(crate) async fn place(
-    inner: &Arc<Inner>,
-    account: &AccountRef,
-    call: PlaceCall,
-) -> Result<Placed, CommandError> {
+pub(crate) async fn place(inner: &Arc<Inner>, account: &AccountRef, call: PlaceCall) -> Result<Placed, CommandError> {
     if inner.is_draining() {
         return Err(CommandError::Busy("it is being stopped"));
     }
@@ -55,12 +51,8 @@ pub(crate) async fn place(
         hangup_callback: call.status,
         ..CallView::new(uuid.clone(), account.id.clone(), Direction::Outbound, inner.clock.utc())
     };
-    let control = Control {
-        app_id: call.app_id,
-        application: call.application.clone(),
-        voice,
-        ..Control::of(call.dialect)
-    };
+    let control =
+        Control { app_id: call.app_id, application: call.application.clone(), voice, ..Control::of(call.dialect) };
     let (sent, call_id) = oneshot::channel();
     let calling = Calling {
         view,

@@ -196,7 +196,8 @@ impl Session {
                 } else if taken.has_left() {
                     self.queue_over(&Outcome::Dequeued(QueueEnd::Timeout));
                 } else {
-                    self.warn("the call that was taken out of the queue did not come; it waits there again".to_owned()).await;
+                    self.warn("the call that was taken out of the queue did not come; it waits there again".to_owned())
+                        .await;
                     self.queue_over(&Outcome::Dequeued(QueueEnd::Error));
                 }
             }
@@ -226,7 +227,7 @@ impl Session {
             (Ok(()), Some(Queueing::Waits(waits))) => {
                 self.left_queue(&waits.ticket).await;
                 let waited = self.inner.clock.monotonic().saturating_sub(waits.since);
-                self.queueing = Some(Queueing::WasTaken { queue: waits.ticket.queue, waited });
+                self.queueing = Some(Queueing::WasTaken { queue: waits.ticket.queue(), waited });
                 // Whoever took it may have gone in this moment, and the room with him.
                 let _ = meeting.reply.send(());
             }
@@ -262,7 +263,7 @@ impl Session {
         let Some(Queueing::Waits(waits)) = &self.queueing else { return None };
         let (position, size) = self.inner.queues.place(&waits.ticket);
         let waited_s = self.inner.clock.monotonic().saturating_sub(waits.since).as_secs();
-        Some(QueueView { queue: waits.ticket.queue.clone(), waited_s, size, position })
+        Some(QueueView { queue: waits.ticket.queue(), waited_s, size, position })
     }
 
     /// Takes the call out of its queue, or whatever it has to do with one.
@@ -310,7 +311,7 @@ impl Session {
 impl Waits {
     fn outcome(&self, end: QueueEnd, now: Duration) -> Outcome {
         let waited_s = now.saturating_sub(self.since).as_secs();
-        Outcome::Enqueued { queue: self.ticket.queue.clone(), waited_s, end }
+        Outcome::Enqueued { queue: self.ticket.queue(), waited_s, end }
     }
 }
 

@@ -62,6 +62,9 @@ pub(crate) async fn follow(
     let words = inner.hooks.dialect(dialect).map_err(|error| failed(error.to_string()))?.sound_words();
     let words = words.ok_or_else(|| failed(format!("dialect {dialect} has no streams of sound")))?;
     let TapRoom { stream, members } = tap;
+    if let Some(id) = room.tapped(members).await? {
+        return Ok(Tapped { id, known: true });
+    }
     // Whoever cannot be reached is no follower.
     let socket = open(&inner.http, &*words, &stream.url, stream.auth.as_ref()).await;
     let socket = socket.map_err(|error| CommandError::Failed(format!("the stream cannot be opened: {error}")))?;

@@ -64,11 +64,7 @@ pub(crate) fn read(
     reach.instructions(read).map(Some).map_err(|error| DocumentError::Invalid(error.to_string()))
 }
 
-fn elements(
-    purpose: &Purpose,
-    content_type: &str,
-    body: &[u8],
-) -> Result<Option<Vec<Instruction>>, DocumentError> {
+fn elements(purpose: &Purpose, content_type: &str, body: &[u8]) -> Result<Option<Vec<Instruction>>, DocumentError> {
     // What is not declared to be JSON is not looked at: frameworks send `OK` unasked.
     if !content_type.to_ascii_lowercase().contains("application/json") || body.trim_ascii().is_empty() {
         return Ok(None);

@@ -64,8 +64,7 @@ impl Reach {
     /// What a track plays.
     pub(super) fn track(&self, url: Option<&str>, speech: Option<&DubSpeech>, repeat: bool) -> Vec<Prompt> {
         let repeat = if repeat { Repeat::Forever } else { Repeat::Times(1) };
-        let mut prompts: Vec<Prompt> =
-            url.into_iter().flat_map(|url| repeated(vec![self.one(url)], repeat)).collect();
+        let mut prompts: Vec<Prompt> = url.into_iter().flat_map(|url| repeated(vec![self.one(url)], repeat)).collect();
         match speech {
             None => {}
             Some(DubSpeech::Say(say_it)) => prompts.extend(say(say_it)),

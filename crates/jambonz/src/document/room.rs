@@ -12,7 +12,12 @@ use crate::rest::SAMPLE_RATES;
 use crate::verbs::{self, Conference, Entrance, Listen, ListenChange, MixType};
 
 impl Reach {
-    pub(super) fn conference(&self, conference: &Conference, id: Option<&str>, record: bool) -> Result<Verb, HookError> {
+    pub(super) fn conference(
+        &self,
+        conference: &Conference,
+        id: Option<&str>,
+        record: bool,
+    ) -> Result<Verb, HookError> {
         let callbacks = match &conference.status {
             Some(status) if !status.events.is_empty() => {
                 StatusCallbacks { to: self.fetch(&status.hook)?, status: status.clone() }.to_json()
@@ -71,10 +76,8 @@ impl Reach {
         let auth = listen.auth.as_ref();
         Ok(Stream {
             url: self.stream(&listen.url)?,
-            auth: auth.map(|auth| call::verb::BasicAuth {
-                username: auth.username.clone(),
-                password: auth.password.clone(),
-            }),
+            auth: auth
+                .map(|auth| call::verb::BasicAuth { username: auth.username.clone(), password: auth.password.clone() }),
             sample_rate: nearest(listen.sample_rate),
             mix: match listen.mix {
                 MixType::Mono => StreamMix::Inbound,

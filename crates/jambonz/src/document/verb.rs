@@ -118,7 +118,9 @@ impl Reach {
         for target in &dial.targets {
             match self.target(target)? {
                 Some(target) => targets.push(target),
-                None if verbs.is_empty() => verbs.push(Verb::Unsupported("dial, to a target of type teams,".to_owned())),
+                None if verbs.is_empty() => {
+                    verbs.push(Verb::Unsupported("dial, to a target of type teams,".to_owned()))
+                }
                 None => {}
             }
         }

@@ -97,8 +97,8 @@ pub fn view() -> CallView {
         transport: "udp".to_owned(),
     };
     let settings = serde_json::json!({
-        "call_hook_auth": {"username": "app", "password": "one"},
-        "call_status_hook_auth": {"username": "app", "password": "two"},
+        "call_hook_auth": {"username": "app", "password": "hush-1"},
+        "call_status_hook_auth": {"username": "app", "password": "hush-2"},
         "env_vars": {"ROOM_NAME": "support"},
         "speech": {"synthesis_vendor": "default", "synthesis_language": "en-GB", "synthesis_voice": "Ann"},
     });

@@ -81,8 +81,10 @@ async fn the_number_of_members_that_take_part_is_told_with_everything_that_happe
     room.leave(prepares.member, LeaveCause::Hangup).await;
     // Answered in the order of the changes.
     room.hearing().await.unwrap();
-    until("both have left", async || house.events(&room).await.iter().filter(|kind| *kind == "member.left").count() == 2)
-        .await;
+    until("both have left", async || {
+        house.events(&room).await.iter().filter(|kind| *kind == "member.left").count() == 2
+    })
+    .await;
     assert_eq!(
         counts(&house.log(&room).await),
         [
