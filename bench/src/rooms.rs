@@ -231,7 +231,10 @@ fn wait_all(pending: &mut Vec<Pending<Applied>>) -> Result<()> {
 fn plan(room: &Room, revision: u64, hearing: Hearing) -> Plan {
     let [customer, agent, supervisor] = room.legs;
     let source = |leg, bus| PlanSource { source: SourceRef::Leg(leg), bus: BusId(bus), relay_digits: false };
-    let ear = |leg: LegId, buses: &[u16]| PlanListener { ear: leg.into(), buses: buses.iter().map(|bus| BusId(*bus)).collect() };
+    let ear = |leg: LegId, buses: &[u16]| PlanListener {
+        ear: leg.into(),
+        buses: buses.iter().map(|bus| BusId(*bus)).collect(),
+    };
     let public = [source(customer, 0), source(agent, 0)];
     let (buses, third): (u16, Option<PlanSource>) = match hearing {
         Hearing::Plain => (1, Some(source(supervisor, 0))),

@@ -24,7 +24,7 @@ WebSocket.prototype.emit = function (event, data, isBinary) {
     const text = data.toString();
     let frame = null;
     try { frame = JSON.parse(text); } catch { /* reported as it is */ }
-    report({ socket: number(this), frame, text: frame === null ? text : undefined });
+    report({ socket: number(this), protocol: this.protocol, frame, text: frame === null ? text : undefined });
   }
   if (event === 'close') report({ socket: number(this), closed: data });
   return emit.apply(this, arguments);

@@ -67,6 +67,7 @@ impl House {
             termination_cause: None,
             settings: json!({}),
             sequence: 1,
+            unnamed: false,
         };
         let member = MemberRecord {
             account: self.account,

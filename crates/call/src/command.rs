@@ -154,7 +154,7 @@ pub struct Dial {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Newcomer {
     /// Somebody who is dialled.
-    Dialled(Dial),
+    Dialled(Box<Dial>),
     /// A live call, by its UUID: it leaves what it does.
     Call(String),
 }

@@ -14,7 +14,8 @@ use uuid::Uuid;
 use crate::cause::HangupCause;
 use crate::clock::Clock;
 use crate::command::{
-    AccountRef, AddMember, Added, AddedCall, Asker, CallChanged, CallCommand, CallSnapshot, CommandError, Newcomer, RoomRef,
+    AccountRef, AddMember, Added, AddedCall, Asker, CallChanged, CallCommand, CallSnapshot, CommandError, Newcomer,
+    RoomRef,
 };
 use crate::counter::Counters;
 use crate::dialect::{Dialect, Direction, Kind, MemberView};
@@ -22,9 +23,9 @@ use crate::hooks::Hooks;
 use crate::http::{Http, HttpPolicy};
 use crate::numbers::MemberNumbers;
 use crate::outbox::{self, OutboxConfig};
+use crate::queues::Queues;
 use crate::recogniser::{Recogniser, RecogniserConfig};
 use crate::records::Records;
-use crate::queues::Queues;
 use crate::registry::{Calls, Ceilings, Full, Links, Rooms};
 use crate::room::{self, MediaFact, Opening, RoomHandle};
 use crate::routing::Routing;
@@ -310,7 +311,7 @@ impl Engine {
                 let member = DialledMember {
                     account: account.clone(),
                     main_auth_id,
-                    dial,
+                    dial: *dial,
                     join,
                     dialect,
                     dial_id,

@@ -282,8 +282,15 @@ impl Http {
         let mut attempt = 0;
         for _ in 0..=MAX_REDIRECTS {
             let text = url.to_string();
-            let request =
-                Request { method: Method::Get, url: &text, auth: None, content: Content::Nothing, headers: &[], limit, download: Some(download) };
+            let request = Request {
+                method: Method::Get,
+                url: &text,
+                auth: None,
+                content: Content::Nothing,
+                headers: &[],
+                limit,
+                download: Some(download),
+            };
             match self.attempts(&url, &request, options, &mut attempt).await? {
                 (answer, None) => return Ok(answer),
                 (_, Some(location)) => {

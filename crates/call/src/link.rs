@@ -287,7 +287,7 @@ enum Socket {
 }
 
 enum SocketEvent {
-    Connected(Result<WebSocket, HttpError>),
+    Connected(Result<Box<WebSocket>, HttpError>),
     Came(Incoming),
     /// What waited was sent.
     Sent,
@@ -298,7 +298,7 @@ impl Socket {
     async fn next(&mut self, read: bool) -> SocketEvent {
         match self {
             Self::None => pending().await,
-            Self::Connecting(connecting) => SocketEvent::Connected(connecting.await),
+            Self::Connecting(connecting) => SocketEvent::Connected(connecting.await.map(Box::new)),
             Self::Open(socket) if read => SocketEvent::Came(socket.next().await),
             Self::Open(socket) if socket.waiting() == 0 => pending().await,
             Self::Open(socket) => match socket.sent().await {
@@ -354,21 +354,20 @@ impl Driver {
             tokio::select! {
                 request = self.requests.recv(), if room && !self.ended => match request {
                     Some(request) => self.request(request),
-                    None => self.end(Farewell::Over),
+                    None => self.part(),
                 },
                 _ = self.parting.changed(), if !self.ended => {
                     // What was asked and told before comes first.
                     while let Ok(request) = self.requests.try_recv() {
                         self.request(request);
                     }
-                    let farewell = *self.parting.borrow_and_update();
-                    self.end(farewell.unwrap_or(Farewell::Over));
+                    self.part();
                 }
                 event = self.socket.next(read) => self.socket_event(event),
                 (owner, heard) = heard(&mut self.telling) => {
                     self.telling = None;
                     if owner && !heard && !self.ended {
-                        self.end(Farewell::Over);
+                        self.part();
                     }
                 }
                 () = sleep_until(deadline) => self.protocol.handle_timeout(self.begun.elapsed()),
@@ -390,6 +389,12 @@ impl Driver {
         }
     }
 
+    /// Nobody has the link any more: it ends as its last holder wished, whichever of the two is noticed first.
+    fn part(&mut self) {
+        let farewell = *self.parting.borrow_and_update();
+        self.end(farewell.unwrap_or(Farewell::Over));
+    }
+
     fn end(&mut self, farewell: Farewell) {
         self.ended = true;
         self.protocol.end(farewell, self.begun.elapsed());
@@ -399,7 +404,7 @@ impl Driver {
         let now = self.begun.elapsed();
         match event {
             SocketEvent::Connected(Ok(socket)) => {
-                self.socket = Socket::Open(Box::new(socket));
+                self.socket = Socket::Open(socket);
                 self.protocol.connected(now);
             }
             SocketEvent::Connected(Err(error)) => {

@@ -212,7 +212,8 @@ mod tests {
     fn both_answers_are_read_and_others_are_told_what_is_wrong() {
         let understood = read(br#"{"text":"hello","confidence":0.5}"#, "en-US").unwrap();
         assert_eq!((understood.language.as_str(), understood.alternatives), ("en-US", vec![("hello".to_owned(), 0.5)]));
-        let understood = read(br#"{"alternatives":[{"transcript":"a"},{"transcript":"b","confidence":7}],"language":"de"}"#, "");
+        let understood =
+            read(br#"{"alternatives":[{"transcript":"a"},{"transcript":"b","confidence":7}],"language":"de"}"#, "");
         let understood = understood.unwrap();
         assert_eq!(understood.alternatives, [("a".to_owned(), 1.0), ("b".to_owned(), 1.0)]);
         assert!(read(b"{}", "").is_err_and(|problem| problem.contains("no text")));

@@ -326,6 +326,7 @@ fn put_room(
         termination_cause: room.end_cause.and_then(|cause| word(&cause)),
         settings: json!({ "view": room, "member_callbacks": rows.callbacks }),
         sequence: i64::try_from(rows.sequence).unwrap_or(i64::MAX),
+        unnamed: room.unnamed,
     });
     for member in &rows.members {
         // Whoever never came has no row.

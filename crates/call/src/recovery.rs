@@ -93,12 +93,19 @@ async fn close_room(store: &Store, records: &Records, row: &RoomRecord, now: i64
     let mut sequence = u64::try_from(row.sequence).unwrap_or(0);
     let mut members = Vec::new();
     let mut told = Vec::new();
+    let mut dialects = vec![dialect_name(row.dialect)];
+    let mut last = None;
     for member in present(store, row).await? {
-        let call = store.call(row.account, member.call).await?.map(|row| stored::call(&row));
+        let call_row = store.call(row.account, member.call).await?;
+        let own = call_row.as_ref().map(|call| dialect_name(call.dialect));
+        let call = call_row.map(|row| stored::call(&row));
         let mut view = stored::member(&member, call.as_ref());
         view.callbacks = callbacks.get(&member.member_id).cloned();
         view.left_at = Some(now);
         view.leave_cause = Some(LeaveCause::RoomEnded);
+        view.admitted &= room.started;
+        last = call.clone();
+        dialects.extend(own.filter(|own| !dialects.contains(own)));
         sequence += 1;
         told.push(Happened {
             kind: Kind::Left,
@@ -106,7 +113,10 @@ async fn close_room(store: &Store, records: &Records, row: &RoomRecord, now: i64
             room: Some(room.clone()),
             member: Some(view.clone()),
             call,
-            dialects: vec![dialect_name(row.dialect)],
+            dialects: [dialect_name(row.dialect)]
+                .into_iter()
+                .chain(own.filter(|own| *own != dialect_name(row.dialect)))
+                .collect(),
         });
         members.push(view);
     }
@@ -118,8 +128,8 @@ async fn close_room(store: &Store, records: &Records, row: &RoomRecord, now: i64
         sequence,
         room: Some(room.clone()),
         member: members.last().cloned(),
-        call: None,
-        dialects: vec![dialect_name(row.dialect)],
+        call: last,
+        dialects,
     });
     let batch = records.record_all(&account, now, &told).await;
     let rows = RoomRows { room, dialect: dialect_name(row.dialect), sequence, members, callbacks: Default::default() };

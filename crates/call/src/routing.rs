@@ -236,16 +236,16 @@ impl Routing {
         };
         let trunks = self.store.usable_trunks(using).await.map_err(failed)?;
         let fits = |trunk: &UsableTrunk| named.is_none_or(|name| trunk.trunk.name == name);
-        let trunk =
-            trunks.into_iter().find(|trunk| fits(trunk) && trunk.trunk.enabled && trunk.permits(&digits)).ok_or_else(
-                || {
-                    CommandError::Forbidden(format!(
-                        "{} may dial {digits} by no trunk{}; create one whose prefixes allow it, or have one granted",
-                        asking.auth_id,
-                        named.map(|name| format!(" named {name:?}")).unwrap_or_default()
-                    ))
-                },
-            )?;
+        let trunk = trunks
+            .into_iter()
+            .find(|trunk| fits(trunk) && trunk.trunk.enabled && trunk.permits(&digits))
+            .ok_or_else(|| {
+                CommandError::Forbidden(format!(
+                    "{} may dial {digits} by no trunk{}; create one whose prefixes allow it, or have one granted",
+                    asking.auth_id,
+                    named.map(|name| format!(" named {name:?}")).unwrap_or_default()
+                ))
+            })?;
         if let Some(host) = &trunk.trunk.host
             && let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>()
         {

@@ -83,7 +83,8 @@ fn state(kind: &Kind, call: &CallView, info: CallInfo) -> Callback {
 fn event(kind: &Kind, happening: &Happening<'_>) -> Option<StatusEvent> {
     Some(match kind {
         Kind::RoomStarted => StatusEvent::Start,
-        Kind::RoomEnded => StatusEvent::End,
+        // A room in which somebody waited in vain has never begun.
+        Kind::RoomEnded => happening.room.filter(|room| room.started_at.is_some()).map(|_| StatusEvent::End)?,
         Kind::Admitted => StatusEvent::Join,
         // Whoever waited, or heard something first, has never taken part.
         Kind::Left => happening.member.filter(|member| member.admitted).map(|_| StatusEvent::Leave)?,

@@ -39,7 +39,10 @@ impl Words for Drachtio {
         data.set("call_sid", member.call_uuid.as_str());
         data.set("memberId", member.number.to_string());
         data.set("label", member.address.as_str());
-        data.set("memberTag", member.tag.as_ref().map(|tag| tag.as_str()).or(member.role.map(|role| role.as_str())).unwrap_or_default());
+        data.set(
+            "memberTag",
+            member.tag.as_ref().map(|tag| tag.as_str()).or(member.role.map(|role| role.as_str())).unwrap_or_default(),
+        );
         let mut frame = Object::new();
         frame.set("type", "member");
         frame.set("data", data);

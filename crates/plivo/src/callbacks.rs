@@ -26,7 +26,11 @@ fn of_call(kind: &Kind, call: &CallView) -> Vec<Callback> {
     if *kind == Kind::CallEnded && call.hangup_callback != call.state_callback {
         hooks.push(&call.hangup_callback);
     }
-    hooks.into_iter().flatten().map(|to| Callback::Request { to: to.clone(), body: Body::Form(params.clone()) }).collect()
+    hooks
+        .into_iter()
+        .flatten()
+        .map(|to| Callback::Request { to: to.clone(), body: Body::Form(params.clone()) })
+        .collect()
 }
 
 struct Event {

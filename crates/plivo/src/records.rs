@@ -187,6 +187,8 @@ impl Records for Store {
         }
         let causes = wanted.causes.iter().flatten();
         let filter = RoomFilter {
+            // What connects two calls of another dialect is no multiparty call.
+            named: true,
             sub_account,
             name: wanted.name.clone(),
             status: wanted.state.map(|state| match state {

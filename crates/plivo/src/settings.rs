@@ -468,9 +468,6 @@ mod tests {
         ])
         .unwrap();
         let callbacks = StatusCallbacks::read(join.room_settings.callbacks.as_ref()).unwrap();
-        assert_eq!(
-            callbacks.recording,
-            Some(Fetch::new("https://a.example.com/r", Method::Post))
-        );
+        assert_eq!(callbacks.recording, Some(Fetch::new("https://a.example.com/r", Method::Post)));
     }
 }

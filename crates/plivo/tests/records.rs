@@ -40,6 +40,7 @@ fn row(account: &Account, name: &str, auth_id: &str, nth: i64, end: Option<EndCa
         termination_cause: end.map(|cause| serde_json::to_value(cause).unwrap().as_str().unwrap().to_owned()),
         settings: serde_json::json!({ "view": view }),
         sequence: 1,
+        unnamed: false,
     }
 }
 

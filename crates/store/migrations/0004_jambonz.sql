@@ -31,5 +31,8 @@ CREATE TABLE bearer_keys (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX bearer_keys_by_account ON bearer_keys(account, created_at);
 
+-- Rooms that connect two calls, and that nobody named.
+ALTER TABLE rooms ADD COLUMN unnamed INTEGER NOT NULL DEFAULT 0;
+
 CREATE INDEX events_warnings ON events(account, created_at) WHERE kind = 'warning';
 CREATE INDEX calls_recent ON calls(account, ended_at) WHERE state = 'ended';

@@ -51,6 +51,8 @@ record! {
         pub settings: Json,
         /// Number of the last event of this life.
         pub sequence: i64,
+        /// It connects two calls, and nobody named it: its name is its id.
+        pub unnamed: bool,
     }
 }
 
@@ -103,6 +105,8 @@ pub struct RoomFilter {
     pub status: Option<RoomStatus>,
     /// Ended for one of these reasons, by name; empty: no matter why.
     pub termination_causes: Vec<String>,
+    /// Only those that somebody named.
+    pub named: bool,
     /// Made then.
     pub created: TimeRange,
     /// Ended then.
@@ -158,7 +162,9 @@ impl Store {
     /// `Busy`, `Database`.
     pub async fn rooms(&self, account: AccountId, wanted: RoomFilter, page: Page) -> Result<Listed<RoomRecord>> {
         self.read("reading rooms", move |conn| {
-            filter(account, wanted.sub_account)
+            let filter = filter(account, wanted.sub_account);
+            let filter = if wanted.named { filter.and("unnamed = 0") } else { filter };
+            filter
                 .equal("name", wanted.name.as_ref())
                 .equal("status", wanted.status.as_ref())
                 .one_of("termination_cause", &wanted.termination_causes)

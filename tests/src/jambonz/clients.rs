@@ -193,7 +193,9 @@ fn told_of(report: &Value) -> Option<Told> {
         raw: raw.to_string(),
         headers: Default::default(),
     };
-    if let Some(frame) = report.get("frame").filter(|frame| frame.is_object()) {
+    // The first frame of a stream of sound is a program's own.
+    let of_sound = report.get("protocol").and_then(Value::as_str) == Some(super::sink::PROTOCOL);
+    if let Some(frame) = report.get("frame").filter(|frame| frame.is_object() && !of_sound) {
         let hook = text(frame, "hook");
         return Some(told(text(frame, "type"), hook, frame.get("data").cloned().unwrap_or_default(), frame));
     }

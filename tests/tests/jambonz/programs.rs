@@ -38,7 +38,6 @@ async fn a_program_calls_somebody_into_a_room_and_its_hooks_tell_how_it_goes() {
     assert!(made.json["callId"].is_string(), "{made:?}");
     let incoming = agent.incoming(SOON).await.expect("the phone does not ring");
     incoming.ring().await.unwrap();
-    incoming.ring().await.unwrap();
     assert!(exchange.app.told().matching(|told| told.kind == "session:new" && told.call_sid == sid).is_empty());
     let call = incoming.answer().await.unwrap();
     let session = exchange.app.hears(&sid, "session:new", mark, |_| true).await;

@@ -163,6 +163,7 @@ async fn a_program_that_listens_to_a_member_hears_no_whisper_and_speaks_to_that_
         let heard = agent.call.ear().wait_heard(ai, -32.0, since, SOON).await;
         assert!(heard.is_some(), "at {rate} Hz the agent does not hear the program");
         for (who, call) in [("customer", &customer.call), (k, &coach.call)] {
+            assert!(call.ear().wait_more(25, SOON).await);
             never_heard_since(&format!("{who}: what the program says to the agent"), call, ai, since);
         }
         let own = levels_20ms(&stream.at_8k(8_000, since), ai).max();

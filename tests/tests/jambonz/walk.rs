@@ -99,10 +99,10 @@ impl Walk {
             (somebody.number, somebody.jambonz, somebody.supervisor)
         };
         let on = self.below(2) == 0;
-        if !jambonz && self.below(3) == 0 || jambonz && self.below(8) == 0 {
-            if let Some(done) = self.by_plivo(who, number, supervisor, on).await {
-                return done;
-            }
+        if self.below(if jambonz { 8 } else { 3 }) == 0
+            && let Some(done) = self.by_plivo(who, number, supervisor, on).await
+        {
+            return done;
         }
         let tag = TAGS[self.below(TAGS.len())];
         let action = match self.below(if jambonz { 8 } else { 4 }) {

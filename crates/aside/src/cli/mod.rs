@@ -13,8 +13,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{self, Config, Loaded, Problems};
 use crate::manage::{
     AccountCreate, AccountUpdate, Action, ApplicationCreate, ApplicationUpdate, CallbackAction, CallbackListing,
-    EndpointCreate, EndpointUpdate, Grant, GrantAction, Granted, JambonzKeyAction, JambonzKeyCreate, JambonzKeyListing, KeyCreate, KeyUpdate, NumberCreate, NumberUpdate,
-    OfTrunk, Replay, Subject, TrunkCreate, TrunkUpdate,
+    EndpointCreate, EndpointUpdate, Grant, GrantAction, Granted, JambonzKeyAction, JambonzKeyCreate, JambonzKeyListing,
+    KeyCreate, KeyUpdate, NumberCreate, NumberUpdate, OfTrunk, Replay, Subject, TrunkCreate, TrunkUpdate,
 };
 use output::{Failure, print};
 

@@ -20,8 +20,8 @@ use reader::Reader;
 pub use sample::{documentation, sample};
 use section::{Key, Section};
 pub use sections::{
-    HttpSection, JambonzSection, MediaSection, MetricsSection, OutboxSection, PlivoSection, ServerConfig, SipSection, SoundsSection,
-    SpeechSection, StoreSection,
+    HttpSection, JambonzSection, MediaSection, MetricsSection, OutboxSection, PlivoSection, ServerConfig, SipSection,
+    SoundsSection, SpeechSection, StoreSection,
 };
 
 /// The file that is read where none is named, if it is there.

@@ -297,7 +297,10 @@ fn describe() {
         "aside_media_withheld_frames_total",
         "Frames withheld because their packets came before a wider plan."
     );
-    describe_gauge!("aside_media_taps", "Taps of calls and rooms now: streams of sound to programs, and ears for speech.");
+    describe_gauge!(
+        "aside_media_taps",
+        "Taps of calls and rooms now: streams of sound to programs, and ears for speech."
+    );
     describe_counter!("aside_media_tap_frames_lost_total", "Frames of taps that were not read in time, and are lost.");
     describe_gauge!("aside_store_backlog", "Writes that are not committed yet.");
     describe_gauge!("aside_store_oldest_write_seconds", Unit::Seconds, "How long the oldest of them has waited.");

@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use call::engine::{Engine, Parts};
-use media::{MediaError, MediaPlane};
 use jambonz::Jambonz;
+use media::{MediaError, MediaPlane};
 use plivo::Plivo;
 use serde::Serialize;
 use store::{Store, StoreError};

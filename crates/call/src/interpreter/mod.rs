@@ -240,8 +240,11 @@ impl Interpreter {
             Doing::Prompting(current) if current.number == number => self.played(now),
             Doing::Gathering(gathering) if gathering.prompts == Some(number) => {
                 gathering.prompts = None;
-                let wait =
-                    if gathering.digits.is_empty() { gathering.gather.first_digit } else { gathering.gather.next_digit };
+                let wait = if gathering.digits.is_empty() {
+                    gathering.gather.first_digit
+                } else {
+                    gathering.gather.next_digit
+                };
                 gathering.deadline = Some(now + wait);
             }
             _ => {}

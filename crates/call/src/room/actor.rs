@@ -19,8 +19,8 @@ use super::modes::Outcome;
 use super::music::SoundKey;
 use super::plan::plan_for;
 use super::publish::{After, Change, Publication, publish};
-use super::taps::Taps;
 use super::sounds::{Announcement, NoticeKey, WaitingBeep, is_for};
+use super::taps::Taps;
 use crate::command::{Applied, Asker, CommandError, DialMusic, MemberChange, ModeCommand, Whom};
 use crate::dialect::{CallView, Kind, MemberView};
 use crate::engine::Inner;
@@ -388,7 +388,11 @@ impl Actor {
         if let Some(max) = join.member_settings.max_members {
             room.limit_members(max);
         }
-        let mut extras = Extras { join: vec![leg], after: vec![After::Joined(reply, id, number, room.has_started())], ..Extras::default() };
+        let mut extras = Extras {
+            join: vec![leg],
+            after: vec![After::Joined(reply, id, number, room.has_started())],
+            ..Extras::default()
+        };
         let (before, beeps) = (self.settings.clone(), self.beeps_waiting.clone());
         let company = self.seats.keys().copied();
         let hearers = company.filter(|other| conference::hearing::speaks_to(&room, id, *other)).collect();

@@ -187,7 +187,8 @@ impl Actor {
             _ => member,
         };
         // Whoever has left has no seat any more.
-        let last = self.last_call.as_ref().filter(|(last, _)| member.as_ref().is_some_and(|m| m.call_uuid == last.uuid));
+        let last =
+            self.last_call.as_ref().filter(|(last, _)| member.as_ref().is_some_and(|m| m.call_uuid == last.uuid));
         let seat = member.as_ref().and_then(|m| self.seats.values().find(|seat| seat.call.uuid == m.call_uuid));
         let own = seat.map(|seat| (&seat.call, seat.dialect)).or(last.map(|(call, dialect)| (call, *dialect)));
         let call = call.or_else(|| own.map(|(call, _)| call.clone()));

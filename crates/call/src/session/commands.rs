@@ -188,12 +188,7 @@ impl Session {
         self.step_out(cause).await
     }
 
-    async fn room_sound(
-        &mut self,
-        prompts: Vec<Prompt>,
-        spoken: bool,
-        id: Option<String>,
-    ) -> Result<(), CommandError> {
+    async fn room_sound(&mut self, prompts: Vec<Prompt>, spoken: bool, id: Option<String>) -> Result<(), CommandError> {
         let Some(stay) = &self.stay else { return Ok(()) };
         let (room, by, mailbox) = (stay.room.clone(), self.view.clone(), self.mailbox.clone());
         let (account, dialect, sounds) = (self.account.clone(), self.control.dialect, self.inner.sounds.clone());

@@ -129,11 +129,7 @@ impl Session {
         }
     }
 
-    fn document(
-        &self,
-        purpose: &Purpose,
-        document: &[u8],
-    ) -> Result<Option<Vec<crate::verb::Instruction>>, HookError> {
+    fn document(&self, purpose: &Purpose, document: &[u8]) -> Result<Option<Vec<crate::verb::Instruction>>, HookError> {
         let dialect = self.inner.hooks.dialect(self.control.dialect)?;
         Ok(dialect.document(&self.control.application, purpose, "application/json", document)?)
     }

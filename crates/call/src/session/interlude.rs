@@ -85,7 +85,9 @@ impl Session {
                 self.play(Lane::Main, Playing::new(Asked { program, number }, prompts)).await;
             }
             Step::StopPlaying => self.stop_playing(Lane::Main).await,
-            Step::Fetch(number, fetch, purpose) => self.fetch(Asked { program, number }, fetch, self.now_waiting(purpose)),
+            Step::Fetch(number, fetch, purpose) => {
+                self.fetch(Asked { program, number }, fetch, self.now_waiting(purpose))
+            }
             Step::Attach(data) => self.view.attached = Some(data),
             Step::LeaveQueue if why == Waiting::Queue => self.leave_queue().await,
             Step::Through => {

@@ -14,8 +14,8 @@ use crate::sound::{Heard, SoundFault};
 use crate::verb::{Instruction, Join};
 
 use super::prompts::Lane;
-use super::{bridge, queue, split};
 use super::stream::Slot;
+use super::{bridge, queue, split};
 use crate::stream::Ended;
 
 /// A command or fact for a call.

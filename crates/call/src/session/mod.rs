@@ -1,8 +1,8 @@
 //! Live calls: one task each. It owns the call's signalling and its leg on the media plane, runs its instructions, and
 //! takes it into rooms and out of them.
 
-mod aside;
 mod added;
+mod aside;
 mod bridge;
 mod commands;
 mod confirm;
@@ -49,8 +49,8 @@ use crate::dialect::{AtEnd, CallState, CallView, Departure, Direction, Kind, Pur
 use crate::engine::Inner;
 use crate::interpreter::Interpreter;
 use crate::journal::{self, Journal};
-use crate::records::Happened;
 use crate::link::{Farewell, LinkHandle};
+use crate::records::Happened;
 use crate::room::{Joined, MediaFact, RoomHandle};
 use crate::stream::Control as StreamControl;
 use crate::verb::{Fetch, Method, Refusal, Stream, Verb};
@@ -327,13 +327,7 @@ impl Session {
     }
 
     /// The far side sent something within the dialog.
-    fn requested(
-        &mut self,
-        method: &str,
-        content_type: Option<String>,
-        body: &[u8],
-        headers: Vec<(String, String)>,
-    ) {
+    fn requested(&mut self, method: &str, content_type: Option<String>, body: &[u8], headers: Vec<(String, String)>) {
         let Some(hook) = self.request_hook.clone() else { return };
         let headers: std::collections::BTreeMap<String, String> = headers.into_iter().collect();
         let told = serde_json::json!({

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{CallMessage, Session};
 use super::aside::ASIDE;
 use super::interlude::Stay;
 use super::message::{Asked, Fetched};
 use super::prompts::{Lane, Playing};
+use super::{CallMessage, Session};
 use crate::cause::{FaultKind, HangupCause, InstructionsFault};
 use crate::command::{CommandError, TapRoom};
 use crate::dialect::Purpose;

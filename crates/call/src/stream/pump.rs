@@ -67,7 +67,12 @@ pub(crate) struct TwoWaySound {
 }
 
 /// Connects to a program.
-pub(crate) async fn open(http: &Http, words: &dyn Words, url: &str, auth: Option<&BasicAuth>) -> Result<WebSocket, HttpError> {
+pub(crate) async fn open(
+    http: &Http,
+    words: &dyn Words,
+    url: &str,
+    auth: Option<&BasicAuth>,
+) -> Result<WebSocket, HttpError> {
     http.websocket(&Opening { auth, largest: LARGEST, ..Opening::new(url, words.subprotocol()) }).await
 }
 

@@ -32,6 +32,7 @@ impl Server {
         let (stream, _) = listener.accept().await.expect("a connection");
         let asked = Arc::new(Mutex::new(None));
         let seen = Arc::clone(&asked);
+        #[expect(clippy::result_large_err, reason = "the library's own type")]
         let answer = move |request: &Request, mut response: Response| {
             *seen.lock().expect("no panic") = Some(request.clone());
             if let Some(choose) = choose {
@@ -74,8 +75,7 @@ async fn answering(listener: TcpListener, heads: Vec<String>) {
             read.push(stream.read_u8().await.expect("a request"));
         }
         let text = String::from_utf8(read).expect("text");
-        let key =
-            text.lines().find_map(|line| line.to_ascii_lowercase().starts_with("sec-websocket-key").then_some(line));
+        let key = text.lines().find(|line| line.to_ascii_lowercase().starts_with("sec-websocket-key"));
         let key = key.and_then(|line| line.split_once(':')).expect("a key").1.trim();
         let head = head.replace("{accept}", &derive_accept_key(key.as_bytes()));
         stream.write_all(head.replace('\n', "\r\n").as_bytes()).await.expect("an answer");

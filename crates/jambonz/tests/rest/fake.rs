@@ -58,7 +58,7 @@ pub fn member(call: &CallView, number: i64, tag: Option<&str>, role: Option<Role
         number,
         id: MemberId(u32::try_from(number).unwrap()),
         role,
-        tag: tag.map(|tag| Tag::new(tag.to_owned())),
+        tag: tag.map(Tag::new),
         call_uuid: call.uuid.clone(),
         address: if call.direction == Direction::Inbound { call.from.clone() } else { call.to.clone() },
         from: call.from.clone(),

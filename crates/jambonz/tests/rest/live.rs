@@ -120,7 +120,7 @@ async fn an_update_is_accepted_when_it_is_done_and_says_who_asked() {
     let member = CallCommand::Member;
     let coach = MemberChange {
         coach: Some(true),
-        coach_audience: Some(Audience::tag(Tag::new("agent".to_owned()))),
+        coach_audience: Some(Audience::tag(Tag::new("agent"))),
         ..MemberChange::default()
     };
     let action = |action: &str| json!({ "conferenceParticipantAction": { "action": action, "tag": "agent" } });
@@ -128,7 +128,7 @@ async fn an_update_is_accepted_when_it_is_done_and_says_who_asked() {
     for (body, commands) in [
         (action("coach"), of(coach.clone())),
         (action("uncoach"), of(MemberChange { coach: Some(false), ..MemberChange::default() })),
-        (action("tag"), of(MemberChange { tag: Some(Some(Tag::new("agent".to_owned()))), ..MemberChange::default() })),
+        (action("tag"), of(MemberChange { tag: Some(Some(Tag::new("agent"))), ..MemberChange::default() })),
         (action("untag"), of(MemberChange { tag: Some(None), ..MemberChange::default() })),
         (action("mute"), of(MemberChange { mute: Some(true), ..MemberChange::default() })),
         (action("kick"), vec![CallCommand::Kick]),

@@ -99,7 +99,7 @@ fn newcomer(fields: &Fields, role: Option<Role>) -> Result<Newcomer, Fault> {
             Ok(Newcomer::Call(uuid))
         }
         (Some(call), ..) => Err(Fault::new(call.name, call.value, "give either call_uuid or from and to, not both")),
-        (None, Some(_), Some(_)) => dial(fields, role).map(Newcomer::Dialled),
+        (None, Some(_), Some(_)) => dial(fields, role).map(|dial| Newcomer::Dialled(Box::new(dial))),
         (None, None, _) => Err(Fault::new("from", "", "give from and to, or call_uuid")),
         (None, Some(_), None) => Err(Fault::new("to", "", "give from and to, or call_uuid")),
     }

@@ -26,10 +26,7 @@ const FROM_NODE: &str = r#"<Response><MultiPartyCall role="Customer" statusCallb
 fn what_the_node_sdk_writes_is_understood() {
     let join = join_of(FROM_NODE);
     assert_eq!((join.room.as_str(), join.entry.role, join.entry.coaching), ("test", Some(Role::Customer), false));
-    assert_eq!(
-        join.room_settings.wait_music,
-        Some(Fetch::new("https://s3.example.com/music.mp3", Method::Get))
-    );
+    assert_eq!(join.room_settings.wait_music, Some(Fetch::new("https://s3.example.com/music.mp3", Method::Get)));
 }
 
 #[test]
@@ -127,10 +124,7 @@ fn prompts_gather_redirect_and_hang_up_are_read_with_their_defaults() {
     assert_eq!((gather.first_digit, gather.next_digit), (Duration::from_secs(5), Duration::from_secs(2)));
     assert_eq!((gather.finish_on, gather.max_digits, gather.valid.as_str()), (Some('#'), 99, "1234567890*#"));
     assert_eq!((gather.report, gather.attempts, gather.beep), (Report::DigitsFollowed, 1, false));
-    assert_eq!(
-        verbs[4],
-        Verb::Redirect(Fetch::new("https://a.example.com/r?x=1&y=2", Method::Post))
-    );
+    assert_eq!(verbs[4], Verb::Redirect(Fetch::new("https://a.example.com/r?x=1&y=2", Method::Post)));
     assert_eq!(verbs[5], Verb::Hangup(Hangup { refusal: Some(Refusal::Busy), after: None, headers: vec![] }));
     assert_eq!(verbs[6], Verb::Hangup(Hangup { refusal: None, after: Some(Duration::from_secs(60)), headers: vec![] }));
     assert_eq!(read("<Response/>").unwrap(), []);

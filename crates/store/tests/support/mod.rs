@@ -40,6 +40,7 @@ pub fn room(account: AccountId, name: &str) -> RoomRecord {
         termination_cause: None,
         settings: json!({"stay_alone": false}),
         sequence: 0,
+        unnamed: false,
     }
 }
 
