@@ -284,6 +284,33 @@ pub enum CallCommand {
     Unsupported(String),
 }
 
+impl CallCommand {
+    /// What it is, without what it says: digits, texts and URLs are nobody else's business.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Hangup(_) => "hang-up",
+            Self::Cancel => "cancel",
+            Self::Transfer(_) => "transfer",
+            Self::Instructions { .. } => "instructions",
+            Self::Split { .. } => "split",
+            Self::Member(_) => "member",
+            Self::Hold { .. } => "hold",
+            Self::MuteRoom(_) => "mute of the room",
+            Self::Kick => "kick",
+            Self::Mute(_) => "mute",
+            Self::Whisper(_) => "whisper",
+            Self::SendDigits(_) => "digits",
+            Self::Attach(_) => "data",
+            Self::Dub(_) => "track",
+            Self::Stream(_) => "stream",
+            Self::Configure(_) => "settings",
+            Self::RoomSound { .. } => "sound for the room",
+            Self::Request { .. } => "request within the dialog",
+            Self::Unsupported(_) => "something that is not done here",
+        }
+    }
+}
+
 /// Where instructions come from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Next {
@@ -327,6 +354,8 @@ pub struct PlaceCall {
     pub app_sid: Option<String>,
     /// The application's settings, in the dialect's words.
     pub settings: serde_json::Value,
+    /// What holds for this call from its answer on.
+    pub settings_of_call: Option<Box<Settings>>,
     /// The dialect.
     pub dialect: &'static str,
 }

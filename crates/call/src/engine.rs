@@ -248,7 +248,13 @@ impl Engine {
         let gone = || CommandError::NotFound { what: "call", id: uuid.to_owned() };
         self.call(account, uuid).await.ok_or_else(gone)?;
         let mailbox = self.inner.calls.get(&account.id, uuid).ok_or_else(gone)?;
-        tracing::info!(account = account.id, call = uuid, by = by.id, ?command, "a program changes a call");
+        tracing::info!(
+            account = account.id,
+            call = uuid,
+            by = by.id,
+            command = command.name(),
+            "a program changes a call"
+        );
         let (reply, answer) = oneshot::channel();
         if !mailbox.offer(CallMessage::Command(command, by, reply)) {
             return Err(CommandError::Busy("messages waiting for one call"));
@@ -399,7 +405,7 @@ impl Engine {
         call: crate::command::PlaceCall,
         by: Asker,
     ) -> Result<crate::command::Placed, CommandError> {
-        tracing::info!(account = account.id, by = by.id, target = ?call.target.kind, "a program makes a call");
+        tracing::info!(account = account.id, by = by.id, "a program makes a call");
         session::place(&self.inner, account, call).await
     }
 

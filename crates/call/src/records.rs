@@ -210,9 +210,9 @@ impl Records {
     }
 }
 
-/// Hooks have credentials, which are no reader's business.
+/// Hooks have credentials, which are no reader's business; what a program attached is in the call's own record.
 fn without_hooks(call: &CallView) -> CallView {
-    CallView { state_callback: None, hangup_callback: None, ..call.clone() }
+    CallView { state_callback: None, hangup_callback: None, attached: None, ..call.clone() }
 }
 
 /// An id as the store has it.

@@ -83,9 +83,15 @@ fn decoded(clip: &audio::Clip) -> Result<Clip, String> {
         }
         ClipFormat::Wav => {
             let wav = ::audio::wav::read(&bytes).map_err(|error| format!("audioContent cannot be played: {error}"))?;
+            if !(8_000..=48_000).contains(&wav.rate) {
+                return Err(format!("audioContent has {} samples per second; send 8000 to 48000", wav.rate));
+            }
             (::audio::resample::to_mono(&wav.samples, usize::from(wav.channels)), wav.rate)
         }
     };
+    if samples.is_empty() {
+        return Err("audioContent has no samples".to_owned());
+    }
     Ok(Clip { samples, rate, id: clip.id.clone(), queued: clip.queue })
 }
 
@@ -108,5 +114,8 @@ mod tests {
         assert_eq!((clip.samples, clip.rate), (vec![5, 6, 7], 8_000));
         assert!(play("!!", "raw").is_err_and(|problem| problem.contains("base64")));
         assert!(play(&raw, "wav").is_err());
+        let slow = BASE64_STANDARD.encode(::audio::wav::write(&[5, 6, 7], 1));
+        assert!(play(&slow, "wav").is_err_and(|problem| problem.contains("8000 to 48000")));
+        assert!(play(&BASE64_STANDARD.encode([9]), "raw").is_err(), "nothing to hear");
     }
 }

@@ -150,7 +150,7 @@ impl Server {
             incoming,
             dialects: vec![
                 Arc::new(Plivo::with_rooms_of(config.media.max_members_per_room)),
-                Arc::new(Jambonz::with_rooms_of(config.media.max_members_per_room)),
+                Arc::new(jambonz_dialect(config, &sip)),
             ],
         };
         let engine = Engine::start(planes::engine(config), parts).await?;
@@ -253,6 +253,17 @@ impl Server {
 const STUBBORN: Duration = Duration::from_secs(25);
 /// How long requests under way may take when everything else has ended.
 const LAST_REQUESTS: Duration = Duration::from_secs(6);
+
+/// The dialect, which tells programs where signalling is.
+fn jambonz_dialect(config: &Config, sip: &sip::Sip) -> Jambonz {
+    let dialect = Jambonz::with_rooms_of(config.media.max_members_per_room);
+    let bound = sip.local_addrs().udp.first().copied();
+    match (bound, config.sip.external_ip) {
+        (Some(bound), Some(ip)) => dialect.with_sip_address(SocketAddr::new(ip, bound.port()).to_string()),
+        (Some(bound), None) if !bound.ip().is_unspecified() => dialect.with_sip_address(bound.to_string()),
+        _ => dialect,
+    }
+}
 
 async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|source| StartError::Listen { key, address, source })

@@ -271,7 +271,7 @@ impl Actor {
             RoomMessage::Admit(id, by, reply) => self.command(by, reply, None, |room| room.admit(id)).await,
             RoomMessage::Tap(members, follower, reply) => self.tap(members, follower, reply).await,
             RoomMessage::Tapped(members, reply) => drop(reply.send(Ok(self.taps.running(members)))),
-            RoomMessage::Untap(members, reply) => self.untap(members, reply).await,
+            RoomMessage::Untap(members, id, reply) => self.untap(members, id, reply).await,
             RoomMessage::TapCall(member, tap, reply) => self.tap_call(member, tap, reply).await,
             RoomMessage::Announce(announced) => self.announce(*announced).await,
             RoomMessage::Snapshot(reply) => drop(reply.send(Ok(self.snapshot()))),

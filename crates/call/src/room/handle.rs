@@ -204,9 +204,9 @@ impl RoomHandle {
         self.ask(|reply| RoomMessage::Tapped(members, reply)).await
     }
 
-    /// Ends that; false: nothing was streamed.
-    pub(crate) async fn untap(&self, members: bool) -> Result<bool, CommandError> {
-        self.ask(|reply| RoomMessage::Untap(members, reply)).await
+    /// Ends that, or (with an id) that stream and no other, in the sound too; false: it was not streamed.
+    pub(crate) async fn untap(&self, members: bool, id: Option<String>) -> Result<bool, CommandError> {
+        self.ask(|reply| RoomMessage::Untap(members, id, reply)).await
     }
 
     /// This tap of the member's call hears from now on what the member hears, whispers left out.

@@ -32,8 +32,8 @@ pub(crate) enum RoomMessage {
     Tap(bool, Follower, Reply<Tapped>),
     /// Which stream of the mix, or of the members, runs.
     Tapped(bool, Reply<Option<String>>),
-    /// Ends that; whether there was anything to end.
-    Untap(bool, Reply<bool>),
+    /// Ends that, or (with an id) that stream and no other; whether there was anything to end.
+    Untap(bool, Option<String>, Reply<bool>),
     /// This tap of a member's call hears what the member hears.
     TapCall(MemberId, media::TapId, Reply<Applied>),
     /// Everybody hears this.

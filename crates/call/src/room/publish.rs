@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use crate::command::{Applied, Asker, CommandError, HearingMatrix};
+use crate::command::{Applied, Asker, CommandError, HearingMatrix, Tapped};
 use crate::engine::Inner;
 use crate::journal::{self, Journal};
 use crate::records::{Happened, LedgerNote, RoomRows};
@@ -53,6 +53,8 @@ pub(super) enum After {
     Applied(oneshot::Sender<Result<Applied, CommandError>>),
     Joined(oneshot::Sender<Result<Joined, CommandError>>, conference::MemberId, i64, bool),
     Recorded(oneshot::Sender<()>),
+    Tapped(oneshot::Sender<Result<Tapped, CommandError>>, Tapped),
+    Untapped(oneshot::Sender<Result<bool, CommandError>>, bool),
     Expected(oneshot::Sender<Result<(), CommandError>>),
     /// Who hears whom, without the tick from which it holds.
     Hearing(oneshot::Sender<Result<HearingMatrix, CommandError>>, HearingMatrix),
@@ -186,6 +188,8 @@ impl After {
             Self::Applied(reply) => drop(reply.send(Err(error.clone()))),
             Self::Joined(reply, ..) => drop(reply.send(Err(error.clone()))),
             Self::Expected(reply) => drop(reply.send(Err(error.clone()))),
+            Self::Tapped(reply, _) => drop(reply.send(Err(error.clone()))),
+            Self::Untapped(reply, _) => drop(reply.send(Err(error.clone()))),
             Self::Hearing(reply, _) => drop(reply.send(Err(error.clone()))),
             Self::Recorded(_) | Self::Notify(..) => {}
         }
@@ -200,6 +204,8 @@ impl After {
             }
             Self::Recorded(reply) => drop(reply.send(())),
             Self::Expected(reply) => drop(reply.send(Ok(()))),
+            Self::Tapped(reply, tapped) => drop(reply.send(Ok(tapped))),
+            Self::Untapped(reply, was) => drop(reply.send(Ok(was))),
             Self::Hearing(reply, matrix) => {
                 let InForce { tick, at } = room.in_force();
                 let pending = room.identity.pending.load(Ordering::Relaxed) > 0;

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::actor::{Actor, Extras};
 use super::message::Reply;
+use super::publish::After;
 use crate::command::{Applied, Asker, CommandError, Tapped};
 use crate::dialect::MemberView;
 
@@ -86,76 +87,97 @@ impl Taps {
 }
 
 impl Actor {
-    /// Begins to stream the mix, or each member's sound.
+    /// Begins to stream the mix, or each member's sound. Answered when it is in the sound.
     pub(super) async fn tap(&mut self, members: bool, follower: Follower, reply: Reply<Tapped>) {
         if let Some(id) = self.taps.running(members) {
             return drop(reply.send(Ok(Tapped { id, known: true })));
         }
-        let id = follower.id.clone();
-        *self.taps.follower(members) = Some(follower);
+        let tapped = Tapped { id: follower.id.clone(), known: false };
         let whom: Vec<Option<MemberId>> =
             if members { self.seats.keys().copied().map(Some).collect() } else { vec![None] };
-        for member in whom {
-            if let Err(error) = self.add_track(member).await {
-                *self.taps.follower(members) = None;
-                return drop(reply.send(Err(error)));
-            }
+        *self.taps.follower(members) = Some(follower);
+        let after = vec![After::Tapped(reply, tapped)];
+        if self.add_tracks(&whom, members, after).await.is_err() {
+            *self.taps.follower(members) = None;
         }
-        drop(reply.send(Ok(Tapped { id, known: false })));
     }
 
     /// A member has entered: it is followed too.
     pub(super) async fn follow(&mut self, member: MemberId) {
-        if self.taps.members.as_ref().is_some_and(|follower| !follower.to.is_closed())
-            && let Err(error) = self.add_track(Some(member)).await
+        if self.taps.running(true).is_some()
+            && let Err(error) = self.add_tracks(&[Some(member)], true, Vec::new()).await
         {
             tracing::warn!(room = self.me.uuid(), %member, %error, "a member's sound is not streamed");
         }
     }
 
-    async fn add_track(&mut self, member: Option<MemberId>) -> Result<(), CommandError> {
-        let follower = match member {
-            Some(_) => self.taps.members.clone(),
-            None => self.taps.mix.clone(),
-        };
-        let Some(follower) = follower else { return Ok(()) };
-        let (media, reader) = self
-            .inner
-            .media
-            .open_tap(TapSetup::room(self.me.media_room()))
-            .map_err(|error| CommandError::Failed(error.to_string()))?;
+    /// Adds taps, all in one step; what is not done leaves nothing behind.
+    async fn add_tracks(
+        &mut self,
+        whom: &[Option<MemberId>],
+        members: bool,
+        after: Vec<After>,
+    ) -> Result<(), CommandError> {
+        let before = self.taps.clone();
+        let Some(follower) = self.taps.follower(members).clone() else { return Ok(()) };
         let mut room = self.room.clone();
-        let tap = room.add_tap(member.map_or(Wants::MixWithoutWhispers, Wants::Track))?;
-        self.taps.places.insert(tap, Place { media, member, track: member.is_some() });
-        if let Err(error) = self.settle(room, Asker::server(), Extras::default()).await {
-            self.taps.places.remove(&tap);
+        let mut readers = Vec::new();
+        for member in whom {
+            match self.open_track(&mut room, *member) {
+                Ok(reader) => readers.push((*member, reader)),
+                Err(error) => {
+                    // Readers that are dropped close their taps.
+                    self.taps = before;
+                    after.into_iter().for_each(|after| after.refuse(&error));
+                    return Err(error);
+                }
+            }
+        }
+        let extras = Extras { after, ..Extras::default() };
+        if let Err(error) = self.settle(room, Asker::server(), extras).await {
+            self.taps = before;
             return Err(error);
         }
-        let view = member.and_then(|id| self.view_of(id));
-        // A follower who has so much to follow already misses this one; his reader is dropped, which ends the tap.
-        if follower.to.try_send(Track { member: view, reader }).is_err() {
-            self.inner.counters.stream_messages_dropped.add(1);
+        for (member, reader) in readers {
+            let view = member.and_then(|id| self.view_of(id));
+            // A follower who has so much to follow already misses this one; his reader is dropped, which ends the tap.
+            if follower.to.try_send(Track { member: view, reader }).is_err() {
+                self.inner.counters.stream_messages_dropped.add(1);
+            }
         }
         Ok(())
     }
 
-    /// Ends a stream of the room.
-    pub(super) async fn untap(&mut self, members: bool, reply: Reply<bool>) {
-        let was = self.taps.follower(members).take().is_some();
+    fn open_track(&mut self, room: &mut Room, member: Option<MemberId>) -> Result<TapReader, CommandError> {
+        let opened = self.inner.media.open_tap(TapSetup::room(self.me.media_room()));
+        let (media, reader) = opened.map_err(|error| CommandError::Failed(error.to_string()))?;
+        let tap = room.add_tap(member.map_or(Wants::MixWithoutWhispers, Wants::Track))?;
+        self.taps.places.insert(tap, Place { media, member, track: member.is_some() });
+        Ok(reader)
+    }
+
+    /// Ends a stream of the room; with an id, that one and no other. Answered when it is out of the sound.
+    pub(super) async fn untap(&mut self, members: bool, id: Option<String>, reply: Reply<bool>) {
+        let known = self.taps.follower(members).as_ref().map(|follower| follower.id.clone());
+        if known.is_none() || id.is_some_and(|id| known.as_ref() != Some(&id)) {
+            return drop(reply.send(Ok(false)));
+        }
+        *self.taps.follower(members) = None;
         let gone = |place: &Place| place.track == members && (place.member.is_none() || place.track);
         let taps: Vec<TapId> = self.taps.places.iter().filter(|(_, place)| gone(place)).map(|(tap, _)| *tap).collect();
         let remove = |room: &mut Room| {
             taps.iter().for_each(|tap| room.remove_tap(*tap));
             Ok(())
         };
+        // In the shard's queue after this change: the reader sees its end when that is in force.
+        let extras = Extras { duty: true, after: vec![After::Untapped(reply, true)], ..Extras::default() };
         // A duty is never refused.
-        let _ = self.change(Asker::server(), Extras { duty: true, ..Extras::default() }, remove).await;
+        let _ = self.change(Asker::server(), extras, remove).await;
         for tap in &taps {
             if let Some(place) = self.taps.places.remove(tap) {
                 drop(self.inner.media.close_tap(place.media));
             }
         }
-        drop(reply.send(Ok(was)));
     }
 
     /// A tap of a member's call hears what the member hears.
@@ -164,7 +186,7 @@ impl Actor {
         if let Err(error) = self.taps.add_ear(&mut room, member, media) {
             return drop(reply.send(Err(error.into())));
         }
-        let extras = Extras { after: vec![super::publish::After::Applied(reply)], ..Extras::default() };
+        let extras = Extras { after: vec![After::Applied(reply)], ..Extras::default() };
         if self.settle(room, Asker::server(), extras).await.is_err() {
             self.taps = before;
         }

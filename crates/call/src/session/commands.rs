@@ -16,6 +16,8 @@ use crate::verb::{Fetch, Prompt, Settings};
 /// Whoever asked waits here.
 pub(super) type CommandReply = oneshot::Sender<Result<CallChanged, CommandError>>;
 
+/// Most bytes of a program's own data: every request about the call carries them.
+const MOST_ATTACHED: usize = 16 * 1024;
 /// The program number of whispers: none of the call's programs has it.
 const WHISPERS: u32 = u32::MAX;
 
@@ -61,10 +63,7 @@ impl Session {
                 Ok(())
             }
             CallCommand::SendDigits(digits) => self.send_digits(digits),
-            CallCommand::Attach(data) => {
-                self.view.attached = Some(data);
-                Ok(())
-            }
+            CallCommand::Attach(data) => self.attach(data),
             CallCommand::Dub(dub) => self.dub(dub).await,
             CallCommand::Stream(change) => self.change_stream(change).await,
             CallCommand::Configure(settings) => {
@@ -133,6 +132,16 @@ impl Session {
     fn no_member(&self, reply: CommandReply) {
         tracing::info!(call = self.view.uuid, "a command for a member found the call in no room");
         drop(reply.send(Ok(CallChanged::default())));
+    }
+
+    /// Later requests carry this of the program's own.
+    pub(super) fn attach(&mut self, data: String) -> Result<(), CommandError> {
+        if data.len() > MOST_ATTACHED {
+            let text = format!("the data has {} bytes; attach at most {MOST_ATTACHED}", data.len());
+            return Err(CommandError::Invalid(text));
+        }
+        self.view.attached = Some(data);
+        Ok(())
     }
 
     /// Lets the caller alone hear these, in the middle of whatever he hears.

@@ -18,7 +18,8 @@ const TOLD: usize = 64 * 1024;
 impl Session {
     /// Asks for instructions; the answer comes as a message, so that the call can end meanwhile.
     pub(super) fn fetch(&mut self, asked: Asked, fetch: Fetch, purpose: Purpose) {
-        if self.moves_to(&fetch, &purpose) {
+        // What is heard while the call waits moves it nowhere.
+        if asked.program == 0 && self.moves_to(&fetch, &purpose) {
             self.change_application(fetch.clone());
         }
         let at = fault_at(&purpose);
@@ -39,6 +40,8 @@ impl Session {
 
     /// Runs a document that stands for the application's first answer.
     pub(super) fn run_document(&mut self, asked: Asked, document: &str) {
+        // Nobody is connected who could say what comes after it.
+        self.interpreter.set_at_end(AtEnd::Hangup);
         let (purpose, at) = (Purpose::Answer, FaultAt::Answer);
         let result = self.document(&purpose, document.as_bytes());
         self.mailbox.owe(CallMessage::Fetched(Box::new(Fetched { asked, purpose, at, result })));
@@ -87,6 +90,14 @@ impl Session {
         let own = fetch.is_own_link() || *fetch == self.control.application;
         if !own {
             return Err(HookError::Link(NoAnswer::Elsewhere));
+        }
+        // A document that stood for the first answer has no program behind it.
+        let opens = matches!(
+            purpose,
+            Purpose::Answer | Purpose::Fallback | Purpose::Redirect | Purpose::Transfer | Purpose::Adulting(_)
+        );
+        if self.control.link.is_none() && !opens {
+            return Err(HookError::Link(NoAnswer::Over));
         }
         let body = match self.inner.hooks.dialect(self.control.dialect)?.request(&self.view, purpose) {
             Body::Json(text) => text,

@@ -88,7 +88,11 @@ impl Session {
             Step::Fetch(number, fetch, purpose) => {
                 self.fetch(Asked { program, number }, fetch, self.now_waiting(purpose))
             }
-            Step::Attach(data) => self.view.attached = Some(data),
+            Step::Attach(data) => {
+                if let Err(error) = self.attach(data) {
+                    self.refused(error).await;
+                }
+            }
             Step::LeaveQueue if why == Waiting::Queue => self.leave_queue().await,
             Step::Through => {
                 self.interlude = None;

@@ -10,14 +10,15 @@ use super::message::Asked;
 use super::race::{Calling, Errand, Race};
 use super::{Control, Session};
 use crate::command::{AccountRef, CommandError, PlaceCall, Placed};
-use crate::dialect::{CallView, Direction, Origin, Purpose};
+use crate::dialect::{AtEnd, CallView, Direction, Origin, Purpose};
 use crate::engine::Inner;
-use crate::verb::{Fetch, Instruction};
+use crate::verb::{Fetch, Instruction, Settings};
 
 /// What the call does when it is answered.
 pub(super) struct Placing {
     application: Fetch,
     run: Option<Vec<Instruction>>,
+    settings: Option<Box<Settings>>,
 }
 
 /// Makes the call. Returns when its INVITE is sent, or could not be: what becomes of it then is told.
@@ -66,7 +67,7 @@ pub(crate) async fn place(inner: &Arc<Inner>, account: &AccountRef, call: PlaceC
         limit: call.limit,
         sent: Some(sent),
     };
-    let placing = Placing { application: call.application, run: call.run };
+    let placing = Placing { application: call.application, run: call.run, settings: call.settings_of_call };
     Race::start(inner, Errand::Instructions(Box::new(placing)), vec![calling]);
     // A call that came to nothing before its INVITE has no Call-ID.
     let call_id = call_id.await.unwrap_or_else(|_| uuid.clone());
@@ -76,8 +77,15 @@ pub(crate) async fn place(inner: &Arc<Inner>, account: &AccountRef, call: PlaceC
 impl Placing {
     pub(super) async fn won_by(&self, mut session: Session) {
         session.follow_application();
+        if let Some(settings) = &self.settings {
+            session.configure(Settings::clone(settings)).await;
+        }
         match self.run.clone() {
-            Some(run) => session.interpreter.document(run, session.inner.clock.monotonic()),
+            Some(run) => {
+                // Nobody is connected who could say what comes after it.
+                session.interpreter.set_at_end(AtEnd::Hangup);
+                session.interpreter.document(run, session.inner.clock.monotonic());
+            }
             None => session.fetch(Asked { program: 0, number: 0 }, self.application.clone(), Purpose::Answer),
         }
         session.run().await;

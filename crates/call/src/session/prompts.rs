@@ -27,7 +27,7 @@ impl Lane {
         match self {
             Self::Main => 0,
             Self::Whisper => 1,
-            Self::Track(place) => 3 + place,
+            Self::Track(place) => 4 + place,
         }
     }
 

@@ -98,7 +98,11 @@ impl Session {
                     self.refused(error).await;
                 }
             }
-            Step::Attach(data) => self.view.attached = Some(data),
+            Step::Attach(data) => {
+                if let Err(error) = self.attach(data) {
+                    self.refused(error).await;
+                }
+            }
             Step::Configure(settings) => self.configure(*settings).await,
             Step::Fetch(number, fetch, purpose) => self.fetch(Asked { program: 0, number }, fetch, purpose),
             Step::Tell(fetch, purpose) => self.tell(fetch, purpose),

@@ -19,8 +19,6 @@ use crate::verb::{Prompt, Stream, StreamChange, StreamMix};
 const FRAMES: usize = 100;
 /// Sound of a program that may wait to be heard: ten seconds of 8 kHz.
 const FEED: usize = 80_000;
-/// The lane of the media plane on which a program is heard.
-const LANE: u8 = 2;
 /// Things that may wait to be told to a stream.
 const CONTROLS: usize = 64;
 /// The program number of beeps before streams.
@@ -33,6 +31,16 @@ pub(crate) enum Slot {
     Instruction,
     /// The one beside the instructions.
     Beside,
+}
+
+impl Slot {
+    /// The lane of the media plane on which its program is heard.
+    const fn lane(self) -> u8 {
+        match self {
+            Self::Instruction => 2,
+            Self::Beside => 3,
+        }
+    }
 }
 
 /// A stream that runs.
@@ -107,7 +115,7 @@ impl Session {
                 let (feed, writer) = Feed::new(FEED);
                 self.plays += 1;
                 let id = PlayId(self.plays);
-                drop(media.play_on(leg, LANE, Play::once(id, feed).hidden()));
+                drop(media.play_on(leg, slot.lane(), Play::once(id, feed).hidden()));
                 let live_rate = two_way.streaming.then_some(two_way.sample_rate);
                 (Some(TwoWaySound { feed: writer, live_rate }), Some(id))
             }
@@ -160,7 +168,7 @@ impl Session {
         // Its control ends with it, and so does the stream's task, which closes the tap.
         drop(running.control);
         if let (Some(play), Some(leg)) = (running.play, self.leg_id()) {
-            drop(self.inner.media.stop_lane(leg, LANE, Some(play)));
+            drop(self.inner.media.stop_lane(leg, slot.lane(), Some(play)));
         }
     }
 

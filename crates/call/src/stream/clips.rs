@@ -53,7 +53,11 @@ impl Playback {
     /// Plays a clip; `Err`: why not.
     pub(super) fn play(&mut self, clip: Clip) -> Result<Vec<Reached>, String> {
         let told = if clip.queued { Vec::new() } else { self.kill() };
-        if self.rest.iter().filter(|(.., then)| matches!(then, Some(Waiting::Clip(_)))).count() >= MOST_CLIPS {
+        let is_clip = |waiting: &Waiting| matches!(waiting, Waiting::Clip(_));
+        let waiting = self.ahead.iter().filter(|(_, waiting)| is_clip(waiting)).count()
+            + self.rest.iter().filter(|(.., then)| then.as_ref().is_some_and(is_clip)).count();
+        // The one that plays does not wait.
+        if waiting > MOST_CLIPS {
             return Err(format!("{MOST_CLIPS} sounds wait already; this one is left out"));
         }
         let samples = audio::resample::convert(&clip.samples, clip.rate, RATE);
@@ -122,6 +126,10 @@ impl Playback {
 
     /// Fills the feed, and says what has been reached.
     pub(super) fn poll(&mut self) -> Vec<Reached> {
+        // Nobody plays it any more.
+        if self.feed.is_abandoned() {
+            return self.kill();
+        }
         self.advance();
         let position = self.feed.position();
         let mut told = Vec::new();

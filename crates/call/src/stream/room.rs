@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::{Source, Words, open, run};
 use crate::command::{AccountRef, CommandError, RoomRef, TapRoom, Tapped};
@@ -47,7 +48,7 @@ impl Engine {
         };
         let missing = || CommandError::NotFound { what: "room", id: name.clone() };
         let room = self.room(account, room).filter(|room| account.sees(room.auth_id())).ok_or_else(missing)?;
-        room.untap(members).await
+        room.untap(members, None).await
     }
 }
 
@@ -75,7 +76,8 @@ pub(crate) async fn follow(
         socket.close(1000).await;
         return Ok(tapped);
     }
-    let streaming = Streaming { inner: Arc::clone(inner), room, stream, members, words };
+    let id = tapped.id.clone();
+    let streaming = Streaming { id, inner: Arc::clone(inner), room, stream, members, words };
     tokio::spawn(streaming.run(socket, tracks));
     Ok(tapped)
 }
@@ -83,6 +85,7 @@ pub(crate) async fn follow(
 /// A stream of a room.
 #[derive(Clone)]
 struct Streaming {
+    id: String,
     inner: Arc<Inner>,
     room: RoomHandle,
     stream: Stream,
@@ -94,21 +97,34 @@ impl Streaming {
     async fn run(self, first: WebSocket, mut tracks: mpsc::Receiver<Track>) {
         let mut first = Some(first);
         let room = self.room.clone();
+        let mut followed = JoinSet::new();
         loop {
             let track = tokio::select! {
                 track = tracks.recv() => track,
+                Some(_) = followed.join_next(), if !followed.is_empty() => {
+                    // Whoever has left all its streams, though there are members, wants no more.
+                    if followed.is_empty() && room.snapshot().await.is_ok_and(|room| !room.members.is_empty()) {
+                        let _ = room.untap(true, Some(self.id)).await;
+                        return;
+                    }
+                    continue;
+                }
                 () = room.gone() => None,
             };
-            let Some(track) = track else { return };
+            let Some(track) = track else {
+                // The room has ended, and with it every tap: what is left is said to the end.
+                while followed.join_next().await.is_some() {}
+                return;
+            };
             let (streaming, socket) = (self.clone(), first.take());
             if !self.members {
                 // There is one track only.
                 streaming.follow(socket, track).await;
                 // A room that ended meanwhile is streamed no more.
-                let _ = room.untap(false).await;
+                let _ = room.untap(false, Some(self.id)).await;
                 return;
             }
-            tokio::spawn(async move { streaming.follow(socket, track).await });
+            followed.spawn(async move { streaming.follow(socket, track).await });
         }
     }
 

@@ -84,22 +84,14 @@ pub(super) async fn count(api: &Api, account: &Account) -> Result {
 }
 
 async fn create(api: &Api, asked: &Asked, account: &Account) -> Result {
-    let order = super::place::order(api, account, create_call(&asked.body)?).await?;
+    let call = super::place::order(api, account, create_call(&asked.body)?).await?;
     let owner = account_ref(account);
-    let placed = api.control.place(&owner, order.call, asker(asked)).await.map_err(|error| match error {
+    let placed = api.control.place(&owner, call, asker(asked)).await.map_err(|error| match error {
         // Whom to call, not what was asked under this path.
         CommandError::NotFound { .. } => Answer::bad(error.to_string()),
         CommandError::Busy(_) | CommandError::Unavailable(_) | CommandError::OverLimit { .. } => no_capacity(&error),
         error => error.into(),
     })?;
-    if let Some(settings) = order.settings {
-        let command = CallCommand::Configure(Box::new(settings));
-        match api.control.command(&owner, &placed.call, command, asker(asked)).await {
-            // It is over already, which the caller is told by its states.
-            Ok(_) | Err(CommandError::NotFound { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
     let mut body = Object::new();
     body.set("sid", placed.call);
     body.set("callId", placed.call_id);

@@ -12,14 +12,8 @@ use crate::document::{self, Reach};
 use crate::hook::Hook;
 use crate::verbs;
 
-/// A call to be made, and what is set for it once it exists.
-pub(super) struct Order {
-    pub call: PlaceCall,
-    pub settings: Option<Settings>,
-}
-
 /// What a request for a call orders.
-pub(super) async fn order(api: &Api, account: &Account, wanted: CreateCall) -> Result<Order> {
+pub(super) async fn order(api: &Api, account: &Account, wanted: CreateCall) -> Result<PlaceCall> {
     let application = match &wanted.application_sid {
         None => None,
         Some(sid) => Some(application(api, account, sid).await?),
@@ -60,12 +54,9 @@ pub(super) async fn order(api: &Api, account: &Account, wanted: CreateCall) -> R
     let hook = |name: &str, hook: &Option<Hook>| hook.as_ref().map(|hook| fetch(&reach, name, hook)).transpose();
     let refer_hook = hook("referHook", &wanted.refer_hook)?;
     let request_hook = hook("sipRequestWithinDialogHook", &wanted.sip_request_hook)?;
-    let later = (refer_hook.is_some() || request_hook.is_some()).then(|| Settings {
-        refer_hook,
-        request_hook,
-        ..Settings::default()
-    });
-    let call = PlaceCall {
+    let hooked = refer_hook.is_some() || request_hook.is_some();
+    let of_call = Settings { refer_hook, request_hook, ..Settings::default() };
+    Ok(PlaceCall {
         target,
         from: wanted.from,
         caller_name: wanted.caller_name.unwrap_or_default(),
@@ -78,9 +69,9 @@ pub(super) async fn order(api: &Api, account: &Account, wanted: CreateCall) -> R
         app_id: application.as_ref().map(|app| app.app_id.clone()),
         app_sid: application.as_ref().map(|app| app.sid.to_string()),
         settings: serde_json::to_value(&settings).unwrap_or_default(),
+        settings_of_call: hooked.then(|| Box::new(of_call)),
         dialect: Dialect::Jambonz.as_str(),
-    };
-    Ok(Order { call, settings: later })
+    })
 }
 
 async fn application(api: &Api, account: &Account, sid: &str) -> Result<Application> {

@@ -8,7 +8,7 @@ use crate::tap::{Tap, TapFrame, Taps};
 use crate::{PlayId, TapId};
 
 /// Private players of a leg that sound together, numbered from 0.
-pub const LANES: u8 = 8;
+pub const LANES: u8 = 9;
 
 /// Ends that may wait until they fit into what is owed.
 const ENDS: usize = 16;
