@@ -107,6 +107,42 @@ async fn a_program_is_asked_when_a_phone_sends_a_refer_and_decides() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_a_program_makes_has_its_hooks_from_the_answer_on_and_decides_one_refer_at_a_time() {
+    let exchange = Exchange::open().await;
+    exchange.client("desk").await;
+    let desk = exchange.connect("desk", Mouth::Silence).await;
+    exchange.app.verbs("/call/dialled", json!([{ "verb": "pause", "length": 60 }]));
+    exchange.app.hold("/dial-refer/asked");
+    let body = json!({
+        "from": "15083084809", "to": { "type": "user", "name": format!("desk@{}", exchange.office.account.realm) },
+        "call_hook": exchange.app.http("/call/dialled"), "referHook": exchange.app.http("/dial-refer/asked"),
+        "sipRequestWithinDialogHook": exchange.app.http("/in-dialog"),
+    });
+    let path = exchange.rest.path("/Calls");
+    let made = exchange.rest.request(reqwest::Method::POST, &path, Some(body)).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let sid = made.json["sid"].as_str().unwrap().to_owned();
+    let call = desk.incoming(SOON).await.expect("the phone does not ring").answer().await.unwrap();
+    exchange.app.hears(&sid, "/call/dialled", 0, |_| true).await;
+    call.request("MESSAGE", vec![("Content-Type".to_owned(), "text/plain".to_owned())], b"hello".to_vec())
+        .await
+        .unwrap();
+    exchange.app.hears(&sid, "/in-dialog", 0, |_| true).await;
+    assert_eq!(call.refer("<sip:one@example.com>", Vec::new()).await.unwrap().code, 202);
+    exchange.app.hears(&sid, "/dial-refer/asked", 0, |_| true).await;
+    let code = match call.refer("<sip:two@example.com>", Vec::new()).await {
+        Ok(answer) => answer.code,
+        Err(phone::CallError::Refused { code, .. }) => code,
+        Err(error) => panic!("{error}"),
+    };
+    assert_eq!(code, 491, "while the first is being decided");
+    exchange.app.release("/dial-refer/asked");
+    let (_, body) = received(&call, "NOTIFY").await;
+    assert!(body.starts_with("SIP/2.0 200"), "{body}");
+    exchange.closes().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn requests_within_the_dialog_go_both_ways() {
     let exchange = Exchange::open().await;
     let waits = json!([

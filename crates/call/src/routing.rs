@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sip::{Identity, Incoming, Party, Target};
-use store::{AccountId, Application, Endpoint, Store, StoreError, TrunkId, UsableTrunk};
+use store::{AccountId, Application, Endpoint, Store, StoreError, Trunk, TrunkId, UsableTrunk};
+use tokio::task::JoinSet;
 
 use crate::command::{AccountRef, CommandError, Dial};
 use crate::http::HttpPolicy;
@@ -58,7 +59,7 @@ pub(crate) enum Route {
     /// A number by a trunk.
     Trunk { trunk: Box<UsableTrunk>, digits: String, from: String },
     /// A SIP address that is none of ours.
-    Uri { uri: String, authority: String, transport: sip::Transport },
+    Uri { account: AccountId, uri: String, authority: String, transport: sip::Transport },
 }
 
 /// Why a carrier cannot be called.
@@ -77,7 +78,41 @@ pub(crate) enum Unreachable {
         /// Where it leads.
         address: IpAddr,
     },
+    /// It is not public; what the configuration allows to trunks is not for whoever dials an address.
+    #[error(
+        "the address {host} leads into a private network ({address}), which trunks alone may reach; dial a number by a \
+         trunk that leads there"
+    )]
+    Private {
+        /// The host.
+        host: String,
+        /// Where it leads.
+        address: IpAddr,
+    },
+    /// It is the carrier of a trunk, whose rules would not hold.
+    #[error("the address {host} is that of a trunk; dial the number by the trunk, whose rules say who may")]
+    Trunk {
+        /// The host.
+        host: String,
+    },
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
+
+impl Unreachable {
+    /// Whether it may not be called, unlike what cannot be found.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Forbidden { .. } | Self::Private { .. } | Self::Trunk { .. })
+    }
+}
+
+/// Most calls per second of one account to SIP addresses that are none of ours.
+const URIS_PER_SECOND: u32 = store::DEFAULT_CALLS_PER_SECOND;
+/// Most of them at once.
+const URIS_AT_ONCE: u32 = store::DEFAULT_CONCURRENT_CALLS;
+/// For the addresses of all trunks to be found.
+const TRUNKS_FOUND: Duration = Duration::from_secs(3);
 
 /// Decides where calls go.
 pub(crate) struct Routing {
@@ -89,8 +124,14 @@ pub(crate) struct Routing {
     uses: Arc<Mutex<HashMap<UsedBy, TrunkUse>>>,
 }
 
-/// A trunk, by all who use it or by one account.
-type UsedBy = (TrunkId, Option<AccountId>);
+/// What has limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum UsedBy {
+    /// A trunk, by all who use it or by one account.
+    Trunk(TrunkId, Option<AccountId>),
+    /// SIP addresses that are none of ours, by one account.
+    Uris(AccountId),
+}
 
 #[derive(Default)]
 struct TrunkUse {
@@ -304,13 +345,16 @@ impl Routing {
             let text = format!("{text:?} cannot be called: this server does not speak SIP over TLS");
             return Err(CommandError::Invalid(text));
         }
-        if let Some(address) = uri.ip() {
-            self.check_reach(&uri.host, address).map_err(|error| CommandError::Forbidden(error.to_string()))?;
-        }
+        // A name is looked up when it is called, and checked again.
+        self.check_dialled(&uri.host, uri.ip()).await.map_err(|error| match error {
+            Unreachable::Store(error) => error.into(),
+            error => CommandError::Forbidden(error.to_string()),
+        })?;
+        let account = asking.id.parse().map_err(|_| CommandError::Failed("no such account".into()))?;
         let host = if uri.host.contains(':') { format!("[{}]", uri.host) } else { uri.host.clone() };
         let authority = uri.port.map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
         let transport = if uri.wants_tcp() { sip::Transport::Tcp } else { sip::Transport::Udp };
-        Ok(Route::Uri { uri: text.to_owned(), authority, transport })
+        Ok(Route::Uri { account, uri: text.to_owned(), authority, transport })
     }
 
     /// A main account dials all its endpoints. Its sub-accounts dial their own and those that are the main account's, but
@@ -333,13 +377,14 @@ impl Routing {
                 contacts.into_iter().map(|contact| Targeted::to_contact(contact, to.clone())).collect()
             }
             Route::Trunk { trunk, digits, from } => vec![Targeted::by_trunk(trunk, digits, from)],
-            Route::Uri { uri, authority, transport } => vec![Targeted {
+            Route::Uri { uri, authority, transport, .. } => vec![Targeted {
                 target: Target::Uri(uri.clone()),
                 to: None,
                 from_user: None,
                 auth: None,
                 route: Some(authority.clone()),
                 transport: Some(*transport),
+                dialled: true,
             }],
         }
     }
@@ -353,7 +398,10 @@ impl Routing {
         let transport = targeted.transport.unwrap_or(sip::Transport::Udp);
         let authority = targeted.route.clone().unwrap_or_default();
         let address = self.sip.locate(&authority, transport).await?;
-        self.check_reach(host_of(&authority), address.ip())?;
+        match targeted.dialled {
+            true => self.check_dialled(host_of(&authority), Some(address.ip())).await?,
+            false => self.check_reach(host_of(&authority), address.ip())?,
+        }
         targeted.route = Some(address.to_string());
         Ok(address.ip())
     }
@@ -364,6 +412,47 @@ impl Routing {
             return Ok(());
         }
         Err(Unreachable::Forbidden { host: host.to_owned(), address })
+    }
+
+    /// Refuses an address that a program dials where a trunk leads, whosever it is: who may dial what by it is for its rules
+    /// to say. What the configuration lets trunks reach is for them alone.
+    async fn check_dialled(&self, host: &str, address: Option<IpAddr>) -> Result<(), Unreachable> {
+        let host = plain_host(host);
+        let trunks = self.store.all_trunks().await?;
+        let is_trunk = || Unreachable::Trunk { host: host.clone() };
+        if trunks.iter().filter_map(|trunk| trunk.host.as_deref()).any(|trunk| plain_host(trunk) == host) {
+            return Err(is_trunk());
+        }
+        let Some(address) = address else { return Ok(()) };
+        let address = address.to_canonical();
+        if trunks.iter().any(|trunk| trunk.sources.iter().any(|block| block.contains(address)))
+            || self.leads_to(&trunks, address).await
+        {
+            return Err(is_trunk());
+        }
+        match HttpPolicy::default().allows(address) {
+            true => Ok(()),
+            false => Err(Unreachable::Private { host, address }),
+        }
+    }
+
+    /// Whether one of these trunks has its carrier there. A name that has no address now leads nowhere.
+    async fn leads_to(&self, trunks: &[Trunk], address: IpAddr) -> bool {
+        let mut looked_up = JoinSet::new();
+        for trunk in trunks {
+            let Some(targeted) = Targeted::to_carrier(trunk) else { continue };
+            let sip = self.sip.clone();
+            looked_up.spawn(async move { sip.locate(&targeted.0, targeted.1).await.map(|at| at.ip().to_canonical()) });
+        }
+        let found = async {
+            while let Some(found) = looked_up.join_next().await {
+                if matches!(found, Ok(Ok(at)) if at == address) {
+                    return true;
+                }
+            }
+            false
+        };
+        tokio::time::timeout(TRUNKS_FOUND, found).await.unwrap_or(false)
     }
 
     /// The domain for addresses of our own.
@@ -378,8 +467,13 @@ impl Routing {
     /// Takes a place on the route's trunk, within its limits.
     pub fn take_place(&self, route: &Route) -> Result<Option<TrunkPlace>, CommandError> {
         match route {
-            Route::Endpoint { .. } | Route::Uri { .. } => Ok(None),
-            Route::Trunk { trunk, .. } => self.take(trunk, true).map(Some),
+            Route::Endpoint { .. } => Ok(None),
+            Route::Uri { account, .. } => {
+                let limits = vec![(UsedBy::Uris(*account), (URIS_PER_SECOND, URIS_AT_ONCE))];
+                self.take(limits, true, ["calls to SIP addresses at once", "calls to SIP addresses per second"])
+                    .map(Some)
+            }
+            Route::Trunk { trunk, .. } => self.take(trunk_limits(trunk), true, ON_TRUNK).map(Some),
         }
     }
 
@@ -399,15 +493,15 @@ impl Routing {
         let usable = usable.iter().find(|usable| usable.trunk.id.to_string() == *trunk);
         let usable =
             usable.ok_or_else(|| CommandError::Forbidden(format!("trunk {trunk} is not the account's to use")))?;
-        self.take(usable, false).map(Some)
+        self.take(trunk_limits(usable), false, ON_TRUNK).map(Some)
     }
 
-    fn take(&self, trunk: &UsableTrunk, dialled: bool) -> Result<TrunkPlace, CommandError> {
-        let of_all = (trunk.trunk.max_calls_per_second, trunk.trunk.max_concurrent);
-        let mut limits = vec![((trunk.trunk.id, None), of_all)];
-        if let Some(grant) = &trunk.grant {
-            limits.push(((trunk.trunk.id, Some(grant.account)), (grant.max_calls_per_second, grant.max_concurrent)));
-        }
+    fn take(
+        &self,
+        limits: Vec<Limit>,
+        dialled: bool,
+        [at_once, per_second]: [&'static str; 2],
+    ) -> Result<TrunkPlace, CommandError> {
         let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         for (used_by, (rate, most)) in &limits {
@@ -416,10 +510,10 @@ impl Routing {
                 used.recent.pop_front();
             }
             if used.live >= *most {
-                return Err(CommandError::Busy("calls at once on the trunk"));
+                return Err(CommandError::Busy(at_once));
             }
             if dialled && used.recent.len() >= *rate as usize {
-                return Err(CommandError::Busy("calls per second on the trunk"));
+                return Err(CommandError::Busy(per_second));
             }
         }
         for (used_by, _) in &limits {
@@ -434,6 +528,27 @@ impl Routing {
     }
 }
 
+/// Most calls per second and at once.
+type Limit = (UsedBy, (u32, u32));
+
+/// What a trunk has too many of.
+const ON_TRUNK: [&str; 2] = ["calls at once on the trunk", "calls per second on the trunk"];
+
+fn trunk_limits(usable: &UsableTrunk) -> Vec<Limit> {
+    let UsableTrunk { trunk, grant } = usable;
+    let mut limits = vec![(UsedBy::Trunk(trunk.id, None), (trunk.max_calls_per_second, trunk.max_concurrent))];
+    if let Some(grant) = grant {
+        let used_by = UsedBy::Trunk(trunk.id, Some(grant.account));
+        limits.push((used_by, (grant.max_calls_per_second, grant.max_concurrent)));
+    }
+    limits
+}
+
+/// A host as others can be compared with.
+fn plain_host(host: &str) -> String {
+    host.trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase()
+}
+
 /// One phone or carrier to send an INVITE to.
 pub(crate) struct Targeted {
     pub target: Target,
@@ -442,6 +557,8 @@ pub(crate) struct Targeted {
     pub auth: Option<(String, String)>,
     pub route: Option<String>,
     pub transport: Option<sip::Transport>,
+    /// A program has dialled this very address.
+    pub dialled: bool,
 }
 
 /// The host of `host`, `host:port`, `[v6]` or `[v6]:port`.
@@ -458,16 +575,27 @@ fn host_of(authority: &str) -> &str {
 impl Targeted {
     fn to_contact(contact: sip::Contact, to: Party) -> Self {
         let target = Target::Contact(Box::new(contact));
-        Self { target, to: Some(to), from_user: None, auth: None, route: None, transport: None }
+        Self { target, to: Some(to), from_user: None, auth: None, route: None, transport: None, dialled: false }
     }
 
-    fn by_trunk(usable: &UsableTrunk, digits: &str, from: &str) -> Self {
-        let trunk = &usable.trunk;
-        let host = trunk.host.clone().unwrap_or_default();
+    /// Where the calls out of a trunk go, if any do.
+    fn to_carrier(trunk: &Trunk) -> Option<(String, sip::Transport)> {
+        let host = trunk.host.clone()?;
         let authority = match trunk.port {
             Some(port) => format!("{host}:{port}"),
             None => host,
         };
+        let transport = match trunk.transport {
+            store::Transport::Udp => sip::Transport::Udp,
+            // A trunk with TLS cannot be made while signalling does not speak it.
+            store::Transport::Tcp | store::Transport::Tls => sip::Transport::Tcp,
+        };
+        Some((authority, transport))
+    }
+
+    fn by_trunk(usable: &UsableTrunk, digits: &str, from: &str) -> Self {
+        let trunk = &usable.trunk;
+        let (authority, transport) = Self::to_carrier(trunk).unwrap_or((String::new(), sip::Transport::Udp));
         let auth = trunk.username.clone().zip(trunk.password.as_ref().map(|password| password.reveal().to_owned()));
         Self {
             target: Target::Uri(format!("sip:{digits}@{authority}")),
@@ -475,11 +603,8 @@ impl Targeted {
             from_user: Some(from.to_owned()),
             auth,
             route: Some(authority),
-            // A trunk with TLS cannot be made while signalling does not speak it.
-            transport: match trunk.transport {
-                store::Transport::Udp => Some(sip::Transport::Udp),
-                store::Transport::Tcp | store::Transport::Tls => Some(sip::Transport::Tcp),
-            },
+            transport: Some(transport),
+            dialled: false,
         }
     }
 }
@@ -489,6 +614,89 @@ mod tests {
     use store::{Account, Credential, StoreConfig, Timestamp};
 
     use super::*;
+
+    /// Routing of a store with one account, whose configuration lets trunks reach the loopback network.
+    async fn routing(store: &Store) -> (Routing, AccountRef) {
+        let main = Account::new("main", None, Timestamp::from_micros(1_700_000_000_000_000));
+        let asking = AccountRef { id: main.id.to_string(), auth_id: main.auth_id.clone() };
+        store.batch().put_account(main).commit().await.unwrap();
+        let config = sip::SipConfig {
+            udp: vec![([127, 0, 0, 1], 0).into()],
+            hosts: [("carrier.test", [203, 0, 113, 7]), ("alias.test", [203, 0, 113, 7]), ("lan.test", [127, 0, 0, 9])]
+                .map(|(name, at)| (name.to_owned(), (at, 5060).into()))
+                .into(),
+            ..sip::SipConfig::default()
+        };
+        let roster = crate::roster::StoredRoster::new(store.clone(), Vec::new());
+        let (sip, _incoming) = sip::Sip::start(config, Arc::new(roster)).await.unwrap();
+        let trunks = HttpPolicy {
+            hosts: [("lan.test".to_owned(), IpAddr::from([127, 0, 0, 9]))].into(),
+            allowed: crate::http::Network::parse("127.0.0.0/8").into_iter().collect(),
+        };
+        (Routing::new(store.clone(), sip, Vec::new(), trunks), asking)
+    }
+
+    /// What comes of dialling this address: an INVITE, or why there is none.
+    async fn dialled(routing: &Routing, asking: &AccountRef, uri: &str) -> Result<IpAddr, String> {
+        let route = routing.route(asking, &TargetKind::Uri(uri.to_owned()), "100").await;
+        let mut targets = routing.targets(&route.map_err(|error| error.to_string())?);
+        let mut only = targets.pop().unwrap();
+        routing.aim(&mut only).await.map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn an_address_that_a_program_dials_never_leads_round_the_rules_of_a_trunk() {
+        let store = Store::open_temporary(StoreConfig::default()).unwrap();
+        let (routing, asking) = routing(&store).await;
+        let other = Account::new("other", None, Timestamp::from_micros(1));
+        let mut trunk = Trunk::new(other.id, "carrier", Timestamp::from_micros(1));
+        trunk.host = Some("carrier.test".to_owned());
+        trunk.sources = vec!["8.8.8.0/24".parse().unwrap()];
+        let mut idle = Trunk::new(other.id, "idle", Timestamp::from_micros(1));
+        (idle.host, idle.enabled) = (Some("9.9.9.9".to_owned()), false);
+        store.batch().put_account(other).put_trunk(trunk).put_trunk(idle).commit().await.unwrap();
+        for uri in [
+            "sip:19005550100@carrier.test",
+            "sip:19005550100@CARRIER.test.:5080",
+            "sip:19005550100@alias.test",
+            "sip:19005550100@203.0.113.7",
+            "sip:19005550100@8.8.8.1;transport=tcp",
+            "sip:19005550100@9.9.9.9:5061",
+        ] {
+            let refused = dialled(&routing, &asking, uri).await.unwrap_err();
+            assert!(refused.contains("by the trunk"), "{uri}: {refused}");
+        }
+        for uri in ["sip:a@127.0.0.9", "sip:a@lan.test", "sip:a@192.168.0.9:5060"] {
+            let refused = dialled(&routing, &asking, uri).await.unwrap_err();
+            assert!(refused.contains("private network"), "{uri}: {refused}");
+        }
+        assert_eq!(dialled(&routing, &asking, "sip:a@8.8.4.4").await, Ok(IpAddr::from([8, 8, 4, 4])));
+        // A trunk still reaches what the configuration lets it.
+        let mut lan = Targeted { dialled: false, route: Some("lan.test".to_owned()), ..uri_target() };
+        assert_eq!(routing.aim(&mut lan).await.unwrap(), IpAddr::from([127, 0, 0, 9]));
+    }
+
+    fn uri_target() -> Targeted {
+        let target = Target::Uri("sip:1@lan.test".to_owned());
+        Targeted { target, to: None, from_user: None, auth: None, route: None, transport: None, dialled: true }
+    }
+
+    #[tokio::test]
+    async fn an_account_dials_so_many_addresses_a_second_and_no_more() {
+        let store = Store::open_temporary(StoreConfig::default()).unwrap();
+        let (routing, asking) = routing(&store).await;
+        let to = |account: AccountId| Route::Uri {
+            account,
+            uri: "sip:a@8.8.4.4".to_owned(),
+            authority: "8.8.4.4".to_owned(),
+            transport: sip::Transport::Udp,
+        };
+        let mine = to(asking.id.parse().unwrap());
+        let places: Vec<_> = (0..URIS_PER_SECOND).map(|_| routing.take_place(&mine).unwrap()).collect();
+        assert!(places.iter().all(Option::is_some));
+        assert_eq!(routing.take_place(&mine).err(), Some(CommandError::Busy("calls to SIP addresses per second")));
+        assert!(routing.take_place(&to(AccountId::generate())).is_ok(), "another account");
+    }
 
     #[tokio::test]
     async fn a_sub_account_dials_its_own_and_its_main_accounts_endpoints_and_no_other_sub_accounts() {

@@ -16,7 +16,7 @@ use call::dialect::{Departure, Direction, MemberView, Purpose};
 use call::interpreter::{Interpreter, Step};
 use call::verb::{
     Action, Fetch, Gather, Hangup, Instruction, Join, JoinHooks, Label, MemberSettings, Method, Prompt, Refusal,
-    RoomSettings, Times, Verb,
+    Report, RoomSettings, Times, Verb,
 };
 use conference::{Entry, MemberId};
 
@@ -137,12 +137,18 @@ fn the_end_of_an_earlier_prompt_is_old_news() {
     assert_eq!(steps(&mut interpreter), []);
 }
 
-/// How often a document that leads to itself is fetched before the call ends.
-fn rounds(verbs: &[Verb], mut between: impl FnMut(&mut Interpreter)) -> usize {
+/// How often a document that leads to itself is fetched before the call ends; `between` says how long each round takes.
+fn rounds(verbs: &[Verb], between: impl FnMut(&mut Interpreter, Duration) -> Duration) -> usize {
+    let verbs: Vec<Verb> = verbs.iter().cloned().chain([Verb::Redirect(fetch("again"))]).collect();
+    rounds_of(&verbs, between)
+}
+
+fn rounds_of(verbs: &[Verb], mut between: impl FnMut(&mut Interpreter, Duration) -> Duration) -> usize {
     let mut interpreter = Interpreter::new();
+    let mut now = NOW;
     for round in 0..100 {
-        document(&mut interpreter, verbs.iter().cloned().chain([Verb::Redirect(fetch("again"))]).collect(), NOW);
-        between(&mut interpreter);
+        document(&mut interpreter, verbs.to_vec(), now);
+        now = between(&mut interpreter, now);
         if steps(&mut interpreter).iter().any(|step| matches!(step, Step::Hangup(..))) {
             return round;
         }
@@ -150,23 +156,81 @@ fn rounds(verbs: &[Verb], mut between: impl FnMut(&mut Interpreter)) -> usize {
     100
 }
 
+/// Whatever sounds takes this long.
+fn sounding(heard: bool, length: Duration) -> impl FnMut(&mut Interpreter, Duration) -> Duration {
+    move |interpreter, now| {
+        if heard {
+            interpreter.heard(now);
+        }
+        (1..=100).for_each(|number| interpreter.prompts_ended(number, now + length));
+        now + length
+    }
+}
+
 #[test]
 fn documents_that_lead_to_one_another_end_the_call_unless_something_happens_meanwhile() {
-    assert_eq!(rounds(&[], |_| {}), 30);
-    let play = |heard: bool| {
-        move |interpreter: &mut Interpreter| {
-            if heard {
-                interpreter.heard(NOW);
-            }
-            (1..=100).for_each(|number| interpreter.prompts_ended(number, NOW));
-        }
-    };
-    assert_eq!(rounds(&[say("a")], play(false)), 30, "a prompt that cannot be had");
-    assert_eq!(rounds(&[say("a")], play(true)), 100, "a prompt that is heard");
+    let (at_once, second) = (Duration::ZERO, Duration::from_secs(1));
+    assert_eq!(rounds(&[], |_, now| now), 30);
+    assert_eq!(rounds(&[say("a")], sounding(false, at_once)), 30, "a prompt that cannot be had");
+    assert_eq!(rounds(&[say("a")], sounding(true, second)), 100, "a prompt that is heard");
     let keys = Verb::Gather(Gather { max_digits: 1, action: None, ..gather(vec![]) });
-    assert_eq!(rounds(std::slice::from_ref(&keys), |interpreter| interpreter.digit('1', NOW)), 100, "a key");
-    assert_eq!(rounds(&[keys], |interpreter| interpreter.handle_timeout(later(5))), 100, "a wait for keys");
-    assert_eq!(rounds(&[], |interpreter| interpreter.transfer(fetch("moved"))), 100, "transfers");
+    let pressed = |interpreter: &mut Interpreter, now| {
+        interpreter.digit('1', now);
+        now
+    };
+    assert_eq!(rounds(std::slice::from_ref(&keys), pressed), 100, "a key");
+    let waited = |interpreter: &mut Interpreter, now| {
+        let now = now + Duration::from_secs(5);
+        interpreter.handle_timeout(now);
+        now
+    };
+    assert_eq!(rounds(&[keys], waited), 100, "a wait for keys");
+    let moved = |interpreter: &mut Interpreter, now| {
+        interpreter.transfer(fetch("moved"), now);
+        now
+    };
+    assert_eq!(rounds(&[], moved), 100, "transfers");
+}
+
+#[test]
+fn a_pause_of_no_length_and_a_sound_too_short_to_hear_are_rounds_of_a_loop_too() {
+    let pause = Verb::Prompt(Prompt::Silence(Duration::ZERO));
+    assert_eq!(rounds(&[pause], sounding(true, Duration::ZERO)), 30);
+    assert_eq!(rounds(&[say("a")], sounding(true, Duration::from_millis(10))), 30);
+    assert_eq!(rounds(&[], |_, now| now + Duration::from_millis(30)), 30, "however fast the program answers");
+}
+
+#[test]
+fn a_room_that_refuses_and_whose_action_leads_back_to_it_is_a_loop() {
+    let hooks = JoinHooks { action: Some(action("again")), ..JoinHooks::default() };
+    let full = Verb::Join(Box::new(Join { hooks, ..join(None) }));
+    let refused = |interpreter: &mut Interpreter, now| {
+        interpreter.join_failed(now);
+        now
+    };
+    assert_eq!(rounds_of(std::slice::from_ref(&full), refused), 30);
+    let stayed = |interpreter: &mut Interpreter, now| {
+        let now = now + Duration::from_secs(60);
+        interpreter.left_room(departure(), HangupCause::Kicked, now);
+        now
+    };
+    assert_eq!(rounds_of(&[full], stayed), 100, "one that is stayed in is none");
+}
+
+#[test]
+fn a_wait_for_keys_of_next_to_no_length_whose_action_leads_back_to_it_is_a_loop() {
+    let keys = Verb::Gather(Gather {
+        report: Report::Outcome,
+        first_digit: Duration::from_millis(1),
+        action: Some(action("again")),
+        ..gather(vec![])
+    });
+    let over = |interpreter: &mut Interpreter, now| {
+        let now = now + Duration::from_millis(1);
+        interpreter.handle_timeout(now);
+        now
+    };
+    assert_eq!(rounds_of(&[keys], over), 30);
 }
 
 #[test]
@@ -174,7 +238,7 @@ fn a_call_may_be_moved_from_room_to_room_as_often_as_programs_like() {
     let mut interpreter = started(vec![Verb::Join(Box::new(join(None)))]);
     for _ in 0..100 {
         steps(&mut interpreter);
-        interpreter.transfer(fetch("other-room"));
+        interpreter.transfer(fetch("other-room"), NOW);
         document(&mut interpreter, vec![Verb::Join(Box::new(join(None)))], NOW);
     }
     assert!(matches!(steps(&mut interpreter)[..], [Step::Abandon(None), Step::Fetch(..), Step::Join(_)]));

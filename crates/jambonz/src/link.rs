@@ -98,6 +98,8 @@ struct Queued {
     data: Object,
     /// The question, and how long it may wait.
     asked: Option<(u64, Duration)>,
+    /// Said though the call is over meanwhile: what is told, and how a verb ended.
+    owed: bool,
 }
 
 impl Link {
@@ -273,7 +275,7 @@ impl Link {
 
     fn complain(&mut self, report: Object, now: Duration) {
         let call = self.opening.as_ref().map(|opening| opening.call.clone()).unwrap_or_default();
-        self.say(Queued { kind: MessageType::Error, call, hook: None, data: report, asked: None }, now);
+        self.say(Queued { kind: MessageType::Error, call, hook: None, data: report, asked: None, owed: true }, now);
     }
 }
 
@@ -387,8 +389,9 @@ impl Protocol for Link {
         if self.asked.len() >= MOST_WAITING {
             return self.answer(ask.number, Err(NoAnswer::Full));
         }
+        let owed = matches!(ask.purpose, Purpose::Action(..));
         let asked = Some((ask.number, now + LONGEST_WAIT));
-        self.say(Queued { kind, call: ask.call, hook: Some(ask.hook), data, asked }, now);
+        self.say(Queued { kind, call: ask.call, hook: Some(ask.hook), data, asked, owed }, now);
     }
 
     fn tell(&mut self, tell: Tell, now: Duration) {
@@ -402,7 +405,7 @@ impl Protocol for Link {
         match kinds.into_iter().find(|kind| kind.as_str() == tell.message) {
             Some(kind) if self.state != State::Over && self.ending.is_none() => {
                 let data = object(&tell.body);
-                self.say(Queued { kind, call: tell.call, hook: tell.hook, data, asked: None }, now);
+                self.say(Queued { kind, call: tell.call, hook: tell.hook, data, asked: None, owed: true }, now);
             }
             _ => self.outputs.push_back(Output::Dropped),
         }
@@ -417,7 +420,7 @@ impl Protocol for Link {
             Farewell::BadInstructions => GOING_AWAY,
         };
         // What the program should know of the end is said once it is back, if it comes back.
-        let (told, asked) = std::mem::take(&mut self.queue).into_iter().partition(|message| message.asked.is_none());
+        let (told, asked) = std::mem::take(&mut self.queue).into_iter().partition(|message| message.owed);
         self.queue = asked;
         let seeks = self.is_opened() && self.state != State::Open;
         if !seeks || told.is_empty() {

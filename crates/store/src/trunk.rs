@@ -321,6 +321,14 @@ impl Store {
         self.read("reading trunk grants", move |conn| select(conn, rest, [trunk.put(), owner.put()])).await
     }
 
+    /// The trunks of all accounts, those that are not in use as well.
+    ///
+    /// # Errors
+    /// `Busy`, `Database`.
+    pub async fn all_trunks(&self) -> Result<Vec<Trunk>> {
+        self.read("reading trunks", move |conn| select(conn, "ORDER BY id", [])).await
+    }
+
     /// Where the calls of enabled trunks come from, of all enabled accounts.
     ///
     /// # Errors

@@ -117,7 +117,7 @@ async fn bodies_that_are_no_json_or_too_large_are_refused_with_a_message() {
         assert_eq!(reply.status, 400, "{body:?}: {reply:?}");
         assert!(!reply.msg().is_empty(), "{body:?}: {reply:?}");
     }
-    let large = format!("{{\"mute_status\":\"mute\",\"x\":\"{}\"}}", "x".repeat(2 << 20));
+    let large = format!("{{\"mute_status\":\"mute\",\"x\":\"{}\"}}", "x".repeat(300 << 10));
     let reply = exchange.rest.send(Method::PUT, &path, Some(&large), kind).await;
     assert!(matches!(reply.status, 400 | 413), "{reply:?}");
     let deep = format!("{{\"tag\":{}{}}}", "{\"a\":".repeat(3_000) + "1", "}".repeat(3_000));

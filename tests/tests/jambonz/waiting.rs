@@ -187,3 +187,27 @@ async fn who_enters_hears_and_is_heard_only_when_his_enter_hook_is_through() {
     exchange.is_in(late).await;
     exchange.closes().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_held_before_his_enter_hook_is_through_takes_part_when_he_is_released() {
+    let [music, a, c] = tones();
+    let exchange = Exchange::open().await;
+    let url = exchange.tone("/music.wav", music);
+    exchange.app.verbs("/conference-wait/hold", json!([{ "verb": "play", "url": url }]));
+    let agent = exchange.joins("agent", json!({ "name": "support" }), voice(a)).await;
+    exchange.app.hold("/conference-enter/caller");
+    let properties = json!({ "name": "support", "enterHook": "/conference-enter/caller" });
+    let caller = exchange.runs("caller", json!([verb("caller", properties)]), voice(c)).await;
+    exchange.app.hears(&caller.sid, "/conference-enter/caller", 0, |_| true).await;
+    let hold = json!({ "conf_hold_status": "hold", "wait_hook": exchange.app.http("/conference-wait/hold") });
+    let held = exchange.rest.try_update(&caller.sid, hold).await;
+    assert_eq!(held.status, 202, "{held:?}");
+    let since = Instant::now();
+    assert!(caller.call.ear().wait_heard(music, -30.0, since, SOON).await.is_some(), "no music on hold");
+    let released = exchange.rest.try_update(&caller.sid, json!({ "conf_hold_status": "unhold" })).await;
+    assert_eq!(released.status, 202, "{released:?}");
+    let caller = exchange.is_in(caller).await;
+    let two = [caller.heard(Some(c)), agent.heard(Some(a))];
+    hears("released", &two, &[("caller", "agent"), ("agent", "caller")]).await;
+    exchange.closes().await;
+}

@@ -63,7 +63,10 @@ impl Interpreter {
             }
             Err(error) => Gathered { end: InputEnd::Error, digits: None, speech: None, error: Some(error) },
         };
-        self.hops = 0;
+        // Nothing understood at once, again and again, is a loop as well.
+        if gathered.speech.as_ref().is_some_and(|heard| !heard.alternatives.is_empty()) {
+            self.hops = 0;
+        }
         self.gathered(gathered, now);
     }
 
@@ -91,7 +94,6 @@ impl Interpreter {
         if gathering.deadline.is_none_or(|deadline| now < deadline) {
             return;
         }
-        self.hops = 0;
         if gathering.digits.is_empty() {
             self.retry(now);
         } else {
@@ -164,10 +166,10 @@ impl Interpreter {
         match (action, report) {
             (Some(action), Report::Outcome) => {
                 let purpose = Purpose::Action(Box::new(Outcome::Gathered(gathered)), action.id);
-                self.fetch(action.to, purpose);
+                self.fetch(action.to, purpose, now);
             }
             (Some(action), Report::DigitsFollowed) if gathered.digits.is_some() => {
-                self.fetch(action.to, Purpose::Digits(gathered.digits.unwrap_or_default()));
+                self.fetch(action.to, Purpose::Digits(gathered.digits.unwrap_or_default()), now);
             }
             (Some(action), Report::DigitsOnly) if gathered.digits.is_some() => {
                 self.steps.push_back(Step::Tell(action.to, Purpose::Digits(gathered.digits.unwrap_or_default())));

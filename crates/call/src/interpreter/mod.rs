@@ -18,8 +18,9 @@ use gathering::Gathering;
 
 /// Requests in a row before they count as a loop.
 const MOST_HOPS: u32 = 30;
-/// Silence between two rounds of a program that is heard again and again.
-const BETWEEN_ROUNDS: Duration = Duration::from_millis(750);
+/// Whoever waits this long between two requests goes round in no loop: however the call spends it, it is heard, rung or
+/// waited for. A program that is heard again and again is asked no more often.
+const BETWEEN_HOPS: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug, PartialEq)]
 enum Doing {
@@ -81,8 +82,10 @@ pub struct Interpreter {
     steps: VecDeque<Step>,
     prompts: u64,
     fetches: u64,
-    /// Requests in a row without anything heard, a wait for keys or a room.
+    /// Requests in a row, each [`BETWEEN_HOPS`] after the one before at most, and without a key or a word of the caller.
     hops: u32,
+    /// When the last of them was made; the first is not made here, and counts from its answer.
+    asked_at: Option<Duration>,
     hangup_at: Option<Duration>,
     follows: Follows,
 }
@@ -105,6 +108,7 @@ impl Interpreter {
             prompts: 0,
             fetches: 0,
             hops: 0,
+            asked_at: None,
             hangup_at: None,
             follows: Follows::Hangup(HangupCause::EndOfInstructions),
         }
@@ -113,14 +117,14 @@ impl Interpreter {
     /// A program that is asked for what to hear again and again, until it says nothing.
     pub fn looping(fetch: Fetch, purpose: Purpose) -> Self {
         let mut program = Self { follows: Follows::Again(fetch.clone(), purpose.clone()), ..Self::new() };
-        program.fetch(fetch, purpose);
+        program.ask(fetch, purpose);
         program
     }
 
     /// A program that is asked once for what to hear.
     pub fn once(fetch: Fetch, purpose: Purpose) -> Self {
         let mut program = Self { follows: Follows::Nothing, ..Self::new() };
-        program.fetch(fetch, purpose);
+        program.ask(fetch, purpose);
         program
     }
 
@@ -168,6 +172,7 @@ impl Interpreter {
     /// The answer to the request that is under way: other instructions, or none to go on with the old ones.
     pub fn answered(&mut self, instructions: Option<Vec<Instruction>>, now: Duration) {
         let Doing::Fetching { round, .. } = self.doing else { return };
+        self.asked_at.get_or_insert(now);
         match instructions {
             Some(instructions) => self.document(instructions, now),
             None => {
@@ -197,6 +202,7 @@ impl Interpreter {
         if self.doing == Doing::Over {
             return;
         }
+        self.asked_at.get_or_insert(now);
         self.break_off();
         self.rest = instructions.into();
         self.advance(now);
@@ -215,7 +221,7 @@ impl Interpreter {
     }
 
     /// A program moves the call to other instructions, which replace whatever is left of the old ones.
-    pub fn transfer(&mut self, fetch: Fetch) {
+    pub fn transfer(&mut self, fetch: Fetch, now: Duration) {
         if self.doing == Doing::Over {
             return;
         }
@@ -223,12 +229,11 @@ impl Interpreter {
         self.rest.clear();
         // Somebody asked for it: however often, it is no loop of documents.
         self.hops = 0;
-        self.fetch(fetch, Purpose::Transfer);
+        self.fetch(fetch, Purpose::Transfer, now);
     }
 
-    /// Something of the prompts has begun to sound: whatever follows is no loop.
+    /// Something of the prompts has begun to sound.
     pub fn heard(&mut self, now: Duration) {
-        self.hops = 0;
         if let Doing::Prompting(prompting) = &mut self.doing {
             prompting.since.get_or_insert(now);
         }
@@ -330,7 +335,7 @@ impl Interpreter {
             completed: prompting.since.is_some(),
             heard_ms: u64::try_from(heard.as_millis()).unwrap_or(u64::MAX),
         };
-        self.fetch(action.to, Purpose::Action(Box::new(outcome), action.id));
+        self.fetch(action.to, Purpose::Action(Box::new(outcome), action.id), now);
     }
 
     /// The call is back from where an instruction took it.
@@ -343,11 +348,10 @@ impl Interpreter {
         now: Duration,
     ) {
         self.doing = Doing::Nothing;
-        self.hops = 0;
         match (away.on_exit, departure, away.action) {
-            (Some(fetch), Some(departure), _) => self.fetch(fetch, Purpose::LeftRoom(Box::new(departure))),
+            (Some(fetch), Some(departure), _) => self.fetch(fetch, Purpose::LeftRoom(Box::new(departure)), now),
             (_, _, Some(action)) => {
-                self.fetch(action.to, Purpose::Action(Box::new(outcome.clone()), action.id));
+                self.fetch(action.to, Purpose::Action(Box::new(outcome.clone()), action.id), now);
             }
             _ => {
                 if let (true, Follows::Hangup(cause)) = (self.rest.is_empty(), &mut self.follows) {
@@ -368,7 +372,7 @@ impl Interpreter {
                 self.prompt(prompts, None, None);
                 return;
             }
-            let Some(instruction) = self.rest.pop_front() else { return self.end_of_instructions() };
+            let Some(instruction) = self.rest.pop_front() else { return self.end_of_instructions(now) };
             if self.notify
                 && let Some(label) = &instruction.label
             {
@@ -427,7 +431,7 @@ impl Interpreter {
                 self.steps.push_back(Step::Happened(Kind::Fault(why.clone(), label)));
                 if let Some(action) = action {
                     let outcome = Outcome::Unsent(String::new(), why);
-                    self.fetch(action.to, Purpose::Action(Box::new(outcome), action.id));
+                    self.fetch(action.to, Purpose::Action(Box::new(outcome), action.id), now);
                 }
             }
             Verb::Unsupported(name) => {
@@ -451,7 +455,7 @@ impl Interpreter {
             }
             Verb::Answer => self.steps.push_back(Step::Answer),
             Verb::Ring(text) => self.steps.push_back(Step::Ring(text)),
-            Verb::Redirect(fetch) => self.fetch(fetch, Purpose::Redirect),
+            Verb::Redirect(fetch) => self.fetch(fetch, Purpose::Redirect, now),
             Verb::Hangup(Hangup { after: Some(after), .. }) => self.hangup_at = Some(now + after),
             Verb::Hangup(Hangup { refusal, after: None, headers }) => {
                 self.hang_up(HangupCause::Instructed, refusal, headers);
@@ -475,16 +479,16 @@ impl Interpreter {
         self.prompts
     }
 
-    fn end_of_instructions(&mut self) {
+    fn end_of_instructions(&mut self, now: Duration) {
         match self.follows.clone() {
             Follows::Hangup(cause) => self.hang_up(cause, None, Vec::new()),
             Follows::Stay => self.doing = Doing::Idle,
             Follows::Again(fetch, purpose) => {
-                // The first of these rounds has been asked for already.
-                if self.hops == 0 {
-                    self.fetch(fetch, purpose);
-                } else {
-                    self.prompt(vec![Prompt::Silence(BETWEEN_ROUNDS)], None, None);
+                let since = self.asked_at.map_or(Duration::ZERO, |asked| now.saturating_sub(asked));
+                // A round in which little is heard, or nothing, is not asked for at once again.
+                match BETWEEN_HOPS.saturating_sub(since) {
+                    Duration::ZERO => self.fetch(fetch, purpose, now),
+                    rest => self.prompt(vec![Prompt::Silence(rest)], None, None),
                 }
             }
             Follows::Nothing => {
@@ -495,12 +499,20 @@ impl Interpreter {
         }
     }
 
-    fn fetch(&mut self, fetch: Fetch, purpose: Purpose) {
+    fn fetch(&mut self, fetch: Fetch, purpose: Purpose, now: Duration) {
+        let before = self.asked_at.replace(now);
+        if before.is_some_and(|before| now.saturating_sub(before) >= BETWEEN_HOPS) {
+            self.hops = 0;
+        }
         self.hops += 1;
         if self.hops > MOST_HOPS {
             let fault = InstructionsFault { at: FaultAt::Redirect, kind: FaultKind::Document };
             return self.hang_up(HangupCause::Instructions(fault), None, Vec::new());
         }
+        self.ask(fetch, purpose);
+    }
+
+    fn ask(&mut self, fetch: Fetch, purpose: Purpose) {
         self.fetches += 1;
         let round = matches!(&self.follows, Follows::Again(again, what) if *again == fetch && *what == purpose);
         self.doing = Doing::Fetching { vital: purpose.is_vital(), round };

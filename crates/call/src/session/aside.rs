@@ -1,5 +1,7 @@
 //! Questions to a program beside the call's instructions: these go on, unless the answer has others.
 
+use std::time::{Duration, Instant};
+
 use conference::LeaveCause;
 
 use super::Session;
@@ -10,13 +12,25 @@ use crate::verb::{Fetch, Instruction};
 
 /// The program number of such questions: none of the call's programs has it.
 pub(super) const ASIDE: u32 = u32::MAX - 3;
+/// Questions of one call that may wait for their answers.
+const MOST_ASIDES: usize = 8;
+/// Nobody waits longer for an answer: one that has not come by then was lost with its connection.
+const FORGOTTEN: Duration = Duration::from_secs(120);
 
 impl Session {
-    /// Asks; instructions in the answer replace the call's.
-    pub(super) fn ask_aside(&mut self, fetch: Fetch, purpose: Purpose) {
+    /// Asks; instructions in the answer replace the call's. False: too many such questions wait for their answers already.
+    pub(super) fn ask_aside(&mut self, fetch: Fetch, purpose: Purpose) -> bool {
+        let now = Instant::now();
+        self.asides.retain(|_, asked| now.duration_since(*asked) < FORGOTTEN);
+        if self.asides.len() >= MOST_ASIDES {
+            self.inner.counters.mailbox_overflows.add(1);
+            return false;
+        }
         self.questions += 1;
         let number = self.questions;
+        self.asides.insert(number, now);
         self.fetch(Asked { program: ASIDE, number }, fetch, purpose);
+        true
     }
 
     /// The answer to such a question.

@@ -1,5 +1,7 @@
 //! What programs ask of a call while it lives.
 
+use std::sync::Arc;
+
 use conference::LeaveCause;
 use tokio::sync::oneshot;
 
@@ -86,7 +88,7 @@ impl Session {
         self.becomes_independent();
         let recorded = self.abandon(LeaveCause::Transferred).await;
         self.control.placed = false;
-        self.interpreter.transfer(fetch);
+        self.interpreter.transfer(fetch, self.inner.clock.monotonic());
         // The call does not wait for it.
         drop(answer_after(recorded, reply).send(Ok(CallChanged::default())));
     }
@@ -109,8 +111,9 @@ impl Session {
         let asked = stay.room.enqueue_change(Whom::Members(vec![stay.number]), change, by);
         if asked.is_ok() {
             self.end_waiting(Waiting::Hold).await;
-            if on {
-                self.hold_with(wait).await;
+            match on {
+                true => self.hold_with(wait).await,
+                false => self.wait_on().await,
             }
         }
         reply_when(asked, reply);
@@ -199,6 +202,8 @@ impl Session {
 
     async fn room_sound(&mut self, prompts: Vec<Prompt>, spoken: bool, id: Option<String>) -> Result<(), CommandError> {
         let Some(stay) = &self.stay else { return Ok(()) };
+        let place = Arc::clone(&self.room_sounds).try_acquire_owned();
+        let place = place.map_err(|_| CommandError::Busy("sounds of one call being loaded for its room"))?;
         let (room, by, mailbox) = (stay.room.clone(), self.view.clone(), self.mailbox.clone());
         let (account, dialect, sounds) = (self.account.clone(), self.control.dialect, self.inner.sounds.clone());
         let prompts: Vec<Prompt> = prompts.into_iter().map(|prompt| self.in_the_calls_voice(prompt)).collect();
@@ -214,6 +219,7 @@ impl Session {
                 }
             }
             room.announce(Announced { sounds: heard, spoken, id, by }).await;
+            drop(place);
         });
         Ok(())
     }

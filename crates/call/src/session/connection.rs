@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::message::{Asked, Fetched};
 use super::{CallMessage, Session};
 use crate::cause::{FaultAt, FaultKind, HangupCause, InstructionsFault};
-use crate::command::CallCommand;
+use crate::command::{CallCommand, CommandError};
 use crate::dialect::{AtEnd, Body, Purpose};
 use crate::hooks::HookError;
 use crate::http::shown;
@@ -18,8 +18,9 @@ const TOLD: usize = 64 * 1024;
 impl Session {
     /// Asks for instructions; the answer comes as a message, so that the call can end meanwhile.
     pub(super) fn fetch(&mut self, asked: Asked, fetch: Fetch, purpose: Purpose) {
-        // What is heard while the call waits moves it nowhere.
-        if asked.program == 0 && self.moves_to(&fetch, &purpose) {
+        // What is heard while the call waits moves it nowhere; one that becomes a call of its own has moved.
+        let own = asked.program == 0 || matches!(purpose, Purpose::Adulting(_));
+        if own && self.moves_to(&fetch, &purpose) {
             self.change_application(fetch.clone());
         }
         let at = fault_at(&purpose);
@@ -151,8 +152,11 @@ impl Session {
         let by = self.asker();
         let other = call.filter(|call| *call != self.view.uuid && self.is_family(call));
         match other.and_then(|call| self.inner.calls.get(&self.account, &call)) {
+            // Two calls that wait for a place in one another's mailboxes would wait for ever.
             Some(mailbox) => {
-                mailbox.send(CallMessage::Command(command, by, reply)).await;
+                if !mailbox.offer(CallMessage::Command(command, by, reply)) {
+                    return self.refused(CommandError::Busy("messages waiting for one call")).await;
+                }
             }
             None => self.command(command, by, reply).await,
         }

@@ -108,7 +108,11 @@ impl<'a> Runner<'a> {
             tracing::warn!(call = self.view.uuid, %error, "a call was not placed");
             HangupCause::NoRoute
         })?;
-        let mut rings = Rings::start(self.inner, self.race, &self.view, &self.mailbox, (targets, &self.invite)).await?;
+        let rings = Rings::start(self.inner, self.race, &self.view, &self.mailbox, (targets, &self.invite)).await;
+        if let Err(HangupCause::Rejected) = rings {
+            self.status((403, "Forbidden"));
+        }
+        let mut rings = rings?;
         self.begun(rings.call_id()).await;
         let answered = self.ring(&mut rings).await;
         // What is not answered is cancelled, and nobody hears it any more.

@@ -36,16 +36,25 @@ pub(super) struct Interlude {
 impl Session {
     /// Starts a program in place of the one that is heard.
     pub(super) async fn wait_with(&mut self, why: Waiting, program: Interpreter) {
+        // Whoever hears something else instead has nothing left to hear first.
+        let entered = self.waits_for(Waiting::Entry);
         self.end_interlude().await;
+        if entered {
+            self.take_part().await;
+        }
         self.programs += 1;
         self.interlude = Some(Interlude { why, number: self.programs, program });
     }
 
     /// Ends what is heard meanwhile, if it is for that.
     pub(super) async fn end_waiting(&mut self, why: Waiting) {
-        if self.interlude.as_ref().is_some_and(|interlude| interlude.why == why) {
+        if self.waits_for(why) {
             self.end_interlude().await;
         }
+    }
+
+    fn waits_for(&self, why: Waiting) -> bool {
+        self.interlude.as_ref().is_some_and(|interlude| interlude.why == why)
     }
 
     /// Ends whatever is heard meanwhile.
@@ -96,26 +105,32 @@ impl Session {
             Step::LeaveQueue if why == Waiting::Queue => self.leave_queue().await,
             Step::Through => {
                 self.interlude = None;
-                match why {
-                    Waiting::Entry => self.take_part().await,
-                    Waiting::Meeting => self.go_to_meeting().await,
-                    _ => {}
-                }
+                self.heard_out(why).await;
             }
             // A round of requests without end: nothing more is heard.
-            Step::Hangup(..) => {
-                self.end_interlude().await;
-                self.warn("what is to be heard while waiting is asked for in a loop; nothing more is heard".to_owned())
-                    .await;
-                if why == Waiting::Entry {
-                    self.take_part().await;
-                }
-            }
+            Step::Hangup(..) => self.interlude_failed("it is asked for in a loop").await,
             Step::Happened(kind) => self.happened(kind).await,
             // Whoever waits does nothing else: the dialects let no other verb through.
             _ => {}
         }
         true
+    }
+
+    /// What comes after what was heard meanwhile.
+    async fn heard_out(&mut self, why: Waiting) {
+        match why {
+            Waiting::Entry => self.take_part().await,
+            Waiting::Meeting => self.go_to_meeting().await,
+            Waiting::Start | Waiting::Hold | Waiting::Queue => {}
+        }
+    }
+
+    /// What is to be heard meanwhile cannot be had: the call itself goes on.
+    pub(super) async fn interlude_failed(&mut self, problem: &str) {
+        let Some(why) = self.interlude.as_ref().map(|interlude| interlude.why) else { return };
+        self.end_interlude().await;
+        self.warn(format!("what is to be heard while waiting cannot be had: {problem}; nothing more is heard")).await;
+        self.heard_out(why).await;
     }
 
     /// The request says how things stand now, not how they stood when it was first made.
@@ -128,7 +143,8 @@ impl Session {
 
     /// The call is in its room: what it hears first, and whether it waits.
     pub(super) async fn begin_stay(&mut self, started: bool) {
-        let Some(stay) = &self.stay else { return };
+        let Some(stay) = &mut self.stay else { return };
+        stay.started = started;
         let (wait, enter) = (stay.hooks.wait.clone(), stay.hooks.enter.clone());
         match (started, wait, enter) {
             (false, Some(wait), _) => self.wait_with(Waiting::Start, Interpreter::looping(wait, Purpose::Wait)).await,
@@ -153,6 +169,13 @@ impl Session {
         }
     }
 
+    /// It is not on hold any more: whoever waits for the room to start hears again what he heard before.
+    pub(super) async fn wait_on(&mut self) {
+        if self.interlude.is_none() && self.stay.as_ref().is_some_and(|stay| !stay.started) {
+            self.begin_stay(false).await;
+        }
+    }
+
     /// Hears this while it is on hold.
     pub(super) async fn hold_with(&mut self, wait: Option<Fetch>) {
         if let Some(wait) = wait {
@@ -167,6 +190,8 @@ pub(super) struct Stay {
     pub(super) member: MemberId,
     pub(super) number: i64,
     pub(super) moderator: bool,
+    /// Whether the room has started.
+    pub(super) started: bool,
     pub(super) hooks: crate::verb::JoinHooks,
 }
 

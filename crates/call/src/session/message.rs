@@ -47,6 +47,8 @@ pub(crate) enum CallMessage {
     Queue(queue::Report),
     /// It leaves the call that dialled it, and goes on by itself.
     GoOn(Box<split::GoOn>),
+    /// How the far side, by the transfer's number, answers its REFER: with this status, or not.
+    ReferAnswered(u64, Result<u16, String>),
     Loaded(Lane, Asked, Box<Result<Heard, SoundFault>>),
     End(HangupCause),
 }

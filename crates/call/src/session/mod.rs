@@ -33,7 +33,7 @@ use std::time::Instant;
 use conference::LeaveCause;
 use media::LegId;
 use sip::LegEvent;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
 pub(crate) use added::{DialledMember, ENTERED, NOT_ENTERED, dial_member};
@@ -139,10 +139,16 @@ pub(crate) struct Session {
     refer_hook: Option<Fetch>,
     /// A transfer that the far side was asked for.
     transferring: Option<Transferring>,
+    /// How many there have been.
+    transfers: u64,
     /// One that it asks for, while a program decides.
     referral: Option<u64>,
     /// How many questions there have been beside the instructions.
     questions: u64,
+    /// Those that wait for their answers, and since when.
+    asides: BTreeMap<u64, Instant>,
+    /// Places for sounds that are loaded for the room.
+    room_sounds: Arc<Semaphore>,
     /// Told of requests within the dialog.
     request_hook: Option<Fetch>,
     /// Somebody listens for speech: the number of the listening, and its task.
@@ -177,6 +183,8 @@ pub(crate) struct Session {
 
 /// Digits taken per second; nobody presses more keys, and each one is recorded.
 const MOST_DIGITS: u32 = 20;
+/// Sounds that one call may have loaded for its room at once.
+const MOST_ROOM_SOUNDS: usize = 16;
 
 impl Session {
     /// A call that is not answered and has no instructions yet. `far`: its dialog and where its signalling comes from.
@@ -214,8 +222,11 @@ impl Session {
             voice: None,
             refer_hook: None,
             transferring: None,
+            transfers: 0,
             referral: None,
             questions: 0,
+            asides: BTreeMap::new(),
+            room_sounds: Arc::new(Semaphore::new(MOST_ROOM_SOUNDS)),
             request_hook: None,
             listening: None,
             streams: BTreeMap::new(),
@@ -375,6 +386,7 @@ impl Session {
             CallMessage::Bridge(report) => self.reported(report).await,
             CallMessage::Queue(report) => self.queue_reported(report).await,
             CallMessage::GoOn(go_on) => self.go_on(*go_on).await,
+            CallMessage::ReferAnswered(number, answer) => self.refer_answered(number, answer).await,
             CallMessage::Loaded(lane, of, result) => self.loaded(lane, of, *result).await,
             CallMessage::End(cause) => self.finish(cause, None).await,
         }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use media::{Play, PlayId, Repeat};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::message::Asked;
 use super::{CallMessage, Session};
@@ -48,12 +49,14 @@ pub(super) struct Playing {
     gain: f32,
     pub(super) play: Option<PlayId>,
     pub(super) pause_until: Option<Instant>,
+    /// The next one is being loaded; nobody wants it any more when these prompts are replaced.
+    loading: Option<AbortOnDropHandle<()>>,
 }
 
 impl Playing {
     pub(super) fn new(of: Asked, prompts: Vec<Prompt>) -> Self {
         let rest = prompts.into();
-        Self { of, rest, repeat: Repeat::Times(1), gain: 0.0, play: None, pause_until: None }
+        Self { of, rest, repeat: Repeat::Times(1), gain: 0.0, play: None, pause_until: None, loading: None }
     }
 
     /// The same, louder or softer by so many dB.
@@ -133,10 +136,13 @@ impl Session {
         let prompt = self.in_the_calls_voice(prompt);
         let (sounds, mailbox) = (self.inner.sounds.clone(), self.mailbox.clone());
         let (account, dialect) = (self.account.clone(), self.control.dialect);
-        tokio::spawn(async move {
+        let loading = tokio::spawn(async move {
             let sound = sounds.prompt(&account, dialect, &prompt).await;
             mailbox.send(CallMessage::Loaded(lane, of, Box::new(sound))).await;
         });
+        if let Some(playing) = self.playing.get_mut(&lane) {
+            playing.loading = Some(AbortOnDropHandle::new(loading));
+        }
     }
 
     fn heard(&mut self, lane: Lane, of: Asked) {
@@ -167,6 +173,7 @@ impl Session {
             }
             return Box::pin(self.next_prompt(lane)).await;
         };
+        playing.loading = None;
         self.plays += 1;
         let id = PlayId(self.plays);
         let sound = heard.sound.clone().into();

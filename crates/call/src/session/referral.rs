@@ -1,15 +1,18 @@
 //! Transfers (RFC 3515): asked of the far side, and asked for by it.
 
-use super::Session;
+use super::{CallMessage, Session};
 use crate::dialect::{Outcome, Purpose, Referred};
 use crate::verb::{Fetch, Refer};
 
 /// A transfer that the far side was asked for.
 pub(super) struct Transferring {
-    /// The status that the REFER was answered with.
-    status: u16,
+    number: u64,
+    /// The status that the REFER was answered with, once it was.
+    status: Option<u16>,
     /// What the last report said.
     last: Option<u16>,
+    /// That was the last report, and came before the answer.
+    over: bool,
     events: Option<Fetch>,
 }
 
@@ -18,18 +21,38 @@ impl Session {
     pub(super) async fn refer(&mut self, refer: Refer) {
         let to = self.absolute(&refer.to);
         let leg = self.leg.control();
-        let asked = leg.refer(&to, refer.referred_by.as_deref(), &refer.headers).await;
-        let (status, waits) = match asked {
-            Ok((status, _)) => (status, (200..300).contains(&status)),
+        self.transfers += 1;
+        let number = self.transfers;
+        self.transferring = Some(Transferring { number, status: None, last: None, over: false, events: refer.events });
+        let mailbox = self.mailbox.clone();
+        // A phone that does not answer keeps nobody waiting but its instruction.
+        tokio::spawn(async move {
+            let asked = leg.refer(&to, refer.referred_by.as_deref(), &refer.headers).await;
+            let answer = asked.map(|(status, _)| status).map_err(|error| error.to_string());
+            mailbox.send(CallMessage::ReferAnswered(number, answer)).await;
+        });
+    }
+
+    /// The far side has answered, or nobody has.
+    pub(super) async fn refer_answered(&mut self, number: u64, answer: Result<u16, String>) {
+        let Some(transferring) = self.transferring.as_mut().filter(|asked| asked.number == number) else { return };
+        let status = match answer {
+            Ok(status) if (200..300).contains(&status) && !transferring.over => {
+                transferring.status = Some(status);
+                return;
+            }
+            Ok(status) => status,
             Err(error) => {
                 self.warn(format!("the call cannot be transferred: {error}")).await;
-                (500, false)
+                500
             }
         };
-        if waits {
-            self.transferring = Some(Transferring { status, last: None, events: refer.events });
-        } else {
-            let outcome = Outcome::Referred { status, last: None };
+        self.transfer_over(status);
+    }
+
+    fn transfer_over(&mut self, status: u16) {
+        if let Some(Transferring { last, .. }) = self.transferring.take() {
+            let outcome = Outcome::Referred { status, last };
             self.interpreter.done(&outcome, self.inner.clock.monotonic());
         }
     }
@@ -49,13 +72,13 @@ impl Session {
     pub(super) async fn refer_progress(&mut self, status: u16, over: bool) {
         let Some(transferring) = &mut self.transferring else { return };
         transferring.last = Some(status);
-        let events = transferring.events.clone();
+        transferring.over = over;
+        let (answered, events) = (transferring.status, transferring.events.clone());
         if let Some(events) = events {
             self.tell(events, Purpose::Transferred(status));
         }
-        if over && let Some(Transferring { status, last, .. }) = self.transferring.take() {
-            let outcome = Outcome::Referred { status, last };
-            self.interpreter.done(&outcome, self.inner.clock.monotonic());
+        if over && let Some(answered) = answered {
+            self.transfer_over(answered);
         }
     }
 
@@ -66,17 +89,24 @@ impl Session {
 
     /// The far side wants the call to go elsewhere: a program decides.
     pub(super) async fn referred(&mut self, id: u64, referred: Referred) {
-        let Some(hook) = self.refer_hook.clone() else {
-            if let Err(error) = self.leg.reject_refer(id, 603).await {
-                tracing::info!(call = self.view.uuid, %error, "a REFER could not be declined");
-            }
-            return;
+        let hook = match self.refer_hook.clone() {
+            Some(_) if self.referral.is_some() => return self.decline(id, 491).await,
+            Some(hook) => hook,
+            None => return self.decline(id, 603).await,
         };
         if let Err(error) = self.leg.accept_refer(id).await {
             return tracing::info!(call = self.view.uuid, %error, "a REFER could not be accepted");
         }
         self.referral = Some(id);
-        self.ask_aside(hook, Purpose::ReferredTo(Box::new(referred)));
+        if !self.ask_aside(hook, Purpose::ReferredTo(Box::new(referred))) {
+            self.decide_referral(false).await;
+        }
+    }
+
+    async fn decline(&self, id: u64, status: u16) {
+        if let Err(error) = self.leg.reject_refer(id, status).await {
+            tracing::info!(call = self.view.uuid, %error, "a REFER could not be declined");
+        }
     }
 
     /// The program has decided.

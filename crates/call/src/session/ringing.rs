@@ -55,6 +55,8 @@ pub(super) struct Rings {
     legs: JoinSet<(Ringing, Option<LegEvent>)>,
     /// Legs that sound before an answer.
     early: Vec<LegId>,
+    /// A destination leads where nobody is to be called.
+    forbidden: bool,
 }
 
 impl Rings {
@@ -74,12 +76,17 @@ impl Rings {
             mailbox: mailbox.clone(),
             legs: JoinSet::new(),
             early: Vec::new(),
+            forbidden: false,
         };
         let domain = inner.routing.home_domain(&call.account).await;
         for target in targets {
             rings.invite(call, invite, target, &domain).await?;
         }
-        if rings.is_empty() { Err(HangupCause::NoRoute) } else { Ok(rings) }
+        match rings.is_empty() {
+            true if rings.forbidden => Err(HangupCause::Rejected),
+            true => Err(HangupCause::NoRoute),
+            false => Ok(rings),
+        }
     }
 
     /// The Call-ID of the first INVITE.
@@ -97,7 +104,8 @@ impl Rings {
         let peer = match self.inner.routing.aim(&mut target).await {
             Ok(peer) => peer,
             Err(error) => {
-                tracing::warn!(call = self.call, %error, "a destination was not found");
+                tracing::warn!(call = self.call, %error, "a destination cannot be called");
+                self.forbidden |= error.is_forbidden();
                 return Ok(());
             }
         };

@@ -40,7 +40,7 @@ impl Session {
         self.abandon(LeaveCause::Transferred).await;
         self.control.placed = false;
         match next {
-            Next::Fetch(fetch) => self.interpreter.transfer(fetch),
+            Next::Fetch(fetch) => self.interpreter.transfer(fetch, self.inner.clock.monotonic()),
             Next::Run(run) => self.interpreter.document(run, self.inner.clock.monotonic()),
         }
         Ok(())
@@ -59,7 +59,7 @@ impl Session {
                 if fetch.method == Method::Link {
                     self.introduce(fetch.clone(), parent);
                 }
-                self.interpreter.transfer(fetch);
+                self.interpreter.transfer(fetch, self.inner.clock.monotonic());
             }
             Next::Run(run) => {
                 let application = self.control.application.clone();

@@ -132,6 +132,7 @@ impl Session {
         let Fetched { asked, purpose, at, result } = fetched;
         let now = self.inner.clock.monotonic();
         if asked.program == ASIDE {
+            self.asides.remove(&asked.number);
             return self.answered_aside(&purpose, result).await;
         }
         let Some(program) = self.program(asked.program).filter(|program| program.awaits(asked.number)) else { return };
@@ -141,6 +142,10 @@ impl Session {
         };
         if program.failed(now) {
             return self.warn(format!("a program did not answer: {error}; the instructions go on")).await;
+        }
+        // What is heard meanwhile does not decide over the call.
+        if asked.program != 0 {
+            return self.interlude_failed(&format!("a program did not answer: {error}")).await;
         }
         let fallback = self.control.fallback.take().filter(|_| purpose == Purpose::Answer);
         let follows = if fallback.is_some() { "the fallback URL is asked" } else { "the call ends" };
@@ -217,6 +222,7 @@ impl Session {
                         member: joined.member,
                         number: joined.number,
                         moderator: join.member_settings.moderator,
+                        started: joined.started,
                         hooks: join.hooks,
                     });
                     return Ok(joined);

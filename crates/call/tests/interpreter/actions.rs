@@ -10,7 +10,9 @@ use call::verb::{
     Settings, Stream, StreamMix, Verb,
 };
 
-use super::{NOW, action, departure, document, fetch, instructions, join, later, prompt, say, started, steps, the_end};
+use super::{
+    NOW, action, departure, document, fetch, instructions, join, later, prompt, rounds_of, say, started, steps, the_end,
+};
 
 fn connect(action: Option<Action>) -> Box<Connect> {
     Box::new(Connect {
@@ -118,6 +120,22 @@ fn an_action_is_told_how_it_went_and_an_answer_without_instructions_goes_on_with
 }
 
 #[test]
+fn what_fails_at_once_and_whose_action_leads_back_to_it_is_a_loop() {
+    for (verb, _, outcome) in journeys(Some(action("again"))) {
+        let ended = |seconds| {
+            let outcome = outcome.clone();
+            move |interpreter: &mut Interpreter, now| {
+                let now = now + Duration::from_secs(seconds);
+                interpreter.done(&outcome, now);
+                now
+            }
+        };
+        assert_eq!(rounds_of(std::slice::from_ref(&verb), ended(0)), 30, "{verb:?}");
+        assert_eq!(rounds_of(std::slice::from_ref(&verb), ended(20)), 100, "one that takes its time is none: {verb:?}");
+    }
+}
+
+#[test]
 fn without_an_action_the_next_instruction_follows() {
     for (verb, step, outcome) in journeys(None) {
         let mut interpreter = started(vec![verb, say("rest")]);
@@ -150,7 +168,7 @@ fn the_action_of_a_stay_in_a_room_is_told_when_it_is_over_and_when_it_never_bega
 fn only_a_request_that_the_call_cannot_do_without_ends_it() {
     assert!(!Interpreter::new().failed(NOW), "the first");
     let mut moved = started(vec![say("a")]);
-    moved.transfer(fetch("there"));
+    moved.transfer(fetch("there"), NOW);
     let redirected = started(vec![Verb::Redirect(fetch("next")), say("rest")]);
     for mut interpreter in [moved, redirected] {
         steps(&mut interpreter);
@@ -216,7 +234,7 @@ fn other_instructions_abandon_what_the_call_is_in_and_its_action_can_say_nothing
         assert_eq!(steps(&mut interpreter), [], "its end is old news");
 
         let mut moved = started(vec![verb, say("rest")]);
-        moved.transfer(fetch("there"));
+        moved.transfer(fetch("there"), NOW);
         let asked = Step::Fetch(1, fetch("there"), Purpose::Transfer);
         assert_eq!(steps(&mut moved), [step, abandoned, asked]);
         moved.done(&outcome, NOW);
@@ -225,7 +243,7 @@ fn other_instructions_abandon_what_the_call_is_in_and_its_action_can_say_nothing
     }
     let mut silent = started(vec![Verb::Join(Box::new(join(Some(fetch("exit")))))]);
     steps(&mut silent);
-    silent.transfer(fetch("there"));
+    silent.transfer(fetch("there"), NOW);
     assert!(matches!(&steps(&mut silent)[..], [Step::Abandon(None), Step::Fetch(1, ..)]));
 }
 
@@ -241,7 +259,7 @@ fn a_call_that_is_over_owes_its_last_action_the_outcome_once() {
         interpreter.done(&outcome, NOW);
         interpreter.append(instructions(vec![say("more")]), NOW);
         document(&mut interpreter, vec![say("more")], NOW);
-        interpreter.transfer(fetch("there"));
+        interpreter.transfer(fetch("there"), NOW);
         assert_eq!((steps(&mut interpreter), interpreter.next_timeout()), (vec![], None));
     }
     let mut prompting = started(vec![say("a")]);

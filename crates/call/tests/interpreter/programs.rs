@@ -91,8 +91,8 @@ fn asked(number: u64) -> Step {
     Step::Fetch(number, fetch("wait"), Purpose::Wait)
 }
 
-fn pause(number: u64) -> Step {
-    Step::Play(number, vec![Prompt::Silence(Duration::from_millis(750))])
+fn pause(number: u64, millis: u64) -> Step {
+    Step::Play(number, vec![Prompt::Silence(Duration::from_millis(millis))])
 }
 
 fn looping() -> Interpreter {
@@ -100,7 +100,11 @@ fn looping() -> Interpreter {
 }
 
 fn answer(program: &mut Interpreter, verbs: Vec<Verb>) {
-    program.answered(Some(instructions(verbs)), NOW);
+    answer_at(program, verbs, NOW);
+}
+
+fn answer_at(program: &mut Interpreter, verbs: Vec<Verb>, now: Duration) {
+    program.answered(Some(instructions(verbs)), now);
 }
 
 #[test]
@@ -109,34 +113,37 @@ fn what_is_heard_while_waiting_is_asked_for_again_after_each_round() {
     assert_eq!(steps(&mut program), [asked(1)]);
     for round in 1..100 {
         assert!(program.awaits(round));
-        answer(&mut program, vec![say("music")]);
+        answer_at(&mut program, vec![say("music")], later(round));
         assert_eq!(steps(&mut program), [Step::Play(round, vec![prompt("music")])]);
-        program.heard(NOW);
-        program.prompts_ended(round, NOW);
+        program.heard(later(round));
+        program.prompts_ended(round, later(round + 1));
         assert_eq!(steps(&mut program), [asked(round + 1)]);
     }
 }
 
 #[test]
-fn a_round_in_which_nothing_is_heard_is_followed_by_a_pause() {
+fn a_round_in_which_little_is_heard_is_followed_by_a_pause_for_the_rest_of_a_second() {
     let mut program = looping();
     steps(&mut program);
+    let mut now = NOW;
     for round in 1..100 {
-        // By turns no sound at all, and one that cannot be had.
+        // By turns no sound at all, and one of a fifth of a second.
         let silent = round % 2 == 0;
-        answer(&mut program, if silent { vec![] } else { vec![say("lost")] });
+        answer_at(&mut program, if silent { vec![] } else { vec![say("short")] }, now);
         let done = steps(&mut program);
         let Some(Step::Play(number, _)) = done.last() else { panic!("{done:?}") };
         let mut number = *number;
         if !silent {
-            program.prompts_ended(number, NOW);
+            program.heard(now);
+            program.prompts_ended(number, now + Duration::from_millis(200));
             number += 1;
-            assert_eq!(steps(&mut program), [pause(number)]);
+            assert_eq!(steps(&mut program), [pause(number, 800)]);
         } else {
-            assert_eq!(done, [pause(number)]);
+            assert_eq!(done, [pause(number, 1000)]);
         }
-        program.heard(NOW);
-        program.prompts_ended(number, NOW);
+        now += Duration::from_secs(1);
+        program.heard(now);
+        program.prompts_ended(number, now);
         assert_eq!(steps(&mut program), [asked(round + 1)]);
     }
 }
@@ -160,7 +167,7 @@ fn an_empty_answer_to_something_else_does_not_end_what_is_heard_while_waiting() 
     program.answered(None, NOW);
     assert!(matches!(steps(&mut program).last(), Some(Step::Play(1, heard)) if *heard == [prompt("music")]));
     program.heard(NOW);
-    program.prompts_ended(1, NOW);
+    program.prompts_ended(1, later(2));
     assert_eq!(steps(&mut program), [asked(3)]);
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use call::cause::HangupCause;
 use call::dialect::{AtEnd, Outcome, Purpose, Understood};
 use call::interpreter::{Interpreter, Step};
-use call::verb::{Enqueue, Gather, Hangup, Join, JoinHooks, Play, Report, Understanding, Verb};
+use call::verb::{Enqueue, Gather, Hangup, Join, JoinHooks, Play, Prompt, Report, Understanding, Verb};
 use proptest::prelude::*;
 
 use super::{NOW, action, departure, fetch, gather, instructions, join, labelled, prompt, say, steps};
@@ -121,8 +121,11 @@ fn run_out(interpreter: &mut Interpreter, mut now: Duration) -> Option<Step> {
             continue;
         };
         match step {
-            Step::Play(number, _) => {
+            Step::Play(number, prompts) => {
                 interpreter.heard(now);
+                if let [Prompt::Silence(length)] = prompts[..] {
+                    now += length;
+                }
                 interpreter.prompts_ended(number, now);
             }
             Step::Fetch(number, ..) if interpreter.awaits(number) => interpreter.answered(None, now),
@@ -156,7 +159,7 @@ proptest! {
                 Input::Append(kinds) => interpreter.append(run(kinds), now),
                 Input::Answered(kinds) => interpreter.answered(kinds.map(run), now),
                 Input::Failed => drop(interpreter.failed(now)),
-                Input::Transfer => interpreter.transfer(fetch("moved")),
+                Input::Transfer => interpreter.transfer(fetch("moved"), now),
                 Input::Ended(number) => interpreter.prompts_ended(number, now),
                 Input::Heard => interpreter.heard(now),
                 Input::Digit(digit) => interpreter.digit(digit, now),

@@ -273,8 +273,8 @@ async fn a_call_is_made_under_an_application_or_a_hook_of_its_own() {
     let placed = desk.paper.placed.lock().unwrap().pop().unwrap();
     assert_eq!((placed.application.url.as_str(), placed.app_sid), ("http://other.test/h#rc=2", None));
     assert_eq!(placed.status, Some(Fetch::new("http://other.test/s", Method::Get)));
-    let done = desk.paper.did.lock().unwrap().pop().map(|(_, command, _)| command);
-    let Some(CallCommand::Configure(settings)) = done else { panic!("{done:?}") };
+    assert!(desk.paper.did.lock().unwrap().is_empty(), "nothing is asked of a call that rings");
+    let settings = placed.settings_of_call.unwrap();
     assert_eq!(settings.refer_hook, Some(Fetch::new("http://other.test/refer", Method::Post)));
 
     let plain = json!({ "from": "15083084809", "to": { "type": "sip", "sipUri": "sip:a@b.test" },
