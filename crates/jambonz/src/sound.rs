@@ -104,7 +104,7 @@ mod tests {
         let raw = BASE64_STANDARD.encode([1, 0, 255, 255, 9]);
         let play = |content: &str, kind: &str| {
             words().read(&format!(
-                r#"{{"type":"playAudio","data":{{"audioContent":"{content}","audioContentType":"{kind}","sampleRate":"16000","id":"a"}}}}"#
+                r#"{{"type":"playAudio","data":{{"audioContent":"{content}","audioContentType":"{kind}","sampleRate":16000,"id":"a"}}}}"#
             ))
         };
         let Ok(Said::Play(clip)) = play(&raw, "raw") else { panic!("it is raw sound") };

@@ -43,29 +43,29 @@ fn lanes_sound_together_alone_in_a_room_and_on_hold() {
         room.sim.wait(pending).expect("played");
     }
     room.sim.run_ms(500);
-    assert_eq!(now_heard(&mut room.sim, agent), [10_255; 160], "with the room");
+    assert_eq!(now_heard(&mut room.sim, agent), [10_511; 160], "with the room");
     let leg = agent.leg;
     let held = plan(9, 0, &[], &[]);
     let pending = room.sim.plane().change_room(room.room, RoomChange { plan: held, ..RoomChange::default() });
     room.sim.wait(pending).expect("applied");
-    assert_eq!(now_heard(&mut room.sim, agent), [255; 160], "on hold");
+    assert_eq!(now_heard(&mut room.sim, agent), [511; 160], "on hold");
     let leave = RoomChange { plan: plan(10, 0, &[], &[]), leave: vec![leg], ..RoomChange::default() };
     let pending = room.sim.plane().change_room(room.room, leave);
     room.sim.wait(pending).expect("left");
-    assert_eq!(now_heard(&mut room.sim, agent), [255; 160], "alone");
+    assert_eq!(now_heard(&mut room.sim, agent), [511; 160], "alone");
     assert!(room.sim.samples(room.supervisor.phone, common::ms(0)).iter().all(|s| *s == 0 || *s == 10_000));
     // One lane stops; the others go on. A late stop stops nothing else.
     let pending = room.sim.plane().stop_lane(leg, 3, Some(PlayId(4)));
     room.sim.wait(pending).expect("stopped");
     let late = room.sim.plane().stop_lane(leg, 2, Some(PlayId(4)));
     room.sim.wait(late).expect("nothing to stop");
-    assert_eq!(now_heard(&mut room.sim, agent), [255 - 8; 160]);
+    assert_eq!(now_heard(&mut room.sim, agent), [511 - 8; 160]);
     assert_eq!(ends(&mut room.sim), [(4, false)]);
     let pending = room.sim.plane().play_on(leg, 5, Play::once(PlayId(50), level(3_000)));
     room.sim.wait(pending).expect("replaced");
     room.sim.run_ms(100);
     assert_eq!(ends(&mut room.sim), [(6, false), (50, true)], "replaced, and played to its end");
-    assert_eq!(now_heard(&mut room.sim, agent), [255 - 8 - 32; 160]);
+    assert_eq!(now_heard(&mut room.sim, agent), [511 - 8 - 32; 160]);
     let beyond = room.sim.plane().play_on(leg, LANES, Play::once(PlayId(60), level(1)));
     assert!(matches!(room.sim.wait(beyond), Err(MediaError::Limit { limit: 8, .. })));
     let gone = room.sim.plane().remove_leg(leg);

@@ -239,6 +239,11 @@ impl Interpreter {
         }
     }
 
+    /// A sound, and not mere silence, has begun: whatever follows is no loop.
+    pub fn sounded(&mut self) {
+        self.hops = 0;
+    }
+
     /// Prompts ended, or could not be played.
     pub fn prompts_ended(&mut self, number: u64, now: Duration) {
         match &mut self.doing {

@@ -187,7 +187,14 @@ impl Session {
                 self.warn(format!("a prompt cannot be played: {error}; the instructions go on")).await;
                 Box::pin(self.next_prompt(lane)).await;
             }
-            _ => self.heard(lane, of),
+            _ => {
+                self.heard(lane, of);
+                if lane == Lane::Main
+                    && let Some(program) = self.program(of.program)
+                {
+                    program.sounded();
+                }
+            }
         }
     }
 }

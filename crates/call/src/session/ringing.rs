@@ -101,11 +101,13 @@ impl Rings {
         mut target: Targeted,
         domain: &str,
     ) -> Result<(), HangupCause> {
+        let dialled = target.dialled;
         let peer = match self.inner.routing.aim(&mut target).await {
             Ok(peer) => peer,
             Err(error) => {
                 tracing::warn!(call = self.call, %error, "a destination cannot be called");
-                self.forbidden |= error.is_forbidden();
+                // A trunk that leads nowhere is the operator's affair, an address what the program asked for.
+                self.forbidden |= dialled && error.is_forbidden();
                 return Ok(());
             }
         };
