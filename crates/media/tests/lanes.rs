@@ -67,10 +67,10 @@ fn lanes_sound_together_alone_in_a_room_and_on_hold() {
     assert_eq!(ends(&mut room.sim), [(6, false), (50, true)], "replaced, and played to its end");
     assert_eq!(now_heard(&mut room.sim, agent), [511 - 8 - 32; 160]);
     let beyond = room.sim.plane().play_on(leg, LANES, Play::once(PlayId(60), level(1)));
-    assert!(matches!(room.sim.wait(beyond), Err(MediaError::Limit { limit: 8, .. })));
+    assert!(matches!(room.sim.wait(beyond), Err(MediaError::Limit { limit: 9, .. })));
     let gone = room.sim.plane().remove_leg(leg);
     room.sim.wait(gone).expect("removed");
-    let expected: Vec<(u64, bool)> = [1, 2, 3, 5, 7, 8].map(|play| (play, false)).to_vec();
+    let expected: Vec<(u64, bool)> = [1, 2, 3, 5, 7, 8, 9].map(|play| (play, false)).to_vec();
     assert_eq!(ends(&mut room.sim), expected, "told even if the leg ends first");
 }
 
