@@ -192,6 +192,7 @@ async fn a_whisper_reaches_one_leg_of_a_dialled_call_alone() {
     let since = Instant::now();
     exchange.rest.update(&caller.sid, json!({ "whisper": play })).await;
     assert!(caller.call.ear().wait_heard(whispered, -30.0, since, SOON).await.is_some(), "the caller hears no whisper");
+    assert!(caller.call.ear().wait_quiet(whispered, -60.0, since, SETTLING * 2, SOON).await.is_some());
     never_heard_since("a whisper to the caller", &agent, whispered, since);
     // Mute of one leg.
     exchange.rest.update(&child, json!({ "mute_status": "mute" })).await;
