@@ -97,8 +97,26 @@ pub struct Fault {
 
 impl Fault {
     pub(crate) fn new(property: &str, value: Option<&Value>, remedy: impl Into<String>) -> Self {
-        let value = value.map_or_else(|| "missing".to_owned(), |value| quoted(&value.to_string()));
+        let value = value.map_or_else(|| "missing".to_owned(), |value| told(property, value));
         Self { property: property.to_owned(), value, remedy: remedy.into() }
+    }
+}
+
+/// Words in names of properties whose values are nobody's to read.
+const SECRETS: [&str; 4] = ["password", "secret", "token", "auth"];
+
+/// A bad value as errors tell it, which others than its author may read: without secrets, and what may hold some by its kind
+/// alone.
+fn told(property: &str, value: &Value) -> String {
+    let name = property.rsplit('.').next().unwrap_or(property).to_ascii_lowercase();
+    let secret = SECRETS.iter().any(|word| name.contains(word));
+    match value {
+        Value::Object(_) => "an object".to_owned(),
+        Value::Array(items) => format!("an array of {}", items.len()),
+        Value::Text(_) if secret => "a string that is not shown".to_owned(),
+        Value::Number(_) if secret => "a number that is not shown".to_owned(),
+        Value::Text(text) if text.as_str().contains("://") => format!("{:?}", call::http::shown(text.as_str())),
+        _ => quoted(&value.to_string()),
     }
 }
 
@@ -372,4 +390,26 @@ pub(crate) fn seconds(number: f64) -> Duration {
 /// The number, or 0 for what is no number.
 pub(crate) fn real(number: f64) -> f64 {
     if number.is_nan() { 0.0 } else { number }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_repeats_no_password_and_nothing_that_may_hold_one() {
+        let text = r#"{"password":12345,"wsAuth":"s3cret","url":"https://u:s3cret@host.test:1/x?token=s3cret",
+            "target":[{"auth":{"password":"s3cret"}}],"hook":{"password":"s3cret"},"loop":"much"}"#;
+        let value = crate::json::parse(text.as_bytes()).unwrap();
+        let properties = Properties::new(value.as_object().unwrap());
+        let told: Vec<String> = ["password", "wsAuth", "url", "target", "hook", "loop", "none"]
+            .map(|name| properties.fault(name, "write it").to_string())
+            .into();
+        assert!(told.iter().all(|words| !words.contains("s3cret") && !words.contains("12345")), "{told:#?}");
+        assert!(told[2].contains("https://host.test:1/x") && told[5].contains("much") && told[6].contains("missing"));
+        for wrong in ["https://u:s3cret@host.test:99999/x?token=s3cret", "ftp://u:s3cret@host.test/?s3cret"] {
+            let error = crate::hook::Base::of(&Hook::plain(wrong)).unwrap_err().to_string();
+            assert!(!error.contains("s3cret") && error.contains("host.test"), "{error}");
+        }
+    }
 }

@@ -216,8 +216,9 @@ fn is_scheme(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
 }
 
+/// The start of a URL, without credentials and query.
 fn quoted(text: &str) -> String {
-    text.chars().take(120).collect()
+    call::http::shown(text).chars().take(120).collect()
 }
 
 #[cfg(test)]

@@ -20,28 +20,59 @@ pub(crate) async fn find(
     port: Option<u16>,
     transport: Transport,
 ) -> Result<SocketAddr, SipError> {
+    let found = look(config, host, port, transport, Reach::First).await?;
+    let nowhere = || SipError::Resolve { host: host.to_owned(), why: "it has no address".to_owned() };
+    found.first().copied().ok_or_else(nowhere)
+}
+
+/// Every address that a host has, in the order in which they are tried; at least one.
+pub(crate) async fn find_all(
+    config: &SipConfig,
+    host: &str,
+    port: Option<u16>,
+    transport: Transport,
+) -> Result<Vec<SocketAddr>, SipError> {
+    look(config, host, port, transport, Reach::All).await
+}
+
+/// How much of what a name has is asked for.
+#[derive(Clone, Copy, PartialEq)]
+enum Reach {
+    First,
+    All,
+}
+
+async fn look(
+    config: &SipConfig,
+    host: &str,
+    port: Option<u16>,
+    transport: Transport,
+    reach: Reach,
+) -> Result<Vec<SocketAddr>, SipError> {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     if config.local_domains.iter().any(|d| d.trim_end_matches('.').eq_ignore_ascii_case(&host)) {
         return Err(SipError::LocalDomain(host));
     }
     if let Some(address) = config.hosts.get(&host) {
-        return Ok(*address);
+        return Ok(vec![*address]);
     }
     if let Ok(ip) = host.parse() {
-        return Ok(SocketAddr::new(ip, port.unwrap_or(5060)));
+        return Ok(vec![SocketAddr::new(ip, port.unwrap_or(5060))]);
     }
     let unknown = |why: String| SipError::Resolve { host: host.clone(), why };
-    match tokio::time::timeout(PATIENCE, look_up(&host, port, transport)).await {
-        Ok(Ok(address)) => Ok(address),
+    match tokio::time::timeout(PATIENCE, look_up(&host, port, transport, reach)).await {
+        Ok(Ok(found)) => Ok(found),
         Ok(Err(why)) => Err(unknown(why)),
         Err(_) => Err(unknown("the resolver did not answer in time".to_owned())),
     }
 }
 
-async fn look_up(host: &str, port: Option<u16>, transport: Transport) -> Result<SocketAddr, String> {
+/// At least one address.
+async fn look_up(host: &str, port: Option<u16>, transport: Transport, reach: Reach) -> Result<Vec<SocketAddr>, String> {
     let resolver = resolver()?;
+    let at = |port: u16| move |ip: IpAddr| SocketAddr::new(ip, port);
     if let Some(port) = port {
-        return Ok(SocketAddr::new(address(resolver, host).await?, port));
+        return Ok(addresses(resolver, host).await?.into_iter().map(at(port)).collect());
     }
     let service = match transport {
         Transport::Udp => format!("_sip._udp.{host}."),
@@ -60,16 +91,30 @@ async fn look_up(host: &str, port: Option<u16>, transport: Transport) -> Result<
             })
             .collect();
         servers.sort();
-        if let Some((_, _, target, port)) = servers.first() {
-            return Ok(SocketAddr::new(address(resolver, target).await?, *port));
+        if reach == Reach::First {
+            servers.truncate(1);
+        }
+        let (mut all, mut failed) = (Vec::new(), None);
+        for (_, _, target, port) in servers {
+            match addresses(resolver, &target).await {
+                Ok(found) => all.extend(found.into_iter().map(at(port))),
+                Err(why) => failed = failed.or(Some(why)),
+            }
+        }
+        match failed {
+            Some(why) if all.is_empty() => return Err(why),
+            _ if !all.is_empty() => return Ok(all),
+            _ => {}
         }
     }
-    Ok(SocketAddr::new(address(resolver, host).await?, 5060))
+    Ok(addresses(resolver, host).await?.into_iter().map(at(5060)).collect())
 }
 
-async fn address(resolver: &TokioResolver, host: &str) -> Result<IpAddr, String> {
+/// At least one.
+async fn addresses(resolver: &TokioResolver, host: &str) -> Result<Vec<IpAddr>, String> {
     let found = resolver.lookup_ip(host).await.map_err(|error| error.to_string())?;
-    found.iter().next().ok_or_else(|| "it has no address".to_owned())
+    let all: Vec<IpAddr> = found.iter().collect();
+    if all.is_empty() { Err("it has no address".to_owned()) } else { Ok(all) }
 }
 
 fn resolver() -> Result<&'static TokioResolver, String> {

@@ -146,7 +146,7 @@ pub enum LegEvent {
         headers: Vec<(String, String)>,
     },
     /// A report on a transfer that [`LegControl::refer`] asked for (RFC 3515 §2.4.4). Exactly one with `over` follows each
-    /// REFER that was accepted, unless the call ends before, or both sides agreed on no reports (`Refer-Sub: false`).
+    /// REFER that was accepted, unless the call ends before: where the peer makes no reports (`Refer-Sub: false`), a 408.
     ReferProgress {
         /// SIP status code of the call the peer made; 408 also locally, when the peer stops reporting.
         status: u16,

@@ -97,6 +97,16 @@ impl Sip {
         dns::find(&self.inner.config, &host, port, transport).await
     }
 
+    /// Every address that `host` or `host:port` has, at least one; see [`Sip::locate`].
+    ///
+    /// # Errors
+    /// A name that is malformed, local, or has no address.
+    pub async fn locate_all(&self, authority: &str, transport: Transport) -> Result<Vec<SocketAddr>, SipError> {
+        let (host, port) = split_host_port(authority)
+            .map_err(|why| SipError::Uri { uri: authority.chars().take(200).collect(), why: why.to_string() })?;
+        dns::find_all(&self.inner.config, &host, port, transport).await
+    }
+
     /// Places a call; returns as soon as the INVITE is on its way.
     pub async fn invite(&self, call: Outgoing) -> Result<Leg, SipError> {
         check_headers(&call.headers)?;

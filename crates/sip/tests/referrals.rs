@@ -54,7 +54,7 @@ async fn reports_belong_to_the_transfer_they_name_and_unreadable_ones_to_none() 
         let control = leg.control();
         let asking = tokio::spawn(async move { control.refer(target, None, &[]).await });
         let refer = ua.request("REFER").await;
-        // The third is refused, the fourth accepted without reports (RFC 4488).
+        // The third is refused, the fourth accepted without reports (RFC 4488), which is its end.
         let (answer, extra) = match target {
             "sip:three@h" => ("603 Decline", ""),
             "sip:four@h" => ("202 Accepted", "Refer-Sub: false\r\n"),
@@ -62,6 +62,9 @@ async fn reports_belong_to_the_transfer_they_name_and_unreadable_ones_to_none() 
         };
         ua.send(&refer.reply(answer, "", extra, "")).await;
         assert_eq!(asking.await.unwrap().unwrap().0, answer[..3].parse::<u16>().unwrap());
+        if target == "sip:four@h" {
+            assert!(matches!(event(&mut leg).await, LegEvent::ReferProgress { status: 408, over: true, .. }));
+        }
         names.push(refer.get("CSeq").split(' ').next().unwrap().to_owned());
     }
     let named = |n: usize| format!("refer;id={}", names[n]);

@@ -1,6 +1,6 @@
 //! `/Accounts`, and what is under an account.
 
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use store::{Account, Application, Secret};
 
 use super::answer::{Answer, Result};
@@ -128,6 +128,10 @@ async fn update(api: &Api, asked: &Asked, mut account: Account) -> Result {
     if let Some(realm) = change(asked, "sip_realm")? {
         let realm = realm.ok_or_else(|| Answer::bad("sip_realm must be a domain name"))?;
         let realm = Account::check_realm(&realm, &api.shared_domains)?;
+        // Whoever has a domain has all calls to it: it is not for an account to take another's.
+        if account.sip_realm.as_deref() != Some(realm.as_str()) && !matches!(asked.who, Who::Operator) {
+            return Err(Answer::refused(StatusCode::FORBIDDEN, "sip_realm is changed with an operator's key"));
+        }
         let endpoints = api.store.endpoints(account.id, None, store::Page::first(1)).await?.total;
         if account.sip_realm.as_deref() != Some(realm.as_str()) && endpoints > 0 {
             let words =

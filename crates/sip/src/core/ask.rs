@@ -84,7 +84,7 @@ impl Core {
         }
         let give_up = now + self.timers.give_up();
         let Some(dialog) = self.dialogs.get_mut(&id) else { return };
-        dialog.transfer_answered(ticket, by.is_none().then_some(response), give_up);
+        let unreported = dialog.transfer_answered(ticket, by.is_none().then_some(response), give_up);
         let method = &tx.request.method;
         if let Some(at) = dialog.asked.iter().position(|asked| asked.ticket == ticket) {
             let said = match by {
@@ -94,6 +94,9 @@ impl Core {
             };
             let said = said.map_err(|why| SipError::Unanswered { method: method.clone(), why });
             let _ = dialog.asked.swap_remove(at).done.send(said);
+        }
+        if let Some(end) = unreported {
+            self.tell(id, end, now);
         }
         // RFC 3261 §12.2.1.2, for what belongs to the call itself: a MESSAGE or NOTIFY refused so says nothing of it.
         if by.is_none() && response.code == 481 && matches!(method.as_str(), "INFO" | "OPTIONS") {

@@ -47,16 +47,26 @@ impl Dialog {
         }
     }
 
-    /// Any 2xx begins the subscription (RFC 7647), unless it says that there will be none (RFC 4488).
-    pub(super) fn transfer_answered(&mut self, ticket: u64, response: Option<&Response>, due: Instant) {
+    /// Any 2xx begins the subscription (RFC 7647), unless it says that there will be none (RFC 4488): then this is how the
+    /// transfer ends.
+    pub(super) fn transfer_answered(
+        &mut self,
+        ticket: u64,
+        response: Option<&Response>,
+        due: Instant,
+    ) -> Option<LegEvent> {
         let silent = |r: &Response| r.headers.get("Refer-Sub").is_some_and(|v| v.trim().eq_ignore_ascii_case("false"));
-        let begun = response.is_some_and(|r| (200..300).contains(&r.code) && !silent(r));
-        if !begun {
+        let accepted = response.filter(|r| (200..300).contains(&r.code));
+        if accepted.is_none_or(silent) {
+            let before = self.transfers.len();
             self.transfers.retain(|t| t.ticket != ticket);
+            let waited = self.transfers.len() < before;
+            return accepted.filter(|_| waited).map(|_| unknown_end("the peer accepted and makes no reports"));
         }
         for transfer in self.transfers.iter_mut().filter(|t| t.ticket == ticket) {
             transfer.until.get_or_insert(due);
         }
+        None
     }
 }
 

@@ -26,9 +26,11 @@ impl Directory {
             }
             TapOf::Room(room) => {
                 self.open_for(room)?;
+                // One for each member, and the room's own.
+                let limit = self.max_members + MAX_ROOM_TAPS;
                 let entry = self.rooms.get_mut(&room).ok_or(MediaError::NoRoom(room))?;
-                if entry.taps.len() >= MAX_ROOM_TAPS {
-                    return Err(MediaError::Limit { what: "taps on a room", limit: MAX_ROOM_TAPS });
+                if entry.taps.len() >= limit {
+                    return Err(MediaError::Limit { what: "taps on a room", limit });
                 }
                 entry.taps.push(id);
                 let (shard, key) = (entry.shard, entry.key);
