@@ -95,14 +95,14 @@ impl Callee {
             session.finish(HangupCause::Cancelled, None).await;
             return session.run().await;
         }
-        session.destination = Some(self.room.clone());
-        session.dialled_by = Some(DialledBy { dial: self.dial, mailbox: self.caller.clone() });
-        session.refer_hook.clone_from(&self.refer_hook);
+        session.rooms.destination = Some(self.room.clone());
+        session.ties.dialled_by = Some(DialledBy { dial: self.dial, mailbox: self.caller.clone() });
+        session.transfers.hook.clone_from(&self.refer_hook);
         let instructions = vec![Verb::Join(Box::new(bridge_join(&self.room))).into()];
-        session.interpreter.document(instructions, session.inner.clock.monotonic());
+        session.programs.own.document(instructions, session.inner.clock.monotonic());
         session.run_steps().await;
         self.room.expectation_over(self.dial).await;
-        if session.stay.is_none() {
+        if session.rooms.stay.is_none() {
             let failed = Dialled {
                 status: CallStatus::Failed,
                 sip_status: 500,
@@ -163,7 +163,20 @@ pub(super) fn bridge_join(room: &RoomHandle) -> Join {
 }
 
 impl Connection {
-    fn outcome(&self, now: Duration) -> Outcome {
+    pub(super) fn is_dial(&self, dial: u64) -> bool {
+        self.number == dial
+    }
+
+    pub(super) fn has_dialled(&self, call: &str) -> bool {
+        self.calls.iter().any(|own| own == call)
+    }
+
+    /// The way to the call at its other end.
+    pub(super) fn callee(&self) -> Option<CallMailbox> {
+        self.peer.as_ref().map(|peer| peer.mailbox.clone())
+    }
+
+    pub(super) fn outcome(&self, now: Duration) -> Outcome {
         let first = self.calls.first().cloned();
         Outcome::Dialled(match &self.peer {
             Some(peer) => Dialled {
@@ -233,12 +246,12 @@ impl Session {
             stream: connect.stream,
         };
         let race = Race::start(&self.inner, Errand::Connection(Box::new(callee)), callings);
-        let referred_before = self.refer_hook.clone();
+        let referred_before = self.transfers.hook.clone();
         if connect.refer_hook.is_some() {
-            self.refer_hook = connect.refer_hook;
+            self.transfers.hook = connect.refer_hook;
         }
         let keys = KeyWatch::new(connect.keys);
-        self.connection = Some(Connection { number, room, race, calls, peer: None, keys, referred_before });
+        self.ties.connection = Some(Connection { number, room, race, calls, peer: None, keys, referred_before });
         Ok(())
     }
 
@@ -252,12 +265,12 @@ impl Session {
             hooks: JoinHooks::default(),
         };
         let opener = self.as_member(&join);
-        self.inner.open_unnamed(&self.account, &self.view.auth_id, self.control.dialect, opener)
+        self.inner.open_unnamed(&self.view.account, &self.view.auth_id, self.control.dialect, opener)
     }
 
     /// Enters the room of a connection.
     pub(super) async fn enter_bridge(&mut self, room: &RoomHandle) -> Result<(), CommandError> {
-        self.destination = Some(room.clone());
+        self.rooms.destination = Some(room.clone());
         self.enter(bridge_join(room)).await.map(drop)
     }
 
@@ -273,7 +286,7 @@ impl Session {
     }
 
     async fn callings(&mut self, connect: &Connect) -> Vec<Calling> {
-        let asking = AccountRef { id: self.account.clone(), auth_id: self.view.auth_id.clone() };
+        let asking = AccountRef { id: self.view.account.clone(), auth_id: self.view.auth_id.clone() };
         let from = connect.caller_id.clone().unwrap_or_else(|| self.view.from.clone());
         let mut callings = Vec::with_capacity(connect.targets.len());
         for target in &connect.targets {
@@ -309,7 +322,7 @@ impl Session {
                 app_sid: self.view.app_sid.clone(),
                 attached: connect.attached.clone(),
                 state_callback: self.view.hangup_callback.clone().or_else(|| self.view.state_callback.clone()),
-                ..CallView::new(call, self.account.clone(), Direction::Outbound, began_at)
+                ..CallView::new(call, self.view.account.clone(), Direction::Outbound, began_at)
             },
             control: Control {
                 // The link is made the call's own when it begins.
@@ -334,12 +347,12 @@ impl Session {
         match report {
             Report::Answered(dial, winner) => self.callee_answered(dial, *winner).await,
             Report::Nobody(dial, dialled) => {
-                if self.connection.as_ref().is_some_and(|connection| connection.number == dial) {
+                if self.ties.is_dial(dial) {
                     self.connection_over(dialled).await;
                 }
             }
             Report::Key(dial, key) => {
-                if self.connection.as_ref().is_some_and(|connection| connection.number == dial) {
+                if self.ties.is_dial(dial) {
                     self.key_in_connection(true, key);
                 }
             }
@@ -349,10 +362,10 @@ impl Session {
     /// A callee who hears nothing in return is not wanted any more.
     async fn callee_answered(&mut self, dial: u64, winner: Winner) {
         let wanted = |connection: &&Connection| connection.number == dial && connection.peer.is_none();
-        let Some(room) = self.connection.as_ref().filter(wanted).map(|connection| connection.room.clone()) else {
+        let Some(room) = self.ties.connection.as_ref().filter(wanted).map(|connection| connection.room.clone()) else {
             return;
         };
-        if self.stay.is_none() {
+        if self.rooms.stay.is_none() {
             if !self.ensure_answered().await {
                 return;
             }
@@ -370,7 +383,7 @@ impl Session {
         }
         let since = self.inner.clock.monotonic();
         let Winner { call, call_id, mailbox, reply } = winner;
-        if let Some(connection) = &mut self.connection
+        if let Some(connection) = &mut self.ties.connection
             && reply.send(()).is_ok()
         {
             connection.peer = Some(Peer { call, call_id, mailbox, since });
@@ -381,25 +394,25 @@ impl Session {
     async fn connection_over(&mut self, dialled: Dialled) {
         self.give_up_connection();
         self.step_out(LeaveCause::Transferred).await;
-        self.interpreter.done(&Outcome::Dialled(dialled), self.inner.clock.monotonic());
+        self.programs.own.done(&Outcome::Dialled(dialled), self.inner.clock.monotonic());
     }
 
     /// Cancels what still rings; how it went until now.
     fn give_up_connection(&mut self) -> Option<Outcome> {
-        let connection = self.connection.take()?;
+        let connection = self.ties.connection.take()?;
         connection.race.give_up();
         let outcome = connection.outcome(self.inner.clock.monotonic());
-        self.refer_hook = connection.referred_before;
+        self.transfers.hook = connection.referred_before;
         Some(outcome)
     }
 
     /// Ends the connection, or the attempt at one: with this call's departure the room ends, and the callee is hung up.
     pub(super) async fn abandon_connection(&mut self) {
         if let Some(outcome) = self.give_up_connection() {
-            self.parting = Some(outcome);
+            self.ties.parting = Some(outcome);
         }
         // Whoever goes elsewhere is nobody's callee any more, and his programs are his own.
-        if !self.ended && self.dialled_by.take().is_some() {
+        if !self.life.over && self.ties.dialled_by.take().is_some() {
             self.part_with_link();
         }
     }
@@ -416,7 +429,7 @@ impl Session {
     pub(super) async fn left_bridge(&mut self) -> bool {
         match self.give_up_connection() {
             Some(outcome) => {
-                self.interpreter.done(&outcome, self.inner.clock.monotonic());
+                self.programs.own.done(&outcome, self.inner.clock.monotonic());
                 true
             }
             None => self.left_meeting(),
@@ -425,26 +438,12 @@ impl Session {
 
     /// Whether that call was dialled by this one, or dialled it.
     pub(super) fn is_family(&self, call: &str) -> bool {
-        let dialled = self.connection.as_ref().is_some_and(|connection| connection.calls.iter().any(|own| own == call));
-        dialled || self.view.parent.as_deref() == Some(call)
-    }
-
-    /// The way to the call at the other end of the connection that this call has made.
-    pub(super) fn callee(&self) -> Option<CallMailbox> {
-        self.connection.as_ref()?.peer.as_ref().map(|peer| peer.mailbox.clone())
-    }
-
-    /// How the instruction under way went, if it ended now, or had been broken off just before.
-    pub(super) fn outcome_at_end(&mut self) -> Outcome {
-        let now = self.inner.clock.monotonic();
-        let dialled = self.connection.as_ref().map(|connection| connection.outcome(now));
-        let parting = self.parting.take();
-        dialled.or_else(|| self.queueing_outcome()).or(parting).unwrap_or(Outcome::Done)
+        self.ties.has_dialled(call) || self.view.parent.as_deref() == Some(call)
     }
 
     /// A key was pressed that a program may want to know of.
     pub(super) fn connection_key(&mut self, key: char) {
-        if let Some(caller) = &self.dialled_by
+        if let Some(caller) = &self.ties.dialled_by
             && !caller.mailbox.spare(CallMessage::Bridge(Report::Key(caller.dial, key)))
         {
             self.inner.counters.mailbox_overflows.add(1);
@@ -453,7 +452,9 @@ impl Session {
     }
 
     fn key_in_connection(&mut self, by_callee: bool, key: char) {
-        let Some(connection) = self.connection.as_mut().filter(|connection| connection.peer.is_some()) else { return };
+        let Some(connection) = self.ties.connection.as_mut().filter(|connection| connection.peer.is_some()) else {
+            return;
+        };
         let Some(pattern) = connection.keys.pressed(by_callee, key, Instant::now()) else { return };
         let (hook, keys) = (pattern.hook.clone(), pattern.keys.clone());
         self.ask_aside(hook, Purpose::Keys(keys));

@@ -6,7 +6,7 @@ use conference::LeaveCause;
 use tokio::sync::oneshot;
 
 use super::interlude::Waiting;
-use super::message::{Asked, answer_after};
+use super::message::answer_after;
 use super::prompts::{Lane, Playing, repeat};
 use super::{CallMessage, Session};
 use crate::cause::HangupCause;
@@ -40,14 +40,14 @@ impl Session {
             }
             CallCommand::Transfer(fetch) => return self.transfer(fetch, reply).await,
             CallCommand::Instructions { run, queue: true } => {
-                self.interpreter.append(run, self.inner.clock.monotonic());
+                self.programs.own.append(run, self.inner.clock.monotonic());
                 Ok(())
             }
             CallCommand::Instructions { run, queue: false } => {
                 self.becomes_independent();
                 let recorded = self.abandon(LeaveCause::Transferred).await;
                 self.control.placed = false;
-                self.interpreter.document(run, self.inner.clock.monotonic());
+                self.programs.own.document(run, self.inner.clock.monotonic());
                 drop(answer_after(recorded, reply).send(Ok(CallChanged::default())));
                 return;
             }
@@ -88,7 +88,7 @@ impl Session {
         self.becomes_independent();
         let recorded = self.abandon(LeaveCause::Transferred).await;
         self.control.placed = false;
-        self.interpreter.transfer(fetch, self.inner.clock.monotonic());
+        self.programs.own.transfer(fetch, self.inner.clock.monotonic());
         // The call does not wait for it.
         drop(answer_after(recorded, reply).send(Ok(CallChanged::default())));
     }
@@ -101,12 +101,12 @@ impl Session {
     /// Changes the member that the call is. The order of changes is that of the requests: the room has it in its queue when
     /// this returns.
     fn change_member(&self, change: MemberChange, by: Asker, reply: CommandReply) {
-        let Some(stay) = &self.stay else { return self.no_member(reply) };
+        let Some(stay) = &self.rooms.stay else { return self.no_member(reply) };
         reply_when(stay.room.enqueue_change(Whom::Members(vec![stay.number]), change, by), reply);
     }
 
     async fn hold(&mut self, on: bool, wait: Option<Fetch>, by: Asker, reply: CommandReply) {
-        let Some(stay) = &self.stay else { return self.no_member(reply) };
+        let Some(stay) = &self.rooms.stay else { return self.no_member(reply) };
         let change = MemberChange { hold: Some(on), ..MemberChange::default() };
         let asked = stay.room.enqueue_change(Whom::Members(vec![stay.number]), change, by);
         if asked.is_ok() {
@@ -120,14 +120,14 @@ impl Session {
     }
 
     fn mute_room(&self, mute: bool, by: Asker, reply: CommandReply) {
-        let Some(stay) = &self.stay else { return self.no_member(reply) };
+        let Some(stay) = &self.rooms.stay else { return self.no_member(reply) };
         let whom = if stay.moderator { Whom::NoModerators } else { Whom::Members(vec![stay.number]) };
         let change = MemberChange { mute: Some(mute), ..MemberChange::default() };
         reply_when(stay.room.enqueue_change(whom, change, by), reply);
     }
 
     fn kick(&self, by: Asker, reply: CommandReply) {
-        let Some(stay) = &self.stay else { return self.no_member(reply) };
+        let Some(stay) = &self.rooms.stay else { return self.no_member(reply) };
         reply_when(stay.room.enqueue_kick(Whom::Members(vec![stay.number]), by), reply);
     }
 
@@ -149,8 +149,7 @@ impl Session {
 
     /// Lets the caller alone hear these, in the middle of whatever he hears.
     async fn whisper(&mut self, prompts: Vec<Prompt>) {
-        self.whispers += 1;
-        let of = Asked { program: WHISPERS, number: self.whispers };
+        let of = self.sound.beside(WHISPERS);
         self.play(Lane::Whisper, Playing::new(of, prompts)).await;
     }
 
@@ -172,16 +171,16 @@ impl Session {
     /// Sets what holds for the rest of the call.
     pub(super) async fn configure(&mut self, settings: Settings) {
         if let Some(voice) = settings.voice {
-            self.voice = voice;
+            self.sound.voice = voice;
         }
         if let Some(notify) = settings.notify {
-            self.interpreter.set_notify(notify);
+            self.programs.own.set_notify(notify);
         }
         if let Some(hook) = settings.refer_hook {
-            self.refer_hook = Some(hook);
+            self.transfers.hook = Some(hook);
         }
         if let Some(hook) = settings.request_hook {
-            self.request_hook = Some(hook);
+            self.asides.request_hook = Some(hook);
         }
         if let Some(change) = settings.stream
             && let Err(error) = self.change_stream(change).await
@@ -196,17 +195,20 @@ impl Session {
         self.abandon_queue().await;
         self.abandon_connection().await;
         self.abandon_stream().await;
-        self.abandon_referral();
+        self.transfers.abandon();
         self.step_out(cause).await
     }
 
     async fn room_sound(&mut self, prompts: Vec<Prompt>, spoken: bool, id: Option<String>) -> Result<(), CommandError> {
-        let Some(stay) = &self.stay else { return Ok(()) };
-        let place = Arc::clone(&self.room_sounds).try_acquire_owned();
+        let Some(stay) = &self.rooms.stay else { return Ok(()) };
+        let place = Arc::clone(&self.sound.for_room).try_acquire_owned();
         let place = place.map_err(|_| CommandError::Busy("sounds of one call being loaded for its room"))?;
         let (room, by, mailbox) = (stay.room.clone(), self.view.clone(), self.mailbox.clone());
-        let (account, dialect, sounds) = (self.account.clone(), self.control.dialect, self.inner.sounds.clone());
-        let prompts: Vec<Prompt> = prompts.into_iter().map(|prompt| self.in_the_calls_voice(prompt)).collect();
+        let (account, dialect, sounds) = (self.view.account.clone(), self.control.dialect, self.inner.sounds.clone());
+        let prompts: Vec<Prompt> = prompts
+            .into_iter()
+            .map(|prompt| self.sound.in_the_calls_voice(prompt, self.control.voice.as_ref()))
+            .collect();
         tokio::spawn(async move {
             let mut heard = std::collections::VecDeque::new();
             for prompt in prompts {

@@ -31,7 +31,7 @@ impl Session {
             return;
         }
         let (hooks, mailbox, view) = (self.inner.hooks.clone(), self.mailbox.clone(), self.view.clone());
-        let (account, dialect) = (self.account.clone(), self.control.dialect);
+        let (account, dialect) = (self.view.account.clone(), self.control.dialect);
         let base = self.control.application.clone();
         tokio::spawn(async move {
             let result = hooks.instructions(&account, dialect, &view, &base, &fetch, &purpose).await;
@@ -42,7 +42,7 @@ impl Session {
     /// Runs a document that stands for the application's first answer.
     pub(super) fn run_document(&mut self, asked: Asked, document: &str) {
         // Nobody is connected who could say what comes after it.
-        self.interpreter.set_at_end(AtEnd::Hangup);
+        self.programs.own.set_at_end(AtEnd::Hangup);
         let (purpose, at) = (Purpose::Answer, FaultAt::Answer);
         let result = self.document(&purpose, document.as_bytes());
         self.mailbox.owe(CallMessage::Fetched(Box::new(Fetched { asked, purpose, at, result })));
@@ -70,7 +70,7 @@ impl Session {
     /// What its application decides.
     pub(super) fn follow_application(&mut self) {
         if let Ok(dialect) = self.inner.hooks.dialect(self.control.dialect) {
-            self.interpreter.set_at_end(dialect.at_end(&self.control.application));
+            self.programs.own.set_at_end(dialect.at_end(&self.control.application));
         }
     }
 
@@ -130,8 +130,8 @@ impl Session {
             }
             // What it has said goes on; what would have waited for it ends.
             link::Event::Left => {
-                self.interpreter.set_at_end(AtEnd::Hangup);
-                self.interpreter.append(Vec::new(), self.inner.clock.monotonic());
+                self.programs.own.set_at_end(AtEnd::Hangup);
+                self.programs.own.append(Vec::new(), self.inner.clock.monotonic());
             }
             link::Event::Lost(why) => {
                 self.warn(format!("the call's application is gone: {why}; the call ends")).await;
@@ -151,7 +151,7 @@ impl Session {
         let (reply, done) = tokio::sync::oneshot::channel();
         let by = self.asker();
         let other = call.filter(|call| *call != self.view.uuid && self.is_family(call));
-        match other.and_then(|call| self.inner.calls.get(&self.account, &call)) {
+        match other.and_then(|call| self.inner.calls.get(&self.view.account, &call)) {
             // Two calls that wait for a place in one another's mailboxes would wait for ever.
             Some(mailbox) => {
                 if !mailbox.offer(CallMessage::Command(command, by, reply)) {
@@ -180,7 +180,7 @@ impl Session {
             return;
         }
         let (hooks, view) = (self.inner.hooks.clone(), self.view.clone());
-        let (account, dialect) = (self.account.clone(), self.control.dialect);
+        let (account, dialect) = (self.view.account.clone(), self.control.dialect);
         tokio::spawn(async move {
             if let Err(error) = hooks.ask(&account, dialect, &view, &fetch, &purpose, TOLD).await {
                 tracing::warn!(account, call = view.uuid, url = shown(&fetch.url), %error, "a program could not be told");

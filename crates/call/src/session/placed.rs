@@ -83,8 +83,8 @@ impl Placing {
         match self.run.clone() {
             Some(run) => {
                 // Nobody is connected who could say what comes after it.
-                session.interpreter.set_at_end(AtEnd::Hangup);
-                session.interpreter.document(run, session.inner.clock.monotonic());
+                session.programs.own.set_at_end(AtEnd::Hangup);
+                session.programs.own.document(run, session.inner.clock.monotonic());
             }
             None => session.fetch(Asked { program: 0, number: 0 }, self.application.clone(), Purpose::Answer),
         }

@@ -28,7 +28,7 @@ impl Session {
     pub(super) async fn split(&mut self, parent: Option<Next>, child: Option<Next>) -> Result<(), CommandError> {
         if let Some(next) = child {
             let gone = || CommandError::Conflict("the call is connected to none that it has dialled".to_owned());
-            let callee = self.callee().ok_or_else(gone)?;
+            let callee = self.ties.callee().ok_or_else(gone)?;
             let (reply, parted) = oneshot::channel();
             let go_on = GoOn { next, parent: self.view.clone(), reply };
             if !callee.offer(CallMessage::GoOn(Box::new(go_on))) {
@@ -40,8 +40,8 @@ impl Session {
         self.abandon(LeaveCause::Transferred).await;
         self.control.placed = false;
         match next {
-            Next::Fetch(fetch) => self.interpreter.transfer(fetch, self.inner.clock.monotonic()),
-            Next::Run(run) => self.interpreter.document(run, self.inner.clock.monotonic()),
+            Next::Fetch(fetch) => self.programs.own.transfer(fetch, self.inner.clock.monotonic()),
+            Next::Run(run) => self.programs.own.document(run, self.inner.clock.monotonic()),
         }
         Ok(())
     }
@@ -59,21 +59,21 @@ impl Session {
                 if fetch.method == Method::Link {
                     self.introduce(fetch.clone(), parent);
                 }
-                self.interpreter.transfer(fetch, self.inner.clock.monotonic());
+                self.programs.own.transfer(fetch, self.inner.clock.monotonic());
             }
             Next::Run(run) => {
                 let application = self.control.application.clone();
                 if application.method == Method::Link {
                     self.introduce(application, parent);
                 }
-                self.interpreter.document(run, self.inner.clock.monotonic());
+                self.programs.own.document(run, self.inner.clock.monotonic());
             }
         }
     }
 
     /// A dialled call that gets instructions of its own is as its application says when they are through.
     pub(super) fn becomes_independent(&mut self) {
-        if self.dialled_by.is_some() {
+        if self.ties.dialled_by.is_some() {
             self.follow_application();
         }
     }

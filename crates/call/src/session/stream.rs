@@ -1,12 +1,12 @@
 //! Streams the call's sound to programs: as an instruction, or beside the instructions.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use media::{Feed, Play, PlayId, TapOf, TapSetup};
 use tokio::sync::mpsc;
 
 use super::commands::CommandReply;
-use super::message::Asked;
 use super::prompts::{Lane, Playing};
 use super::{CallMessage, Session};
 use crate::command::{CallChanged, CommandError};
@@ -44,12 +44,39 @@ impl Slot {
 }
 
 /// A stream that runs.
-pub(super) struct Running {
+struct Running {
     number: u64,
     control: mpsc::Sender<Control>,
     tap: media::TapId,
     outbound: bool,
     play: Option<PlayId>,
+}
+
+/// Streams of the call's sound.
+#[derive(Default)]
+pub(super) struct Streams {
+    running: BTreeMap<Slot, Running>,
+    /// How many there have been.
+    count: u64,
+    /// One that begins with the answer.
+    at_answer: Option<Box<Stream>>,
+}
+
+impl Streams {
+    fn next(&mut self) -> u64 {
+        self.count += 1;
+        self.count
+    }
+
+    /// Whether the stream of this number runs there.
+    fn runs(&self, slot: Slot, number: u64) -> bool {
+        self.running.get(&slot).is_some_and(|running| running.number == number)
+    }
+
+    /// The taps that hear what the call hears, wherever it is.
+    pub(super) fn outbound_taps(&self) -> Vec<media::TapId> {
+        self.running.values().filter(|running| running.outbound).map(|running| running.tap).collect()
+    }
 }
 
 impl Session {
@@ -58,7 +85,7 @@ impl Session {
         if let Err(error) = self.start_stream(Slot::Instruction, stream).await {
             self.refused(error).await;
             let nothing = Outcome::Streamed { seconds: 0, key: None };
-            self.interpreter.done(&nothing, self.inner.clock.monotonic());
+            self.programs.own.done(&nothing, self.inner.clock.monotonic());
         }
     }
 
@@ -66,7 +93,7 @@ impl Session {
     pub(super) async fn change_stream(&mut self, change: StreamChange) -> Result<(), CommandError> {
         let told = match change {
             StreamChange::Start(stream) if self.leg_id().is_none() => {
-                self.stream_at_answer = Some(stream);
+                self.sound.streams.at_answer = Some(stream);
                 return Ok(());
             }
             StreamChange::Start(stream) => {
@@ -74,7 +101,7 @@ impl Session {
                 return self.start_stream(Slot::Beside, *stream).await;
             }
             StreamChange::Stop => {
-                self.stream_at_answer = None;
+                self.sound.streams.at_answer = None;
                 self.stop_stream(Slot::Beside);
                 return Ok(());
             }
@@ -88,7 +115,7 @@ impl Session {
 
     /// The call has been answered: what waited for that begins.
     pub(super) async fn start_waiting_stream(&mut self) {
-        if let Some(stream) = self.stream_at_answer.take()
+        if let Some(stream) = self.sound.streams.at_answer.take()
             && let Err(error) = self.start_stream(Slot::Beside, *stream).await
         {
             self.refused(error).await;
@@ -106,29 +133,26 @@ impl Session {
         let media = &self.inner.media;
         let (tap, reader) =
             media.open_tap(TapSetup { of, capacity: FRAMES }).map_err(|error| failed(error.to_string()))?;
-        if let Some(stay) = self.stay.as_ref().filter(|_| outbound) {
+        if let Some(stay) = self.rooms.stay.as_ref().filter(|_| outbound) {
             stay.room.tap_call(stay.member, tap).await?;
         }
         let (back, play) = match stream.two_way {
             None => (None, None),
             Some(two_way) => {
                 let (feed, writer) = Feed::new(FEED);
-                self.plays += 1;
-                let id = PlayId(self.plays);
+                let id = self.sound.next_play();
                 drop(media.play_on(leg, slot.lane(), Play::once(id, feed).hidden()));
                 let live_rate = two_way.streaming.then_some(two_way.sample_rate);
                 (Some(TwoWaySound { feed: writer, live_rate }), Some(id))
             }
         };
         if stream.beep {
-            self.whispers += 1;
-            let of = Asked { program: BEEPS, number: self.whispers };
+            let of = self.sound.beside(BEEPS);
             self.play(Lane::Whisper, Playing::new(of, vec![Prompt::Beep])).await;
         }
-        self.streamed += 1;
-        let number = self.streamed;
+        let number = self.sound.streams.next();
         let (control, controls) = mpsc::channel(CONTROLS);
-        self.streams.insert(slot, Running { number, control, tap, outbound, play });
+        self.sound.streams.running.insert(slot, Running { number, control, tap, outbound, play });
         let first = vec![words.first(&self.view, &stream)];
         let (http, mailbox) = (self.inner.http.clone(), self.mailbox.clone());
         let words_and_counters = (Arc::clone(&words), Arc::clone(&self.inner.counters));
@@ -150,7 +174,7 @@ impl Session {
 
     /// A stream is over.
     pub(super) async fn stream_ended(&mut self, slot: Slot, number: u64, ended: Ended) {
-        if self.streams.get(&slot).is_none_or(|running| running.number != number) {
+        if !self.sound.streams.runs(slot, number) {
             return;
         }
         self.stop_stream(slot);
@@ -159,12 +183,12 @@ impl Session {
         }
         if slot == Slot::Instruction {
             let outcome = Outcome::Streamed { seconds: ended.seconds, key: ended.key };
-            self.interpreter.done(&outcome, self.inner.clock.monotonic());
+            self.programs.own.done(&outcome, self.inner.clock.monotonic());
         }
     }
 
     fn stop_stream(&mut self, slot: Slot) {
-        let Some(running) = self.streams.remove(&slot) else { return };
+        let Some(running) = self.sound.streams.running.remove(&slot) else { return };
         // Its control ends with it, and so does the stream's task, which closes the tap.
         drop(running.control);
         if let (Some(play), Some(leg)) = (running.play, self.leg_id()) {
@@ -184,17 +208,12 @@ impl Session {
     }
 
     pub(super) fn tell_streams(&self, told: &Control) {
-        for running in self.streams.values() {
+        for running in self.sound.streams.running.values() {
             // A stream that is told so much already misses this.
             if running.control.try_send(told.clone()).is_err() {
                 self.inner.counters.stream_messages_dropped.add(1);
             }
         }
-    }
-
-    /// The taps that hear what the call hears, wherever it is.
-    pub(super) fn outbound_taps(&self) -> Vec<media::TapId> {
-        self.streams.values().filter(|running| running.outbound).map(|running| running.tap).collect()
     }
 
     /// Sends a request within the dialog.
@@ -206,7 +225,7 @@ impl Session {
         headers: Params,
         reply: CommandReply,
     ) {
-        let leg = self.leg.control();
+        let leg = self.far.leg.control();
         tokio::spawn(async move {
             let sent = leg.request(&method, content_type.as_deref(), body.as_bytes(), &headers).await;
             let answer = sent.map(|sip| CallChanged { sip: Some(sip) });
