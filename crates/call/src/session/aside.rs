@@ -6,13 +6,11 @@ use std::time::{Duration, Instant};
 use conference::LeaveCause;
 
 use super::Session;
-use super::message::Asked;
+use super::asked::{Asked, Program};
 use crate::dialect::Purpose;
 use crate::hooks::HookError;
 use crate::verb::{Fetch, Instruction};
 
-/// The program number of such questions: none of the call's programs has it.
-pub(super) const ASIDE: u32 = u32::MAX - 3;
 /// Questions of one call that may wait for their answers.
 const MOST_ASIDES: usize = 8;
 /// Nobody waits longer for an answer: one that has not come by then was lost with its connection.
@@ -54,7 +52,7 @@ impl Session {
             self.inner.counters.mailbox_overflows.add(1);
             return false;
         };
-        self.fetch(Asked { program: ASIDE, number }, fetch, purpose);
+        self.fetch(Asked { program: Program::Aside, number }, fetch, purpose);
         true
     }
 

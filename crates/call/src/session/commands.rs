@@ -5,6 +5,7 @@ use std::sync::Arc;
 use conference::LeaveCause;
 use tokio::sync::oneshot;
 
+use super::asked::Program;
 use super::interlude::Waiting;
 use super::message::answer_after;
 use super::prompts::{Lane, Playing, repeat};
@@ -20,8 +21,6 @@ pub(super) type CommandReply = oneshot::Sender<Result<CallChanged, CommandError>
 
 /// Most bytes of a program's own data: every request about the call carries them.
 const MOST_ATTACHED: usize = 16 * 1024;
-/// The program number of whispers: none of the call's programs has it.
-const WHISPERS: u32 = u32::MAX;
 
 impl Session {
     /// Does what a program asks, in the order in which it was asked. Nobody who has gone away is waited for.
@@ -149,7 +148,7 @@ impl Session {
 
     /// Lets the caller alone hear these, in the middle of whatever he hears.
     async fn whisper(&mut self, prompts: Vec<Prompt>) {
-        let of = self.sound.beside(WHISPERS);
+        let of = self.sound.beside(Program::Whisper);
         self.play(Lane::Whisper, Playing::new(of, prompts)).await;
     }
 

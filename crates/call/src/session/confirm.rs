@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use sip::LegEvent;
 use tokio::sync::oneshot;
 
+use super::asked::Asked;
 use super::dial::not_yet;
 use super::keys::By;
-use super::message::Asked;
 use super::prompts::{Lane, Playing};
 use super::race::Race;
 use super::{CallMessage, LegFact, Session, sleep_until};
@@ -46,7 +46,7 @@ impl Session {
             while let Some(step) = self.programs.own.poll_step() {
                 match step {
                     Step::Play(number, prompts) => {
-                        self.play(Lane::Main, Playing::new(Asked { program: 0, number }, prompts)).await;
+                        self.play(Lane::Main, Playing::new(Asked::own(number), prompts)).await;
                     }
                     Step::StopPlaying => self.stop_playing(Lane::Main).await,
                     Step::Answer => {}

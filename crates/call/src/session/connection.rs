@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::message::{Asked, Fetched};
+use super::asked::{Asked, Program};
+use super::message::Fetched;
 use super::{CallMessage, Session};
 use crate::cause::{FaultAt, FaultKind, HangupCause, InstructionsFault};
 use crate::command::{CallCommand, CommandError};
@@ -19,7 +20,7 @@ impl Session {
     /// Asks for instructions; the answer comes as a message, so that the call can end meanwhile.
     pub(super) fn fetch(&mut self, asked: Asked, fetch: Fetch, purpose: Purpose) {
         // What is heard while the call waits moves it nowhere; one that becomes a call of its own has moved.
-        let own = asked.program == 0 || matches!(purpose, Purpose::Adulting(_));
+        let own = asked.program == Program::Own || matches!(purpose, Purpose::Adulting(_));
         if own && self.moves_to(&fetch, &purpose) {
             self.change_application(fetch.clone());
         }
@@ -173,8 +174,7 @@ impl Session {
     pub(super) fn tell(&mut self, fetch: Fetch, purpose: Purpose) {
         if fetch.method == Method::Link {
             // An answer to a number that nobody waits for is ignored.
-            let nobody = Asked { program: u32::MAX, number: 0 };
-            if let Err(error) = self.ask_link(nobody, &fetch, &purpose) {
+            if let Err(error) = self.ask_link(Asked::NOBODY, &fetch, &purpose) {
                 tracing::warn!(call = self.view.uuid, %error, "a program could not be told");
             }
             return;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use sip::{Identity, Incoming};
 use uuid::Uuid;
 
+use super::asked::Asked;
 use super::far::FarSide;
-use super::message::Asked;
 use super::{CallMailbox, Control, Session};
 use crate::command::CommandError;
 use crate::dialect::{CallView, Direction, Invite, Kind, Origin, Purpose, SipView};
@@ -165,7 +165,7 @@ async fn admit(inner: &Arc<Inner>, incoming: Incoming, reached: Reached) -> Resu
     let mut session = Session::new(inner, control, view, far, (mailbox, messages));
     session.store_row().await;
     session.happened(Kind::CallBegun).await;
-    let first = Asked { program: 0, number: 0 };
+    let first = Asked::own(0);
     match (run, profile.document) {
         (Some(run), _) => session.programs.own.document(run, session.inner.clock.monotonic()),
         (None, document) => {

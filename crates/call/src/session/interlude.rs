@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Session;
-use super::message::Asked;
+use super::asked::{Asked, Program};
 use super::prompts::{Lane, Playing};
 use crate::dialect::Purpose;
 use crate::interpreter::{Interpreter, Step};
@@ -44,11 +44,11 @@ struct Interlude {
 }
 
 impl Programs {
-    /// The program of this number, if it still runs.
-    pub(super) fn get(&mut self, number: u32) -> Option<&mut Interpreter> {
-        match &mut self.interlude {
-            _ if number == 0 => Some(&mut self.own),
-            Some(interlude) if interlude.number == number => Some(&mut interlude.program),
+    /// That program, if it still runs.
+    pub(super) fn get(&mut self, program: Program) -> Option<&mut Interpreter> {
+        match (program, &mut self.interlude) {
+            (Program::Own, _) => Some(&mut self.own),
+            (Program::Interlude(number), Some(interlude)) if interlude.number == number => Some(&mut interlude.program),
             _ => None,
         }
     }
@@ -105,7 +105,7 @@ impl Session {
     /// Does one thing that the program says; false: there is none.
     pub(super) async fn interlude_step(&mut self) -> bool {
         let Some(interlude) = &mut self.programs.interlude else { return false };
-        let (why, program) = (interlude.why, interlude.number);
+        let (why, program) = (interlude.why, Program::Interlude(interlude.number));
         let Some(step) = interlude.program.poll_step() else { return false };
         match step {
             Step::Play(number, prompts) => {

@@ -13,6 +13,7 @@ use crate::room::{Joined, RoomHandle};
 use crate::sound::{Heard, SoundFault};
 use crate::verb::{Instruction, Join};
 
+use super::asked::Asked;
 use super::prompts::Lane;
 use super::stream::Slot;
 use super::{bridge, queue, split};
@@ -71,26 +72,6 @@ pub(crate) struct Fetched {
     pub purpose: Purpose,
     pub at: FaultAt,
     pub result: Result<Option<Vec<Instruction>>, HookError>,
-}
-
-/// A request of one of a call's programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Asked {
-    /// 0: the call's own instructions; else the number of what is heard while it waits.
-    pub program: u32,
-    /// The program's number of the request.
-    pub number: u64,
-}
-
-impl Asked {
-    /// Both in one number.
-    pub fn packed(self) -> u64 {
-        u64::from(self.program) << 32 | self.number & u64::from(u32::MAX)
-    }
-
-    pub fn unpacked(packed: u64) -> Self {
-        Self { program: u32::try_from(packed >> 32).unwrap_or(0), number: packed & u64::from(u32::MAX) }
-    }
 }
 
 impl From<link::Event> for CallMessage {

@@ -3,6 +3,7 @@
 
 mod added;
 mod aside;
+mod asked;
 mod bridge;
 mod commands;
 mod confirm;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::asked::Asked;
 use super::bridge::address_of;
-use super::message::Asked;
 use super::race::{Calling, Errand, Race};
 use super::{Control, Session};
 use crate::command::{AccountRef, CommandError, PlaceCall, Placed};
@@ -86,7 +86,7 @@ impl Placing {
                 session.programs.own.set_at_end(AtEnd::Hangup);
                 session.programs.own.document(run, session.inner.clock.monotonic());
             }
-            None => session.fetch(Asked { program: 0, number: 0 }, self.application.clone(), Purpose::Answer),
+            None => session.fetch(Asked::own(0), self.application.clone(), Purpose::Answer),
         }
         session.run().await;
     }

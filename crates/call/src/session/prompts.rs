@@ -6,7 +6,7 @@ use std::time::Instant;
 use media::{Play, PlayId, Repeat};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::message::Asked;
+use super::asked::Asked;
 use super::{CallMessage, Session};
 use crate::sound::{Heard, SoundFault};
 use crate::verb::{Prompt, Times};

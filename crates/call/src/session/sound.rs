@@ -7,8 +7,8 @@ use std::time::Instant;
 use media::PlayId;
 use tokio::sync::Semaphore;
 
+use super::asked::{Asked, Program};
 use super::media_leg::MediaLeg;
-use super::message::Asked;
 use super::prompts::{Lane, Playing};
 use super::stream::Streams;
 use super::tracks::Tracks;
@@ -57,7 +57,7 @@ impl Sound {
     }
 
     /// Unlike any other prompts that are heard beside the programs' own.
-    pub(super) fn beside(&mut self, program: u32) -> Asked {
+    pub(super) fn beside(&mut self, program: Program) -> Asked {
         self.besides += 1;
         Asked { program, number: self.besides }
     }

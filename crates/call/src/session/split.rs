@@ -3,14 +3,11 @@
 use conference::LeaveCause;
 use tokio::sync::oneshot;
 
-use super::message::Asked;
+use super::asked::Asked;
 use super::{CallMessage, Session};
 use crate::command::{CommandError, Next};
 use crate::dialect::{CallView, Purpose};
 use crate::verb::{Fetch, Method};
-
-/// The program number of what is only told: none of the call's programs has it.
-const NOBODY: u32 = u32::MAX;
 
 /// A dialled call goes on by itself.
 pub(crate) struct GoOn {
@@ -80,6 +77,6 @@ impl Session {
 
     /// Tells the program, over a connection of the call's own, that the call is one by itself now.
     fn introduce(&mut self, program: Fetch, parent: CallView) {
-        self.fetch(Asked { program: NOBODY, number: 0 }, program, Purpose::Adulting(Box::new(parent)));
+        self.fetch(Asked::NOBODY, program, Purpose::Adulting(Box::new(parent)));
     }
 }

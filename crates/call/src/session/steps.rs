@@ -1,8 +1,8 @@
 //! Does what the interpreter says.
 
 use super::Session;
-use super::aside::ASIDE;
-use super::message::{Asked, Fetched};
+use super::asked::{Asked, Program};
+use super::message::Fetched;
 use super::prompts::{Lane, Playing};
 use crate::cause::{FaultKind, HangupCause, InstructionsFault};
 use crate::dialect::Purpose;
@@ -31,7 +31,7 @@ impl Session {
         match step {
             Step::Play(number, prompts) => {
                 if self.ensure_answered().await {
-                    self.play(Lane::Main, Playing::new(Asked { program: 0, number }, prompts)).await;
+                    self.play(Lane::Main, Playing::new(Asked::own(number), prompts)).await;
                 }
             }
             Step::StopPlaying => self.stop_playing(Lane::Main).await,
@@ -94,7 +94,7 @@ impl Session {
                 }
             }
             Step::Configure(settings) => self.configure(*settings).await,
-            Step::Fetch(number, fetch, purpose) => self.fetch(Asked { program: 0, number }, fetch, purpose),
+            Step::Fetch(number, fetch, purpose) => self.fetch(Asked::own(number), fetch, purpose),
             Step::Tell(fetch, purpose) => self.tell(fetch, purpose),
             Step::Happened(kind) => self.happened(kind).await,
             Step::Hangup(cause, refusal, headers) => {
@@ -111,7 +111,7 @@ impl Session {
     pub(super) async fn fetched(&mut self, fetched: Fetched) {
         let Fetched { asked, purpose, at, result } = fetched;
         let now = self.inner.clock.monotonic();
-        if asked.program == ASIDE {
+        if asked.program == Program::Aside {
             self.asides.answered(asked.number);
             return self.answered_aside(&purpose, result).await;
         }
@@ -126,7 +126,7 @@ impl Session {
             return self.warn(format!("a program did not answer: {error}; the instructions go on")).await;
         }
         // What is heard meanwhile does not decide over the call.
-        if asked.program != 0 {
+        if asked.program != Program::Own {
             return self.interlude_failed(&format!("a program did not answer: {error}")).await;
         }
         let fallback = self.control.fallback.take().filter(|_| purpose == Purpose::Answer);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use media::{Feed, Play, PlayId, TapOf, TapSetup};
 use tokio::sync::mpsc;
 
+use super::asked::Program;
 use super::commands::CommandReply;
 use super::prompts::{Lane, Playing};
 use super::{CallMessage, Session};
@@ -21,8 +22,6 @@ const FRAMES: usize = 100;
 const FEED: usize = 80_000;
 /// Things that may wait to be told to a stream.
 const CONTROLS: usize = 64;
-/// The program number of beeps before streams.
-const BEEPS: u32 = u32::MAX - 2;
 
 /// Which of a call's streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -147,7 +146,7 @@ impl Session {
             }
         };
         if stream.beep {
-            let of = self.sound.beside(BEEPS);
+            let of = self.sound.beside(Program::Beep);
             self.play(Lane::Whisper, Playing::new(of, vec![Prompt::Beep])).await;
         }
         let number = self.sound.streams.next();

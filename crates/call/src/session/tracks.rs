@@ -1,14 +1,13 @@
 //! Tracks that a program mixes into what a caller hears.
 
 use super::Session;
+use super::asked::Program;
 use super::prompts::{Lane, Playing};
 use crate::command::CommandError;
 use crate::verb::{Dub, DubAction};
 
 /// Tracks of one call at once.
 const MOST: usize = 5;
-/// The program number of tracks: none of the call's programs has it.
-const TRACKS: u32 = u32::MAX - 1;
 
 /// The tracks of a call.
 #[derive(Default)]
@@ -64,7 +63,7 @@ impl Session {
                 if self.leg_id().is_none() {
                     return Err(CommandError::Conflict("the call has no media yet; answer it first".to_owned()));
                 }
-                let of = self.sound.beside(TRACKS);
+                let of = self.sound.beside(Program::Track);
                 let playing = Playing::new(of, dub.prompts).with_gain(dub.gain_db as f32);
                 self.play(lane, playing).await;
             }
