@@ -42,8 +42,7 @@ impl Program {
             2 => Self::Whisper,
             3 => Self::Track,
             4 => Self::Beep,
-            ..SEVERAL => Self::Nobody,
-            SEVERAL.. => Self::Interlude(code - SEVERAL),
+            _ => code.checked_sub(SEVERAL).map_or(Self::Nobody, Self::Interlude),
         }
     }
 }

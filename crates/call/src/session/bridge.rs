@@ -6,19 +6,19 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use conference::{EndCause, Entry, LeaveCause};
+use conference::{Entry, LeaveCause};
 use tokio::sync::oneshot;
 
+use super::callee::{Callee, Expected};
 use super::patterns::KeyWatch;
-use super::race::{Calling, Errand, Failure, Race, unanswered};
+use super::race::{Calling, Errand, Race};
 use super::{CallMailbox, CallMessage, Control, Session};
 use crate::cause::HangupCause;
-use crate::command::{AccountRef, Asker, CommandError, Confirm, DialMusic};
+use crate::command::{AccountRef, CommandError, Confirm, DialMusic, Next};
 use crate::dialect::{CallView, Dialled, Direction, MemberView, Outcome, Purpose};
 use crate::room::RoomHandle;
 use crate::verb::{
-    CallStatus, Connect, Fetch, Join, JoinHooks, MemberSettings, Method, RoomSettings, Stream, StreamChange, Target,
-    TargetKind, Verb,
+    CallStatus, Connect, Fetch, Join, JoinHooks, MemberSettings, Method, RoomSettings, Target, TargetKind,
 };
 
 /// Most targets that are called at once.
@@ -36,6 +36,8 @@ pub(super) struct Connection {
     keys: KeyWatch,
     /// Who was asked about a REFER before.
     referred_before: Option<Fetch>,
+    /// What this call goes on with when the callee has left, as a program wants both to part.
+    pub(super) then: Option<Next>,
 }
 
 /// The call at the other end.
@@ -46,16 +48,12 @@ struct Peer {
     since: Duration,
 }
 
-/// What a dialled call knows of the one that dialled it.
-pub(super) struct DialledBy {
-    dial: u64,
-    mailbox: CallMailbox,
-}
-
-/// What a dial reports to the call whose it is. All say the dial's number first.
+/// What a dial reports to the call whose it is, or that call to its callee. All say the dial's number first.
 pub(crate) enum Report {
     /// A callee has answered, confirmed and won: he enters as soon as this is answered.
     Answered(u64, Box<Winner>),
+    /// To the callee: the caller is in the room, or does not want him any more.
+    Caller(u64, bool),
     /// Nobody came, or not into the room.
     Nobody(u64, Dialled),
     /// The callee has pressed a key.
@@ -64,91 +62,10 @@ pub(crate) enum Report {
 
 /// The callee who answered first.
 pub(crate) struct Winner {
-    call: String,
-    call_id: String,
-    mailbox: CallMailbox,
-    reply: oneshot::Sender<()>,
-}
-
-/// What a dial for a connection comes down to, once somebody answers or nobody has.
-pub(super) struct Callee {
-    pub(super) room: RoomHandle,
-    pub(super) dial: u64,
-    /// Whether the caller hears what the callee says before he answers.
-    pub(super) early_media: bool,
-    /// The calling call.
-    caller: CallMailbox,
-    limit: Option<Duration>,
-    refer_hook: Option<Fetch>,
-    stream: Option<Box<Stream>>,
-}
-
-impl Callee {
-    pub(super) async fn nobody_came(&self, failures: &[Failure]) {
-        self.room.expectation_over(self.dial).await;
-        self.caller.send(CallMessage::Bridge(Report::Nobody(self.dial, unanswered(failures)))).await;
-    }
-
-    pub(super) async fn won_by(&self, mut session: Session) {
-        if !self.caller_is_there(&session).await {
-            self.room.expectation_over(self.dial).await;
-            session.finish(HangupCause::Cancelled, None).await;
-            return session.run().await;
-        }
-        session.rooms.destination = Some(self.room.clone());
-        session.ties.dialled_by = Some(DialledBy { dial: self.dial, mailbox: self.caller.clone() });
-        session.transfers.hook.clone_from(&self.refer_hook);
-        let instructions = vec![Verb::Join(Box::new(bridge_join(&self.room))).into()];
-        session.programs.own.document(instructions, session.inner.clock.monotonic());
-        session.run_steps().await;
-        self.room.expectation_over(self.dial).await;
-        if session.rooms.stay.is_none() {
-            let failed = Dialled {
-                status: CallStatus::Failed,
-                sip_status: 500,
-                call: Some(session.view.uuid.clone()),
-                call_id: Some(session.view.sip.call_id.clone()),
-                seconds: None,
-            };
-            self.caller.send(CallMessage::Bridge(Report::Nobody(self.dial, failed))).await;
-            return session.run().await;
-        }
-        if let Some(limit) = self.limit {
-            end_after(self.room.clone(), limit);
-        }
-        if let Some(stream) = &self.stream
-            && let Err(error) = session.change_stream(StreamChange::Start(stream.clone())).await
-        {
-            session.refused(error).await;
-        }
-        session.run().await;
-    }
-
-    /// Tells the caller that there is somebody; true as soon as he is in the room.
-    async fn caller_is_there(&self, session: &Session) -> bool {
-        let (reply, there) = oneshot::channel();
-        let winner = Winner {
-            call: session.view.uuid.clone(),
-            call_id: session.view.sip.call_id.clone(),
-            mailbox: session.mailbox.clone(),
-            reply,
-        };
-        let report = CallMessage::Bridge(Report::Answered(self.dial, Box::new(winner)));
-        self.caller.send(report).await && there.await.is_ok()
-    }
-}
-
-/// Ends the room after this long, if it is not over before.
-fn end_after(room: RoomHandle, limit: Duration) {
-    tokio::spawn(async move {
-        tokio::select! {
-            () = tokio::time::sleep(limit) => {
-                // One that has ended in this moment is what is wanted.
-                let _ = room.end_because(EndCause::MaxDuration, Asker::server()).await;
-            }
-            () = room.gone() => {}
-        }
-    });
+    pub(super) call: String,
+    pub(super) call_id: String,
+    pub(super) mailbox: CallMailbox,
+    pub(super) reply: oneshot::Sender<()>,
 }
 
 /// How a call enters a room that connects it: its departure ends the connection.
@@ -245,13 +162,14 @@ impl Session {
             refer_hook: connect.refer_hook.clone(),
             stream: connect.stream,
         };
-        let race = Race::start(&self.inner, Errand::Connection(Box::new(callee)), callings);
+        let race = Race::start(&self.inner, Errand::Connection(Arc::new(callee)), callings);
         let referred_before = self.transfers.hook.clone();
         if connect.refer_hook.is_some() {
             self.transfers.hook = connect.refer_hook;
         }
         let keys = KeyWatch::new(connect.keys);
-        self.ties.connection = Some(Connection { number, room, race, calls, peer: None, keys, referred_before });
+        self.ties.connection =
+            Some(Connection { number, room, race, calls, peer: None, keys, referred_before, then: None });
         Ok(())
     }
 
@@ -346,6 +264,7 @@ impl Session {
     pub(super) async fn reported(&mut self, report: Report) {
         match report {
             Report::Answered(dial, winner) => self.callee_answered(dial, *winner).await,
+            Report::Caller(dial, there) => self.caller_answered(dial, there).await,
             Report::Nobody(dial, dialled) => {
                 if self.ties.is_dial(dial) {
                     self.connection_over(dialled).await;
@@ -392,24 +311,38 @@ impl Session {
 
     /// The dial is over, and the call is out of its room: its instructions go on.
     async fn connection_over(&mut self, dialled: Dialled) {
-        self.give_up_connection();
+        let then = self.give_up_connection().and_then(|(_, then)| then);
         self.step_out(LeaveCause::Transferred).await;
-        self.programs.own.done(&Outcome::Dialled(dialled), self.inner.clock.monotonic());
+        self.after_connection(Outcome::Dialled(dialled), then);
     }
 
-    /// Cancels what still rings; how it went until now.
-    fn give_up_connection(&mut self) -> Option<Outcome> {
+    /// The instructions go on after a connection: with others, if a program has parted both calls.
+    fn after_connection(&mut self, outcome: Outcome, then: Option<Next>) {
+        match then {
+            None => self.programs.own.done(&outcome, self.inner.clock.monotonic()),
+            Some(next) => {
+                self.ties.parting = Some(outcome);
+                self.go_on_with(next);
+            }
+        }
+    }
+
+    /// Cancels what still rings; how it went until now, and what follows if a program has said so.
+    fn give_up_connection(&mut self) -> Option<(Outcome, Option<Next>)> {
         let connection = self.ties.connection.take()?;
         connection.race.give_up();
         let outcome = connection.outcome(self.inner.clock.monotonic());
         self.transfers.hook = connection.referred_before;
-        Some(outcome)
+        Some((outcome, connection.then))
     }
 
     /// Ends the connection, or the attempt at one: with this call's departure the room ends, and the callee is hung up.
     pub(super) async fn abandon_connection(&mut self) {
-        if let Some(outcome) = self.give_up_connection() {
+        if let Some((outcome, _)) = self.give_up_connection() {
             self.ties.parting = Some(outcome);
+        }
+        if let Some(Expected { callee, .. }) = self.ties.expected() {
+            callee.missed(&self.view).await;
         }
         // Whoever goes elsewhere is nobody's callee any more, and his programs are his own.
         if !self.life.over && self.ties.dialled_by.take().is_some() {
@@ -428,8 +361,8 @@ impl Session {
     /// The call is out of the room of its connection; false: it was in another.
     pub(super) async fn left_bridge(&mut self) -> bool {
         match self.give_up_connection() {
-            Some(outcome) => {
-                self.programs.own.done(&outcome, self.inner.clock.monotonic());
+            Some((outcome, then)) => {
+                self.after_connection(outcome, then);
                 true
             }
             None => self.left_meeting(),

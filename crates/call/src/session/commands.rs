@@ -11,7 +11,7 @@ use super::message::answer_after;
 use super::prompts::{Lane, Playing, repeat};
 use super::{CallMessage, Session};
 use crate::cause::HangupCause;
-use crate::command::{Applied, Asker, CallChanged, CallCommand, CommandError, MemberChange, Whom};
+use crate::command::{Applied, Asker, CallChanged, CallCommand, CommandError, MemberChange, Next, Whom};
 use crate::dialect::Kind;
 use crate::room::{Announced, Answer};
 use crate::verb::{Fetch, Prompt, Settings};
@@ -25,6 +25,7 @@ const MOST_ATTACHED: usize = 16 * 1024;
 impl Session {
     /// Does what a program asks, in the order in which it was asked. Nobody who has gone away is waited for.
     pub(super) async fn command(&mut self, command: CallCommand, by: Asker, reply: CommandReply) {
+        let Some((command, by, reply)) = self.ties.put_off((command, by, reply)) else { return };
         let done = match command {
             CallCommand::Hangup(refusal) => {
                 self.end(HangupCause::Requested, refusal, true).await;
@@ -39,7 +40,11 @@ impl Session {
             }
             CallCommand::Transfer(fetch) => return self.transfer(fetch, reply).await,
             CallCommand::Instructions { run, queue: true } => {
-                self.programs.own.append(run, self.inner.clock.monotonic());
+                match self.ties.then() {
+                    // These follow what the call goes on with in a moment.
+                    Some(Next::Run(then)) => then.extend(run),
+                    _ => self.programs.own.append(run, self.inner.clock.monotonic()),
+                }
                 Ok(())
             }
             CallCommand::Instructions { run, queue: false } => {
@@ -50,7 +55,7 @@ impl Session {
                 drop(answer_after(recorded, reply).send(Ok(CallChanged::default())));
                 return;
             }
-            CallCommand::Split { parent, child } => self.split(parent, child).await,
+            CallCommand::Split { parent, child } => return self.split(parent, child, reply).await,
             CallCommand::Member(change) => return self.change_member(change, by, reply),
             CallCommand::Mute(mute) => {
                 let change = MemberChange { mute: Some(mute), ..MemberChange::default() };

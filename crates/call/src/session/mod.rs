@@ -5,6 +5,7 @@ mod added;
 mod aside;
 mod asked;
 mod bridge;
+mod callee;
 mod commands;
 mod confirm;
 mod connection;

@@ -4,8 +4,9 @@ use conference::LeaveCause;
 use tokio::sync::oneshot;
 
 use super::asked::Asked;
+use super::commands::CommandReply;
 use super::{CallMessage, Session};
-use crate::command::{CommandError, Next};
+use crate::command::{CallChanged, CommandError, Next};
 use crate::dialect::{CallView, Purpose};
 use crate::verb::{Fetch, Method};
 
@@ -22,25 +23,41 @@ pub(crate) struct GoOn {
 impl Session {
     /// Other instructions for this call and the one it has dialled. One of them without any goes on as if the other had hung
     /// up: this call with its next instruction, the dialled one ends.
-    pub(super) async fn split(&mut self, parent: Option<Next>, child: Option<Next>) -> Result<(), CommandError> {
-        if let Some(next) = child {
-            let gone = || CommandError::Conflict("the call is connected to none that it has dialled".to_owned());
-            let callee = self.ties.callee().ok_or_else(gone)?;
-            let (reply, parted) = oneshot::channel();
-            let go_on = GoOn { next, parent: self.view.clone(), reply };
-            if !callee.offer(CallMessage::GoOn(Box::new(go_on))) {
-                return Err(CommandError::Busy("messages waiting for one call"));
+    ///
+    /// The dialled call leaves the room first; that ends it, and lets this call go on. A callee who hangs up in this very
+    /// moment has left as well.
+    pub(super) async fn split(&mut self, parent: Option<Next>, child: Option<Next>, reply: CommandReply) {
+        let Some(next) = child else {
+            if let Some(next) = parent {
+                self.abandon(LeaveCause::Transferred).await;
+                self.go_on_with(next);
             }
-            parted.await.map_err(|_| gone())?;
+            return drop(reply.send(Ok(CallChanged::default())));
+        };
+        let gone = || CommandError::Conflict("the call is connected to none that it has dialled".to_owned());
+        let Some(callee) = self.ties.callee() else { return drop(reply.send(Err(gone()))) };
+        let (tell, parted) = oneshot::channel();
+        let go_on = GoOn { next, parent: self.view.clone(), reply: tell };
+        if !callee.offer(CallMessage::GoOn(Box::new(go_on))) {
+            return drop(reply.send(Err(CommandError::Busy("messages waiting for one call"))));
         }
-        let Some(next) = parent else { return Ok(()) };
-        self.abandon(LeaveCause::Transferred).await;
+        let goes_on = parent.is_some();
+        if let Some(connection) = &mut self.ties.connection {
+            connection.then = parent;
+        }
+        tokio::spawn(async move {
+            let done = parted.await.is_ok() || goes_on;
+            drop(reply.send(if done { Ok(CallChanged::default()) } else { Err(gone()) }));
+        });
+    }
+
+    /// The call, wherever it was, has other instructions.
+    pub(super) fn go_on_with(&mut self, next: Next) {
         self.control.placed = false;
         match next {
             Next::Fetch(fetch) => self.programs.own.transfer(fetch, self.inner.clock.monotonic()),
             Next::Run(run) => self.programs.own.document(run, self.inner.clock.monotonic()),
         }
-        Ok(())
     }
 
     /// This call leaves the connection that somebody else has made, and goes on by itself.
@@ -48,24 +65,16 @@ impl Session {
         let GoOn { next, parent, reply } = go_on;
         self.becomes_independent();
         self.abandon(LeaveCause::Transferred).await;
-        self.control.placed = false;
         // Whoever asked may be gone; the call goes on all the same.
         let _ = reply.send(());
-        match next {
-            Next::Fetch(fetch) => {
-                if fetch.method == Method::Link {
-                    self.introduce(fetch.clone(), parent);
-                }
-                self.programs.own.transfer(fetch, self.inner.clock.monotonic());
-            }
-            Next::Run(run) => {
-                let application = self.control.application.clone();
-                if application.method == Method::Link {
-                    self.introduce(application, parent);
-                }
-                self.programs.own.document(run, self.inner.clock.monotonic());
-            }
+        let program = match &next {
+            Next::Fetch(fetch) => fetch.clone(),
+            Next::Run(_) => self.control.application.clone(),
+        };
+        if program.method == Method::Link {
+            self.introduce(program, parent);
         }
+        self.go_on_with(next);
     }
 
     /// A dialled call that gets instructions of its own is as its application says when they are through.

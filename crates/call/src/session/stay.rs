@@ -1,6 +1,7 @@
 //! The room that a call is in, and the one that it goes to.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use conference::{LeaveCause, MemberId};
 use tokio::sync::oneshot;
@@ -15,6 +16,9 @@ use crate::verb::{Join, JoinHooks};
 
 /// A room that ends while a call enters it is opened anew; this often, then it is an error.
 const JOIN_ATTEMPTS: usize = 3;
+
+/// How long a call waits for a room of the same name to be over.
+const LONGEST_END: Duration = Duration::from_secs(2);
 
 /// What a call has to do with rooms.
 #[derive(Default)]
@@ -136,7 +140,10 @@ impl Session {
                     return Ok(joined);
                 }
                 // It ended in this very moment: its name is free as soon as its end is recorded.
-                Err(CommandError::NotFound { what: "room", .. }) if !fixed => room.gone().await,
+                Err(CommandError::NotFound { what: "room", .. }) if !fixed => {
+                    let gone = tokio::time::timeout(LONGEST_END, room.gone()).await;
+                    gone.map_err(|_| CommandError::Busy("what a room of that name still has to record"))?;
+                }
                 Err(error) => return Err(error),
             }
         }

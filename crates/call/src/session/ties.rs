@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::CallMailbox;
-use super::bridge::{Connection, DialledBy};
+use super::bridge::Connection;
+use super::callee::{DialledBy, Expected, Later};
 use super::queue::Queueing;
+use crate::command::Next;
 use crate::dialect::Outcome;
 
 /// What a call has to do with others.
@@ -34,6 +36,29 @@ impl Ties {
     /// Whether what the call has dialled has this dial's number.
     pub(super) fn is_dial(&self, dial: u64) -> bool {
         self.connection.as_ref().is_some_and(|connection| connection.is_dial(dial))
+    }
+
+    /// What the call does when whoever has dialled it is in the room, if it still waits for that: not any more.
+    pub(super) fn expected(&mut self) -> Option<Expected> {
+        self.dialled_by.as_mut().and_then(DialledBy::expected)
+    }
+
+    /// The same, of the dial of this number.
+    pub(super) fn expected_for(&mut self, dial: u64) -> Option<Expected> {
+        self.dialled_by.as_mut().filter(|by| by.is_dial(dial)).and_then(DialledBy::expected)
+    }
+
+    /// Puts a command off while the call waits for whoever has dialled it; else it is given back.
+    pub(super) fn put_off(&mut self, later: Later) -> Option<Later> {
+        match &mut self.dialled_by {
+            Some(by) => by.put_off(later),
+            None => Some(later),
+        }
+    }
+
+    /// What this call goes on with when its callee has left, if that is said.
+    pub(super) fn then(&mut self) -> Option<&mut Next> {
+        self.connection.as_mut().and_then(|connection| connection.then.as_mut())
     }
 
     /// How the instruction under way went, if it ended now, or had been broken off just before.
