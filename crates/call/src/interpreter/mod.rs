@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 pub use step::Step;
+use step::Steps;
 
 use crate::cause::{FaultAt, FaultKind, HangupCause, InstructionsFault};
 use crate::dialect::{AtEnd, Departure, Kind, Outcome, Purpose};
@@ -79,7 +80,7 @@ pub struct Interpreter {
     /// What is being done, if programs are told.
     current: Option<Label>,
     notify: bool,
-    steps: VecDeque<Step>,
+    steps: Steps,
     prompts: u64,
     fetches: u64,
     /// Requests in a row, each [`BETWEEN_HOPS`] after the one before at most, and without a key or a word of the caller.
@@ -104,7 +105,7 @@ impl Interpreter {
             doing: Doing::Fetching { vital: true, round: false },
             current: None,
             notify: false,
-            steps: VecDeque::new(),
+            steps: Steps::default(),
             prompts: 0,
             fetches: 0,
             hops: 0,
@@ -167,6 +168,11 @@ impl Interpreter {
     /// What to do next, if anything.
     pub fn poll_step(&mut self) -> Option<Step> {
         self.steps.pop_front()
+    }
+
+    /// How programs are told of the instruction whose step was polled last, where that has a label.
+    pub fn label(&self) -> Option<&Label> {
+        self.steps.label()
     }
 
     /// The answer to the request that is under way: other instructions, or none to go on with the old ones.
@@ -372,6 +378,7 @@ impl Interpreter {
             if let Some(label) = self.current.take() {
                 self.steps.push_back(Step::Happened(Kind::Instruction(false, label)));
             }
+            self.steps.are_of(None);
             let prompts = self.leading_prompts();
             if !prompts.is_empty() {
                 self.prompt(prompts, None, None);
@@ -403,6 +410,7 @@ impl Interpreter {
 
     fn run(&mut self, instruction: Instruction, now: Duration) {
         let Instruction { verb, label } = instruction;
+        self.steps.are_of(label.clone());
         match verb {
             Verb::Prompt(prompt) => self.prompt(vec![prompt], None, None),
             Verb::Play(play) => self.prompt(play.prompts, play.action, play.limit.map(|limit| now + limit)),

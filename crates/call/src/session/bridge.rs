@@ -161,6 +161,7 @@ impl Session {
             limit: connect.limit,
             refer_hook: connect.refer_hook.clone(),
             stream: connect.stream,
+            of: self.programs.own.label().cloned(),
         };
         let race = Race::start(&self.inner, Errand::Connection(Arc::new(callee)), callings);
         let referred_before = self.transfers.hook.clone();

@@ -16,7 +16,7 @@ use crate::cause::HangupCause;
 use crate::command::{Asker, CallCommand, CommandError};
 use crate::dialect::{CallView, Dialled};
 use crate::room::RoomHandle;
-use crate::verb::{CallStatus, Fetch, Stream, StreamChange, Verb};
+use crate::verb::{CallStatus, Fetch, Label, Stream, StreamChange, Verb};
 
 /// Commands that may wait until a callee is connected.
 const MOST_LATER: usize = 64;
@@ -32,6 +32,8 @@ pub(super) struct Callee {
     pub(super) limit: Option<Duration>,
     pub(super) refer_hook: Option<Fetch>,
     pub(super) stream: Option<Box<Stream>>,
+    /// The instruction that dialled him.
+    pub(super) of: Option<Label>,
 }
 
 impl Callee {
@@ -163,9 +165,9 @@ impl Session {
             end_after(callee.room.clone(), limit);
         }
         if let Some(stream) = &callee.stream
-            && let Err(error) = self.change_stream(StreamChange::Start(stream.clone())).await
+            && let Err(error) = self.change_stream(StreamChange::Start(stream.clone()), callee.of.clone()).await
         {
-            self.refused(error).await;
+            self.refused(error, callee.of.clone()).await;
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::cause::HangupCause;
 use crate::command::{Applied, Asker, CallChanged, CallCommand, CommandError, MemberChange, Next, Whom};
 use crate::dialect::Kind;
 use crate::room::{Announced, Answer};
-use crate::verb::{Fetch, Prompt, Settings};
+use crate::verb::{Fetch, Label, Prompt, Settings};
 
 /// Whoever asked waits here.
 pub(super) type CommandReply = oneshot::Sender<Result<CallChanged, CommandError>>;
@@ -71,9 +71,9 @@ impl Session {
             CallCommand::SendDigits(digits) => self.send_digits(digits),
             CallCommand::Attach(data) => self.attach(data),
             CallCommand::Dub(dub) => self.dub(dub).await,
-            CallCommand::Stream(change) => self.change_stream(change).await,
+            CallCommand::Stream(change) => self.change_stream(change, None).await,
             CallCommand::Configure(settings) => {
-                self.configure(*settings).await;
+                self.configure(*settings, None).await;
                 Ok(())
             }
             CallCommand::RoomSound { prompts, spoken, id } => self.room_sound(prompts, spoken, id).await,
@@ -97,9 +97,9 @@ impl Session {
         drop(answer_after(recorded, reply).send(Ok(CallChanged::default())));
     }
 
-    /// A command that was refused and that nobody waits for.
-    pub(super) async fn refused(&mut self, error: CommandError) {
-        self.happened(Kind::Fault(error.to_string(), None)).await;
+    /// A command was refused that nobody waits for, or an instruction of this label failed.
+    pub(super) async fn refused(&mut self, error: CommandError, of: Option<Label>) {
+        self.happened(Kind::Fault(error.to_string(), of)).await;
     }
 
     /// Changes the member that the call is. The order of changes is that of the requests: the room has it in its queue when
@@ -172,8 +172,8 @@ impl Session {
         Ok(())
     }
 
-    /// Sets what holds for the rest of the call.
-    pub(super) async fn configure(&mut self, settings: Settings) {
+    /// Sets what holds for the rest of the call; as the instruction of this label says, if it is one.
+    pub(super) async fn configure(&mut self, settings: Settings, of: Option<Label>) {
         if let Some(voice) = settings.voice {
             self.sound.voice = voice;
         }
@@ -187,9 +187,9 @@ impl Session {
             self.asides.request_hook = Some(hook);
         }
         if let Some(change) = settings.stream
-            && let Err(error) = self.change_stream(change).await
+            && let Err(error) = self.change_stream(change, of.clone()).await
         {
-            self.refused(error).await;
+            self.refused(error, of).await;
         }
     }
 
@@ -220,7 +220,7 @@ impl Session {
                     Ok(sound) => heard.push_back((sound.sound, repeat(&prompt))),
                     Err(error) => {
                         let error = CommandError::Invalid(format!("a sound for the room cannot be had: {error}"));
-                        mailbox.send(CallMessage::Refused(error)).await;
+                        mailbox.send(CallMessage::Refused(error, None)).await;
                     }
                 }
             }

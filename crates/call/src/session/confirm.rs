@@ -126,7 +126,8 @@ impl Session {
                     step if is_elsewhere(&step) => {
                         let text =
                             "a program that confirms a call takes it nowhere else; the verb is left out".to_owned();
-                        self.refused(CommandError::Invalid(text)).await;
+                        let of = self.programs.own.label().cloned();
+                        self.refused(CommandError::Invalid(text), of).await;
                         self.programs.own.done(&Outcome::Done, self.inner.clock.monotonic());
                     }
                     step => self.step(step).await,

@@ -156,7 +156,7 @@ impl Session {
             // Two calls that wait for a place in one another's mailboxes would wait for ever.
             Some(mailbox) => {
                 if !mailbox.offer(CallMessage::Command(command, by, reply)) {
-                    return self.refused(CommandError::Busy("messages waiting for one call")).await;
+                    return self.refused(CommandError::Busy("messages waiting for one call"), None).await;
                 }
             }
             None => self.command(command, by, reply).await,
@@ -165,7 +165,7 @@ impl Session {
         let mailbox = self.mailbox.clone();
         tokio::spawn(async move {
             if let Ok(Err(error)) = done.await {
-                mailbox.send(CallMessage::Refused(error)).await;
+                mailbox.send(CallMessage::Refused(error, None)).await;
             }
         });
     }

@@ -106,7 +106,8 @@ impl Session {
         }
         let headers = [("X-CallUUID".to_owned(), self.view.uuid.clone()), ("Alert-Info".to_owned(), text.to_owned())];
         if let Err(error) = self.far.leg.ring(&headers).await {
-            self.refused(CommandError::Invalid(error.to_string())).await;
+            let of = self.programs.own.label().cloned();
+            self.refused(CommandError::Invalid(error.to_string()), of).await;
         }
     }
 }

@@ -107,6 +107,7 @@ impl Session {
         let Some(interlude) = &mut self.programs.interlude else { return false };
         let (why, program) = (interlude.why, Program::Interlude(interlude.number));
         let Some(step) = interlude.program.poll_step() else { return false };
+        let of = interlude.program.label().cloned();
         match step {
             Step::Play(number, prompts) => {
                 self.play(Lane::Main, Playing::new(Asked { program, number }, prompts)).await;
@@ -117,7 +118,7 @@ impl Session {
             }
             Step::Attach(data) => {
                 if let Err(error) = self.attach(data) {
-                    self.refused(error).await;
+                    self.refused(error, of).await;
                 }
             }
             Step::LeaveQueue if why == Waiting::Queue => self.leave_queue().await,

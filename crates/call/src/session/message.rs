@@ -11,7 +11,7 @@ use crate::hooks::HookError;
 use crate::link;
 use crate::room::{Joined, RoomHandle};
 use crate::sound::{Heard, SoundFault};
-use crate::verb::{Instruction, Join};
+use crate::verb::{Instruction, Join, Label};
 
 use super::asked::Asked;
 use super::prompts::Lane;
@@ -38,8 +38,8 @@ pub(crate) enum CallMessage {
     Understood(u64, Result<Understood, String>),
     /// This stream of sound, by its number, is over.
     StreamEnded(Slot, u64, Ended),
-    /// A command of the call's program was refused.
-    Refused(CommandError),
+    /// A command of the call's program was refused, or an instruction of this label failed.
+    Refused(CommandError, Option<Label>),
     /// What the call's program says.
     Link(Box<link::Event>),
     /// What the call's dial reports, or its callee.

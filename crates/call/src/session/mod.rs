@@ -159,7 +159,7 @@ impl Session {
             CallMessage::Command(command, by, reply) => self.command(command, by, reply).await,
             CallMessage::Understood(number, heard) => self.heard_speech(number, heard),
             CallMessage::StreamEnded(slot, number, ended) => self.stream_ended(slot, number, ended).await,
-            CallMessage::Refused(error) => self.refused(error).await,
+            CallMessage::Refused(error, of) => self.refused(error, of).await,
             CallMessage::Link(event) => self.link_said(*event).await,
             CallMessage::Move { join, room, dialect, reply } => {
                 let recorded = self.abandon(LeaveCause::Transferred).await;

@@ -78,7 +78,7 @@ impl Placing {
     pub(super) async fn won_by(&self, mut session: Session) {
         session.follow_application();
         if let Some(settings) = &self.settings {
-            session.configure(Settings::clone(settings)).await;
+            session.configure(Settings::clone(settings), None).await;
         }
         match self.run.clone() {
             Some(run) => {

@@ -88,11 +88,11 @@ impl Session {
         let Some(stay) = &self.rooms.stay else { return };
         let Some(stream) = stay.hooks.stream.clone() else { return };
         let (inner, room, mailbox) = (Arc::clone(&self.inner), stay.room.clone(), self.mailbox.clone());
-        let dialect = self.control.dialect;
+        let (dialect, of) = (self.control.dialect, self.programs.own.label().cloned());
         tokio::spawn(async move {
             let tap = TapRoom { stream: *stream, members: false };
             if let Err(error) = stream::follow(&inner, room, tap, dialect).await {
-                mailbox.send(CallMessage::Refused(error)).await;
+                mailbox.send(CallMessage::Refused(error, of)).await;
             }
         });
     }

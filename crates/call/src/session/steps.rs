@@ -28,6 +28,7 @@ impl Session {
     }
 
     pub(super) async fn step(&mut self, step: Step) {
+        let of = self.programs.own.label().cloned();
         match step {
             Step::Play(number, prompts) => {
                 if self.ensure_answered().await {
@@ -59,7 +60,7 @@ impl Session {
             }
             Step::Stream(stream) => {
                 if self.ensure_answered().await {
-                    self.stream(*stream).await;
+                    self.stream(*stream, of).await;
                 }
             }
             Step::Refer(refer) => {
@@ -78,22 +79,22 @@ impl Session {
             Step::LeaveQueue | Step::Through => {}
             Step::Dub(dub) => {
                 if let Err(error) = self.dub(dub).await {
-                    self.refused(error).await;
+                    self.refused(error, of).await;
                 }
             }
             Step::SendDigits(digits) => {
                 if self.ensure_answered().await
                     && let Err(error) = self.send_digits(digits)
                 {
-                    self.refused(error).await;
+                    self.refused(error, of).await;
                 }
             }
             Step::Attach(data) => {
                 if let Err(error) = self.attach(data) {
-                    self.refused(error).await;
+                    self.refused(error, of).await;
                 }
             }
-            Step::Configure(settings) => self.configure(*settings).await,
+            Step::Configure(settings) => self.configure(*settings, of).await,
             Step::Fetch(number, fetch, purpose) => self.fetch(Asked::own(number), fetch, purpose),
             Step::Tell(fetch, purpose) => self.tell(fetch, purpose),
             Step::Happened(kind) => self.happened(kind).await,

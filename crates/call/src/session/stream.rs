@@ -14,7 +14,7 @@ use crate::command::{CallChanged, CommandError};
 use crate::dialect::{Outcome, Params};
 use crate::http::shown;
 use crate::stream::{self, Control, Ended, Source, TwoWaySound};
-use crate::verb::{Prompt, Stream, StreamChange, StreamMix};
+use crate::verb::{Label, Prompt, Stream, StreamChange, StreamMix};
 
 /// Frames that may wait to be read: two seconds.
 const FRAMES: usize = 100;
@@ -49,6 +49,8 @@ struct Running {
     tap: media::TapId,
     outbound: bool,
     play: Option<PlayId>,
+    /// The instruction that began it.
+    begun_by: Option<Label>,
 }
 
 /// Streams of the call's sound.
@@ -58,7 +60,7 @@ pub(super) struct Streams {
     /// How many there have been.
     count: u64,
     /// One that begins with the answer.
-    at_answer: Option<Box<Stream>>,
+    at_answer: Option<(Box<Stream>, Option<Label>)>,
 }
 
 impl Streams {
@@ -80,24 +82,24 @@ impl Streams {
 
 impl Session {
     /// Runs a stream as an instruction.
-    pub(super) async fn stream(&mut self, stream: Stream) {
-        if let Err(error) = self.start_stream(Slot::Instruction, stream).await {
-            self.refused(error).await;
+    pub(super) async fn stream(&mut self, stream: Stream, of: Option<Label>) {
+        if let Err(error) = self.start_stream(Slot::Instruction, stream, of.clone()).await {
+            self.refused(error, of).await;
             let nothing = Outcome::Streamed { seconds: 0, key: None };
             self.programs.own.done(&nothing, self.inner.clock.monotonic());
         }
     }
 
     /// Changes the stream beside the instructions; pauses and the like concern whichever runs.
-    pub(super) async fn change_stream(&mut self, change: StreamChange) -> Result<(), CommandError> {
+    pub(super) async fn change_stream(&mut self, change: StreamChange, of: Option<Label>) -> Result<(), CommandError> {
         let told = match change {
             StreamChange::Start(stream) if self.leg_id().is_none() => {
-                self.sound.streams.at_answer = Some(stream);
+                self.sound.streams.at_answer = Some((stream, of));
                 return Ok(());
             }
             StreamChange::Start(stream) => {
                 self.stop_stream(Slot::Beside);
-                return self.start_stream(Slot::Beside, *stream).await;
+                return self.start_stream(Slot::Beside, *stream, of).await;
             }
             StreamChange::Stop => {
                 self.sound.streams.at_answer = None;
@@ -114,14 +116,14 @@ impl Session {
 
     /// The call has been answered: what waited for that begins.
     pub(super) async fn start_waiting_stream(&mut self) {
-        if let Some(stream) = self.sound.streams.at_answer.take()
-            && let Err(error) = self.start_stream(Slot::Beside, *stream).await
+        if let Some((stream, of)) = self.sound.streams.at_answer.take()
+            && let Err(error) = self.start_stream(Slot::Beside, *stream, of.clone()).await
         {
-            self.refused(error).await;
+            self.refused(error, of).await;
         }
     }
 
-    async fn start_stream(&mut self, slot: Slot, stream: Stream) -> Result<(), CommandError> {
+    async fn start_stream(&mut self, slot: Slot, stream: Stream, begun_by: Option<Label>) -> Result<(), CommandError> {
         let failed = |problem: String| CommandError::Failed(problem);
         let leg = self.leg_id().ok_or_else(|| CommandError::Conflict("the call has no media yet".to_owned()))?;
         let dialect = self.inner.hooks.dialect(self.control.dialect).map_err(|error| failed(error.to_string()))?;
@@ -151,7 +153,7 @@ impl Session {
         }
         let number = self.sound.streams.next();
         let (control, controls) = mpsc::channel(CONTROLS);
-        self.sound.streams.running.insert(slot, Running { number, control, tap, outbound, play });
+        self.sound.streams.running.insert(slot, Running { number, control, tap, outbound, play, begun_by });
         let first = vec![words.first(&self.view, &stream)];
         let (http, mailbox) = (self.inner.http.clone(), self.mailbox.clone());
         let words_and_counters = (Arc::clone(&words), Arc::clone(&self.inner.counters));
@@ -176,9 +178,9 @@ impl Session {
         if !self.sound.streams.runs(slot, number) {
             return;
         }
-        self.stop_stream(slot);
+        let of = self.stop_stream(slot);
         if let Some(fault) = ended.fault {
-            self.refused(CommandError::Failed(fault)).await;
+            self.refused(CommandError::Failed(fault), of).await;
         }
         if slot == Slot::Instruction {
             let outcome = Outcome::Streamed { seconds: ended.seconds, key: ended.key };
@@ -186,13 +188,15 @@ impl Session {
         }
     }
 
-    fn stop_stream(&mut self, slot: Slot) {
-        let Some(running) = self.sound.streams.running.remove(&slot) else { return };
+    /// Ends a stream; the instruction that began it.
+    fn stop_stream(&mut self, slot: Slot) -> Option<Label> {
+        let running = self.sound.streams.running.remove(&slot)?;
         // Its control ends with it, and so does the stream's task, which closes the tap.
         drop(running.control);
         if let (Some(play), Some(leg)) = (running.play, self.leg_id()) {
             drop(self.inner.media.stop_lane(leg, slot.lane(), Some(play)));
         }
+        running.begun_by
     }
 
     /// Ends the stream that an instruction began.

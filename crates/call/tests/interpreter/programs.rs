@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use call::dialect::{AtEnd, Kind, Purpose};
 use call::interpreter::{Interpreter, Step};
-use call::verb::{Gather, Hangup, Prompt, Report, Settings, Verb};
+use call::verb::{Gather, Hangup, Instruction, Label, Prompt, Report, Settings, Verb};
 
 use super::{
     NOW, action, departure, document, fetch, gather, instructions, join, label, labelled, later, prompt, say, started,
@@ -261,4 +261,25 @@ fn an_instruction_may_say_that_programs_are_told_from_then_on() {
     interpreter.document(run, NOW);
     let happened: Vec<Step> = steps(&mut interpreter).into_iter().filter(|s| matches!(s, Step::Happened(_))).collect();
     assert_eq!(happened, [told(true, "answer"), told(false, "answer"), told(true, "config"), told(false, "config")]);
+}
+
+#[test]
+fn every_step_is_known_by_the_instruction_whose_it_is_however_many_have_run_meanwhile() {
+    let mut interpreter = Interpreter::new();
+    let named = |id: &str| Label { verb: "dtmf".into(), id: Some(id.into()) };
+    let keys = |keys: &str, id: &str| Instruction { verb: Verb::SendDigits(keys.into()), label: Some(named(id)) };
+    let run = vec![keys("1", "first"), keys("2", "second"), Verb::SendDigits("3".into()).into(), say("a").into()];
+    interpreter.document(run, NOW);
+    let mut told = Vec::new();
+    while let Some(step) = interpreter.poll_step() {
+        told.push((step, interpreter.label().cloned()));
+    }
+    let sent = |keys: &str| Step::SendDigits(keys.into());
+    let labels = [
+        (sent("1"), Some(named("first"))),
+        (sent("2"), Some(named("second"))),
+        (sent("3"), None),
+        (Step::Play(1, vec![prompt("a")]), None),
+    ];
+    assert_eq!(told, labels);
 }
