@@ -13,7 +13,7 @@ use super::{CallMessage, Session};
 use crate::cause::HangupCause;
 use crate::command::{Applied, Asker, CallChanged, CallCommand, CommandError, MemberChange, Next, Whom};
 use crate::dialect::Kind;
-use crate::room::{Announced, Answer};
+use crate::room::{Announced, Answer, RoomNotice, Sounds};
 use crate::verb::{Fetch, Label, Prompt, Settings};
 
 /// Whoever asked waits here.
@@ -207,16 +207,19 @@ impl Session {
         let Some(stay) = &self.rooms.stay else { return Ok(()) };
         let place = Arc::clone(&self.sound.for_room).try_acquire_owned();
         let place = place.map_err(|_| CommandError::Busy("sounds of one call being loaded for its room"))?;
-        let (room, by, mailbox) = (stay.room.clone(), self.view.clone(), self.mailbox.clone());
-        let (account, dialect, sounds) = (self.view.account.clone(), self.control.dialect, self.inner.sounds.clone());
-        let prompts: Vec<Prompt> = prompts
-            .into_iter()
-            .map(|prompt| self.sound.in_the_calls_voice(prompt, self.control.voice.as_ref()))
-            .collect();
+        let (tell, sounds) = oneshot::channel();
+        // Its place is taken before it is loaded: none overtakes another.
+        let notice = RoomNotice { spoken, id, by: self.view.clone() };
+        stay.room.announce(Announced { notice, sounds })?;
+        let (account, dialect, mailbox) = (self.view.account.clone(), self.control.dialect, self.mailbox.clone());
+        let loader = self.inner.sounds.clone();
+        let own = self.control.voice.as_ref();
+        let prompts: Vec<Prompt> =
+            prompts.into_iter().map(|prompt| self.sound.in_the_calls_voice(prompt, own)).collect();
         tokio::spawn(async move {
-            let mut heard = std::collections::VecDeque::new();
+            let mut heard = Sounds::new();
             for prompt in prompts {
-                match sounds.prompt(&account, dialect, &prompt).await {
+                match loader.prompt(&account, dialect, &prompt).await {
                     Ok(sound) => heard.push_back((sound.sound, repeat(&prompt))),
                     Err(error) => {
                         let error = CommandError::Invalid(format!("a sound for the room cannot be had: {error}"));
@@ -224,7 +227,8 @@ impl Session {
                     }
                 }
             }
-            room.announce(Announced { sounds: heard, spoken, id, by }).await;
+            // A room that is over hears nothing.
+            drop(tell.send(heard));
             drop(place);
         });
         Ok(())
