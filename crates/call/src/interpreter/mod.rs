@@ -3,6 +3,7 @@
 //! The same interpreter runs the programs that are heard while a call waits: see [`Interpreter::looping`] and
 //! [`Interpreter::once`].
 
+mod barge_in;
 mod gathering;
 mod step;
 
@@ -15,6 +16,7 @@ use step::Steps;
 use crate::cause::{FaultAt, FaultKind, HangupCause, InstructionsFault};
 use crate::dialect::{AtEnd, Departure, Kind, Outcome, Purpose};
 use crate::verb::{Action, Fetch, Hangup, Instruction, Label, Prompt, Refusal, Verb};
+use barge_in::BargeIn;
 use gathering::Gathering;
 
 /// Requests in a row before they count as a loop.
@@ -80,6 +82,8 @@ pub struct Interpreter {
     /// What is being done, if programs are told.
     current: Option<Label>,
     notify: bool,
+    /// Input that counts beside the instructions.
+    barge_in: Option<BargeIn>,
     steps: Steps,
     prompts: u64,
     fetches: u64,
@@ -105,6 +109,7 @@ impl Interpreter {
             doing: Doing::Fetching { vital: true, round: false },
             current: None,
             notify: false,
+            barge_in: None,
             steps: Steps::default(),
             prompts: 0,
             fetches: 0,
@@ -142,11 +147,6 @@ impl Interpreter {
             AtEnd::Hangup => Follows::Hangup(HangupCause::EndOfInstructions),
             AtEnd::Stay => Follows::Stay,
         };
-    }
-
-    /// Whether programs are told when instructions begin and end.
-    pub fn set_notify(&mut self, notify: bool) {
-        self.notify = notify;
     }
 
     /// Whether the answer to the request of this number is still wanted; the call's first request has number 0. Newer
@@ -291,7 +291,7 @@ impl Interpreter {
     /// The call is over: who is to be told how its last instruction went, and what for.
     pub fn hung_up(&mut self, outcome: impl FnOnce() -> Outcome) -> Option<(Fetch, Purpose)> {
         let doing = std::mem::replace(&mut self.doing, Doing::Over);
-        self.hangup_at = None;
+        (self.hangup_at, self.barge_in) = (None, None);
         self.steps.clear();
         let action = match doing {
             Doing::Away(away) => away.action,
@@ -307,7 +307,8 @@ impl Interpreter {
             Doing::Prompting(prompting) => prompting.until,
             _ => None,
         };
-        [deadline, self.hangup_at].into_iter().flatten().min()
+        let beside = self.barge_in.as_ref().and_then(BargeIn::next_timeout);
+        [deadline, beside, self.hangup_at].into_iter().flatten().min()
     }
 
     /// Time has passed.
@@ -324,6 +325,7 @@ impl Interpreter {
             Doing::Gathering(_) => self.gathering_timed_out(now),
             _ => {}
         }
+        self.barge_in_timed_out(now);
     }
 
     /// Stops what is being done, for other instructions.
@@ -463,7 +465,7 @@ impl Interpreter {
             Verb::SendDigits(digits) => self.steps.push_back(Step::SendDigits(digits)),
             Verb::Attach(data) => self.steps.push_back(Step::Attach(data)),
             Verb::Configure(settings) => {
-                self.notify = settings.notify.unwrap_or(self.notify);
+                self.configure(&settings, label);
                 self.steps.push_back(Step::Configure(settings));
             }
             Verb::Answer => self.steps.push_back(Step::Answer),
@@ -506,7 +508,7 @@ impl Interpreter {
             }
             Follows::Nothing => {
                 self.doing = Doing::Over;
-                self.hangup_at = None;
+                (self.hangup_at, self.barge_in) = (None, None);
                 self.steps.push_back(Step::Through);
             }
         }
@@ -535,7 +537,7 @@ impl Interpreter {
     fn hang_up(&mut self, cause: HangupCause, refusal: Option<Refusal>, headers: Vec<(String, String)>) {
         if self.doing != Doing::Over {
             self.doing = Doing::Over;
-            self.hangup_at = None;
+            (self.hangup_at, self.barge_in) = (None, None);
             self.steps.push_back(Step::Hangup(cause, refusal, headers));
         }
     }

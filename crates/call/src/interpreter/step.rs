@@ -51,6 +51,8 @@ pub enum Step {
     /// Ask for instructions; tell [`super::Interpreter::answered`], or [`super::Interpreter::failed`] when they cannot be had,
     /// while [`super::Interpreter::awaits`] the number.
     Fetch(u64, Fetch, Purpose),
+    /// Ask a program beside the instructions: these go on, unless the answer has others.
+    AskBeside(Fetch, Purpose),
     /// Tell a program something; its answer is ignored.
     Tell(Fetch, Purpose),
     /// Record that this happened.

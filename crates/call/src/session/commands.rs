@@ -73,6 +73,7 @@ impl Session {
             CallCommand::Dub(dub) => self.dub(dub).await,
             CallCommand::Stream(change) => self.change_stream(change, None).await,
             CallCommand::Configure(settings) => {
+                self.programs.own.configure(&settings, None);
                 self.configure(*settings, None).await;
                 Ok(())
             }
@@ -172,13 +173,11 @@ impl Session {
         Ok(())
     }
 
-    /// Sets what holds for the rest of the call; as the instruction of this label says, if it is one.
+    /// Sets what holds for the rest of the call, but for how instructions run; as the instruction of this label says, if
+    /// it is one.
     pub(super) async fn configure(&mut self, settings: Settings, of: Option<Label>) {
         if let Some(voice) = settings.voice {
             self.sound.voice = voice;
-        }
-        if let Some(notify) = settings.notify {
-            self.programs.own.set_notify(notify);
         }
         if let Some(hook) = settings.refer_hook {
             self.transfers.hook = Some(hook);

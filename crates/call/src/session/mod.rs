@@ -167,6 +167,7 @@ impl Session {
                 if self.control.dialect != dialect {
                     self.let_go_of_application();
                     self.programs.own.set_at_end(AtEnd::Hangup);
+                    self.programs.own.end_barge_in();
                 }
                 self.control.dialect = dialect;
                 self.control.placed = true;

@@ -78,6 +78,7 @@ impl Placing {
     pub(super) async fn won_by(&self, mut session: Session) {
         session.follow_application();
         if let Some(settings) = &self.settings {
+            session.programs.own.configure(settings, None);
             session.configure(Settings::clone(settings), None).await;
         }
         match self.run.clone() {

@@ -96,6 +96,9 @@ impl Session {
             }
             Step::Configure(settings) => self.configure(*settings, of).await,
             Step::Fetch(number, fetch, purpose) => self.fetch(Asked::own(number), fetch, purpose),
+            Step::AskBeside(fetch, purpose) => {
+                self.ask_aside(fetch, purpose);
+            }
             Step::Tell(fetch, purpose) => self.tell(fetch, purpose),
             Step::Happened(kind) => self.happened(kind).await,
             Step::Hangup(cause, refusal, headers) => {

@@ -217,7 +217,7 @@ fn told(begins: bool, word: &str) -> Step {
 #[test]
 fn programs_that_want_to_know_are_told_when_each_instruction_begins_and_ends() {
     let mut interpreter = Interpreter::new();
-    interpreter.set_notify(true);
+    interpreter.configure(&Settings { notify: Some(true), ..Settings::default() }, None);
     let run = vec![labelled(say("a"), "say"), labelled(say("b"), "play"), labelled(Verb::Answer, "answer")];
     interpreter.document(run, NOW);
     assert_eq!(steps(&mut interpreter), [told(true, "say"), Step::Play(1, vec![prompt("a")])]);
@@ -237,7 +237,7 @@ fn programs_that_want_to_know_are_told_when_each_instruction_begins_and_ends() {
 #[test]
 fn what_other_instructions_break_off_is_told_to_be_over_before_they_begin() {
     let mut interpreter = Interpreter::new();
-    interpreter.set_notify(true);
+    interpreter.configure(&Settings { notify: Some(true), ..Settings::default() }, None);
     interpreter.document(vec![labelled(say("a"), "say")], NOW);
     steps(&mut interpreter);
     interpreter.document(vec![labelled(say("b"), "play")], NOW);
