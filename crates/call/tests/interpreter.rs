@@ -2,6 +2,8 @@
 
 #[path = "interpreter/actions.rs"]
 mod actions;
+#[path = "interpreter/barge_in.rs"]
+mod barge_in;
 #[path = "interpreter/gathering.rs"]
 mod gathering;
 #[path = "interpreter/programs.rs"]

@@ -9,18 +9,20 @@ use crate::verb::{Gather, Prompt, Report, Times, Verb};
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Gathering {
     pub gather: Box<Gather>,
-    attempt: u32,
+    pub attempt: u32,
     pub digits: String,
     /// The prompts' number while they sound.
     pub prompts: Option<u64>,
     /// When the wait for the next digit ends.
     pub deadline: Option<Duration>,
+    /// It is input that was waited for beside the instructions.
+    pub barge_in: bool,
 }
 
 impl Interpreter {
     /// The caller pressed a key.
     pub fn digit(&mut self, digit: char, now: Duration) {
-        let Doing::Gathering(gathering) = &mut self.doing else { return };
+        let Doing::Gathering(gathering) = &mut self.doing else { return self.digit_beside(digit, now) };
         let finishes = gathering.gather.finish_on == Some(digit);
         let counts = finishes || gathering.gather.valid.contains(digit);
         // A program that is told the outcome, whatever it is, asks for no second attempt.
@@ -53,7 +55,7 @@ impl Interpreter {
 
     /// Speech was understood, or not: why.
     pub fn understood(&mut self, heard: Result<Understood, String>, now: Duration) {
-        let Doing::Gathering(gathering) = &mut self.doing else { return };
+        let Doing::Gathering(gathering) = &mut self.doing else { return self.understood_beside(heard, now) };
         let Some(speech) = &gathering.gather.speech else { return };
         let gathered = match heard {
             Ok(heard) => {
@@ -71,12 +73,14 @@ impl Interpreter {
     }
 
     pub(super) fn gather(&mut self, gather: Box<Gather>, attempt: u32, now: Duration) {
+        self.suspend_barge_in();
         let mut heard = gather.prompts.clone();
         if gather.beep {
             heard.push(Prompt::Beep);
         }
         let speech = gather.speech.clone();
-        let mut gathering = Gathering { gather, attempt, digits: String::new(), prompts: None, deadline: None };
+        let mut gathering =
+            Gathering { gather, attempt, digits: String::new(), prompts: None, deadline: None, barge_in: false };
         if heard.is_empty() {
             self.steps.push_back(Step::Answer);
             gathering.deadline = Some(now + gathering.gather.first_digit);
@@ -105,8 +109,7 @@ impl Interpreter {
     fn end_of_digits(&mut self, finished: bool, now: Duration) {
         let Doing::Gathering(gathering) = &mut self.doing else { return };
         let digits = std::mem::take(&mut gathering.digits);
-        let enough = finished || digits.chars().count() >= gathering.gather.min_digits;
-        let end = if enough { InputEnd::Digits } else { InputEnd::Timeout };
+        let end = InputEnd::of_digits(&digits, finished, gathering.gather.min_digits);
         self.gathered(Gathered { end, digits: Some(digits), speech: None, error: None }, now);
     }
 
@@ -157,11 +160,15 @@ impl Interpreter {
             }
         }
         self.doing = Doing::Nothing;
+        self.listen_beside();
     }
 
     fn gathered(&mut self, gathered: Gathered, now: Duration) {
         let Doing::Gathering(gathering) = &mut self.doing else { return };
         let (action, report) = (gathering.gather.action.take(), gathering.gather.report);
+        if gathering.barge_in {
+            self.barge_in_over();
+        }
         self.end_gathering();
         match (action, report) {
             (Some(action), Report::Outcome) => {

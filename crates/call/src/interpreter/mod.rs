@@ -3,6 +3,7 @@
 //! The same interpreter runs the programs that are heard while a call waits: see [`Interpreter::looping`] and
 //! [`Interpreter::once`].
 
+mod barge_in;
 mod gathering;
 mod step;
 
@@ -10,10 +11,12 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 pub use step::Step;
+use step::Steps;
 
 use crate::cause::{FaultAt, FaultKind, HangupCause, InstructionsFault};
 use crate::dialect::{AtEnd, Departure, Kind, Outcome, Purpose};
 use crate::verb::{Action, Fetch, Hangup, Instruction, Label, Prompt, Refusal, Verb};
+use barge_in::BargeIn;
 use gathering::Gathering;
 
 /// Requests in a row before they count as a loop.
@@ -79,7 +82,9 @@ pub struct Interpreter {
     /// What is being done, if programs are told.
     current: Option<Label>,
     notify: bool,
-    steps: VecDeque<Step>,
+    /// Input that counts beside the instructions.
+    barge_in: Option<BargeIn>,
+    steps: Steps,
     prompts: u64,
     fetches: u64,
     /// Requests in a row, each [`BETWEEN_HOPS`] after the one before at most, and without a key or a word of the caller.
@@ -104,7 +109,8 @@ impl Interpreter {
             doing: Doing::Fetching { vital: true, round: false },
             current: None,
             notify: false,
-            steps: VecDeque::new(),
+            barge_in: None,
+            steps: Steps::default(),
             prompts: 0,
             fetches: 0,
             hops: 0,
@@ -143,11 +149,6 @@ impl Interpreter {
         };
     }
 
-    /// Whether programs are told when instructions begin and end.
-    pub fn set_notify(&mut self, notify: bool) {
-        self.notify = notify;
-    }
-
     /// Whether the answer to the request of this number is still wanted; the call's first request has number 0. Newer
     /// instructions make an older answer worthless.
     pub fn awaits(&self, number: u64) -> bool {
@@ -167,6 +168,11 @@ impl Interpreter {
     /// What to do next, if anything.
     pub fn poll_step(&mut self) -> Option<Step> {
         self.steps.pop_front()
+    }
+
+    /// How programs are told of the instruction whose step was polled last, where that has a label.
+    pub fn label(&self) -> Option<&Label> {
+        self.steps.label()
     }
 
     /// The answer to the request that is under way: other instructions, or none to go on with the old ones.
@@ -285,7 +291,7 @@ impl Interpreter {
     /// The call is over: who is to be told how its last instruction went, and what for.
     pub fn hung_up(&mut self, outcome: impl FnOnce() -> Outcome) -> Option<(Fetch, Purpose)> {
         let doing = std::mem::replace(&mut self.doing, Doing::Over);
-        self.hangup_at = None;
+        (self.hangup_at, self.barge_in) = (None, None);
         self.steps.clear();
         let action = match doing {
             Doing::Away(away) => away.action,
@@ -301,7 +307,8 @@ impl Interpreter {
             Doing::Prompting(prompting) => prompting.until,
             _ => None,
         };
-        [deadline, self.hangup_at].into_iter().flatten().min()
+        let beside = self.barge_in.as_ref().and_then(BargeIn::next_timeout);
+        [deadline, beside, self.hangup_at].into_iter().flatten().min()
     }
 
     /// Time has passed.
@@ -318,6 +325,7 @@ impl Interpreter {
             Doing::Gathering(_) => self.gathering_timed_out(now),
             _ => {}
         }
+        self.barge_in_timed_out(now);
     }
 
     /// Stops what is being done, for other instructions.
@@ -372,6 +380,7 @@ impl Interpreter {
             if let Some(label) = self.current.take() {
                 self.steps.push_back(Step::Happened(Kind::Instruction(false, label)));
             }
+            self.steps.are_of(None);
             let prompts = self.leading_prompts();
             if !prompts.is_empty() {
                 self.prompt(prompts, None, None);
@@ -403,6 +412,7 @@ impl Interpreter {
 
     fn run(&mut self, instruction: Instruction, now: Duration) {
         let Instruction { verb, label } = instruction;
+        self.steps.are_of(label.clone());
         match verb {
             Verb::Prompt(prompt) => self.prompt(vec![prompt], None, None),
             Verb::Play(play) => self.prompt(play.prompts, play.action, play.limit.map(|limit| now + limit)),
@@ -455,7 +465,7 @@ impl Interpreter {
             Verb::SendDigits(digits) => self.steps.push_back(Step::SendDigits(digits)),
             Verb::Attach(data) => self.steps.push_back(Step::Attach(data)),
             Verb::Configure(settings) => {
-                self.notify = settings.notify.unwrap_or(self.notify);
+                self.configure(&settings, label);
                 self.steps.push_back(Step::Configure(settings));
             }
             Verb::Answer => self.steps.push_back(Step::Answer),
@@ -498,7 +508,7 @@ impl Interpreter {
             }
             Follows::Nothing => {
                 self.doing = Doing::Over;
-                self.hangup_at = None;
+                (self.hangup_at, self.barge_in) = (None, None);
                 self.steps.push_back(Step::Through);
             }
         }
@@ -527,7 +537,7 @@ impl Interpreter {
     fn hang_up(&mut self, cause: HangupCause, refusal: Option<Refusal>, headers: Vec<(String, String)>) {
         if self.doing != Doing::Over {
             self.doing = Doing::Over;
-            self.hangup_at = None;
+            (self.hangup_at, self.barge_in) = (None, None);
             self.steps.push_back(Step::Hangup(cause, refusal, headers));
         }
     }

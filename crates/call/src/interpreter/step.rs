@@ -1,9 +1,11 @@
 //! What a driver must do next.
 
+use std::collections::VecDeque;
+
 use crate::cause::HangupCause;
 use crate::dialect::{Kind, Purpose};
 use crate::verb::{
-    Action, Connect, Dequeue, Dub, Enqueue, Fetch, Join, Prompt, Refer, Refusal, Settings, Stream, Understanding,
+    Action, Connect, Dequeue, Dub, Enqueue, Fetch, Join, Label, Prompt, Refer, Refusal, Settings, Stream, Understanding,
 };
 
 /// What the driver must do next.
@@ -49,6 +51,8 @@ pub enum Step {
     /// Ask for instructions; tell [`super::Interpreter::answered`], or [`super::Interpreter::failed`] when they cannot be had,
     /// while [`super::Interpreter::awaits`] the number.
     Fetch(u64, Fetch, Purpose),
+    /// Ask a program beside the instructions: these go on, unless the answer has others.
+    AskBeside(Fetch, Purpose),
     /// Tell a program something; its answer is ignored.
     Tell(Fetch, Purpose),
     /// Record that this happened.
@@ -57,4 +61,40 @@ pub enum Step {
     Through,
     /// End the call, with these headers in the BYE.
     Hangup(HangupCause, Option<Refusal>, Vec<(String, String)>),
+}
+
+/// Steps that wait to be done, each with the instruction whose it is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Steps {
+    waiting: VecDeque<(Step, Option<Label>)>,
+    /// The instruction that is run.
+    running: Option<Label>,
+    /// The instruction of the step that was taken last.
+    taken: Option<Label>,
+}
+
+impl Steps {
+    /// From here on steps are this instruction's.
+    pub(super) fn are_of(&mut self, instruction: Option<Label>) {
+        self.running = instruction;
+    }
+
+    pub(super) fn push_back(&mut self, step: Step) {
+        self.waiting.push_back((step, self.running.clone()));
+    }
+
+    pub(super) fn pop_front(&mut self) -> Option<Step> {
+        let (step, label) = self.waiting.pop_front()?;
+        self.taken = label;
+        Some(step)
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.waiting.clear();
+    }
+
+    /// How programs are told of the instruction whose step was taken last.
+    pub(super) fn label(&self) -> Option<&Label> {
+        self.taken.as_ref()
+    }
 }

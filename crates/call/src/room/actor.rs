@@ -207,6 +207,7 @@ impl Actor {
                     Some(message) => self.handle(message).await,
                     None => break,
                 },
+                sounds = self.announcements.loaded() => self.next_announcement(sounds).await,
                 () = sleep_until(deadline) => self.time_out().await,
             }
             // Whether a change has found it out or it was told.

@@ -1,21 +1,31 @@
-//! Sounds that a program lets everybody in a room hear, one after the other.
+//! Sounds that a program lets everybody in a room hear, one after the other, in the order in which they were asked for:
+//! each has its place before it is loaded.
 
 use std::collections::VecDeque;
 
 use conference::{Audience, PlayerId};
 use media::{Play, PlayId, PlayerChange, Repeat, Sound};
+use tokio::sync::oneshot;
 
 use super::actor::{Actor, Extras};
 use crate::command::Asker;
 use crate::dialect::{CallView, Kind};
 
-/// Announcements that may wait.
+/// Announcements that may wait behind the first.
 const MOST: usize = 16;
+
+/// Sounds that are heard one after the other.
+pub(crate) type Sounds = VecDeque<(Sound, Repeat)>;
 
 /// Something for everybody.
 pub(crate) struct Announced {
-    /// Heard one after the other.
-    pub sounds: VecDeque<(Sound, Repeat)>,
+    pub notice: RoomNotice,
+    /// What is heard, when it is loaded; dropped if there is nothing.
+    pub sounds: oneshot::Receiver<Sounds>,
+}
+
+/// What is told of an announcement.
+pub(crate) struct RoomNotice {
     /// Speech.
     pub spoken: bool,
     /// The program's name for it.
@@ -24,33 +34,61 @@ pub(crate) struct Announced {
     pub by: CallView,
 }
 
+impl RoomNotice {
+    fn tells(&self, begins: bool) -> Kind {
+        Kind::RoomSound { begins, spoken: self.spoken, id: self.id.clone() }
+    }
+}
+
 /// What sounds, and what waits.
 #[derive(Default)]
 pub(super) struct Announcements {
-    sounding: Option<(PlayerId, Announced)>,
+    sounding: Option<Sounding>,
     waiting: VecDeque<Announced>,
+}
+
+struct Sounding {
+    player: PlayerId,
+    notice: RoomNotice,
+    rest: Sounds,
+}
+
+impl Announcements {
+    /// Resolves when nothing sounds and the next one is loaded. Cancel-safe.
+    pub(super) async fn loaded(&mut self) -> Sounds {
+        match self.waiting.front_mut().filter(|_| self.sounding.is_none()) {
+            // Whoever loads it has given it up: that there is nothing to hear is told.
+            Some(next) => (&mut next.sounds).await.unwrap_or_default(),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.waiting.len() >= MOST + usize::from(self.sounding.is_none())
+    }
 }
 
 impl Actor {
     pub(super) async fn announce(&mut self, announced: Announced) {
-        if self.announcements.waiting.len() >= MOST {
+        if self.announcements.is_full() {
             self.inner.counters.notices_dropped.add(1);
             let text = format!("{MOST} sounds for the room wait already; this one is left out");
-            return self.tell(Kind::Fault(text, None), None, Some(announced.by)).await;
+            return self.tell(Kind::Fault(text, None), None, Some(announced.notice.by)).await;
         }
         self.announcements.waiting.push_back(announced);
-        if self.announcements.sounding.is_none() {
-            self.next_announcement().await;
-        }
+    }
+
+    /// The first of those that wait is loaded, and nothing sounds.
+    pub(super) async fn next_announcement(&mut self, sounds: Sounds) {
+        let Some(Announced { notice, .. }) = self.announcements.waiting.pop_front() else { return };
+        self.tell(notice.tells(true), None, Some(notice.by.clone())).await;
+        self.sound(notice, sounds).await;
     }
 
     /// A player has ended; false: it was no announcement.
     pub(super) async fn announcement_ended(&mut self, player: PlayerId) -> bool {
-        let Some((sounding, announced)) = self.announcements.sounding.take() else { return false };
-        if sounding != player {
-            self.announcements.sounding = Some((sounding, announced));
-            return false;
-        }
+        let ended = self.announcements.sounding.take_if(|sounding| sounding.player == player);
+        let Some(Sounding { notice, rest, .. }) = ended else { return false };
         // A duty is never refused.
         let _ = self
             .change(Asker::server(), Extras { duty: true, ..Extras::default() }, |room| {
@@ -58,38 +96,24 @@ impl Actor {
                 Ok(())
             })
             .await;
-        if !self.sound(announced).await {
-            self.next_announcement().await;
-        }
+        self.sound(notice, rest).await;
         true
     }
 
-    async fn next_announcement(&mut self) {
-        while let Some(next) = self.announcements.waiting.pop_front() {
-            let begins = Kind::RoomSound { begins: true, spoken: next.spoken, id: next.id.clone() };
-            self.tell(begins, None, Some(next.by.clone())).await;
-            if self.sound(next).await {
-                return;
-            }
-        }
-    }
-
-    /// Sounds what comes next of it, or tells that it is over; whether it sounds.
-    async fn sound(&mut self, mut announced: Announced) -> bool {
-        if let Some((sound, repeat)) = announced.sounds.pop_front() {
+    /// Sounds what comes next of it, or tells that it is over.
+    async fn sound(&mut self, notice: RoomNotice, mut rest: Sounds) {
+        if let Some((sound, repeat)) = rest.pop_front() {
             let mut room = self.room.clone();
             if let Ok(player) = room.add_player(Audience::Everyone) {
                 let start = PlayerChange::Start(Play { repeat, ..Play::once(PlayId(0), sound) });
                 let players = vec![(media::PlayerId(u64::from(player.0)), start)];
                 let extras = Extras { players, ..Extras::default() };
                 if self.settle(room, Asker::server(), extras).await.is_ok() {
-                    self.announcements.sounding = Some((player, announced));
-                    return true;
+                    self.announcements.sounding = Some(Sounding { player, notice, rest });
+                    return;
                 }
             }
         }
-        let over = Kind::RoomSound { begins: false, spoken: announced.spoken, id: announced.id };
-        self.tell(over, None, Some(announced.by)).await;
-        false
+        self.tell(notice.tells(false), None, Some(notice.by)).await;
     }
 }

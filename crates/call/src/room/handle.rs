@@ -214,10 +214,13 @@ impl RoomHandle {
         self.ask(|reply| RoomMessage::TapCall(member, tap, reply)).await
     }
 
-    /// Everybody in the room hears this, after what is announced already.
-    pub(crate) async fn announce(&self, announcement: Announced) {
-        // A room that ended meanwhile hears nothing.
-        let _ = self.mailbox.send(RoomMessage::Announce(Box::new(announcement))).await;
+    /// Everybody in the room hears this when it is loaded, after what was announced before; in the room's queue when this
+    /// returns. A room that is over hears nothing.
+    pub(crate) fn announce(&self, announcement: Announced) -> Result<(), CommandError> {
+        match self.mailbox.try_send(RoomMessage::Announce(Box::new(announcement))) {
+            Err(mpsc::error::TrySendError::Full(_)) => Err(CommandError::Busy("commands waiting for one room")),
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
+        }
     }
 
     /// Removes members.

@@ -16,7 +16,7 @@ mod telling;
 mod views;
 
 pub(crate) use actor::{Opening, open};
-pub(crate) use announce::Announced;
+pub(crate) use announce::{Announced, RoomNotice, Sounds};
 pub(crate) use handle::Answer;
 pub use handle::{JoinRequest, Joined, RoomHandle};
 pub(crate) use message::MediaFact;

@@ -108,13 +108,13 @@ impl AddedMember {
     }
 
     pub(super) async fn won_by(&self, mut session: Session) {
-        session.destination = Some(self.room.clone());
+        session.rooms.destination = Some(self.room.clone());
         if let Some(digits) = &self.send_digits {
             // A leg that has no media is over in this moment.
             let _ = session.send_digits(digits.clone());
         }
         let instructions = vec![Verb::Join(Box::new(self.join.clone())).into()];
-        session.interpreter.document(instructions, session.inner.clock.monotonic());
+        session.programs.own.document(instructions, session.inner.clock.monotonic());
         session.run_steps().await;
         self.entered(&session).await;
         session.run().await;
@@ -123,11 +123,11 @@ impl AddedMember {
     /// Tells how it went with the call that won.
     async fn entered(&self, session: &Session) {
         let call = &session.view;
-        let outcome = if session.stay.is_some() { ENTERED } else { NOT_ENTERED };
+        let outcome = if session.rooms.stay.is_some() { ENTERED } else { NOT_ENTERED };
         let absent = MemberView::expected(&self.join, &call.uuid, &call.from, &call.to);
         self.room.added(outcome, call, absent).await;
         self.room.expectation_over(self.dial_id).await;
-        if session.stay.is_none() {
+        if session.rooms.stay.is_none() {
             self.absent(call).await;
         }
     }

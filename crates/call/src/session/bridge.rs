@@ -6,19 +6,19 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use conference::{EndCause, Entry, LeaveCause};
+use conference::{Entry, LeaveCause};
 use tokio::sync::oneshot;
 
+use super::callee::{Callee, Expected};
 use super::patterns::KeyWatch;
-use super::race::{Calling, Errand, Failure, Race, unanswered};
+use super::race::{Calling, Errand, Race};
 use super::{CallMailbox, CallMessage, Control, Session};
 use crate::cause::HangupCause;
-use crate::command::{AccountRef, Asker, CommandError, Confirm, DialMusic};
+use crate::command::{AccountRef, CommandError, Confirm, DialMusic, Next};
 use crate::dialect::{CallView, Dialled, Direction, MemberView, Outcome, Purpose};
 use crate::room::RoomHandle;
 use crate::verb::{
-    CallStatus, Connect, Fetch, Join, JoinHooks, MemberSettings, Method, RoomSettings, Stream, StreamChange, Target,
-    TargetKind, Verb,
+    CallStatus, Connect, Fetch, Join, JoinHooks, MemberSettings, Method, RoomSettings, Target, TargetKind,
 };
 
 /// Most targets that are called at once.
@@ -36,6 +36,8 @@ pub(super) struct Connection {
     keys: KeyWatch,
     /// Who was asked about a REFER before.
     referred_before: Option<Fetch>,
+    /// What this call goes on with when the callee has left, as a program wants both to part.
+    pub(super) then: Option<Next>,
 }
 
 /// The call at the other end.
@@ -46,16 +48,12 @@ struct Peer {
     since: Duration,
 }
 
-/// What a dialled call knows of the one that dialled it.
-pub(super) struct DialledBy {
-    dial: u64,
-    mailbox: CallMailbox,
-}
-
-/// What a dial reports to the call whose it is. All say the dial's number first.
+/// What a dial reports to the call whose it is, or that call to its callee. All say the dial's number first.
 pub(crate) enum Report {
     /// A callee has answered, confirmed and won: he enters as soon as this is answered.
     Answered(u64, Box<Winner>),
+    /// To the callee: the caller is in the room, or does not want him any more.
+    Caller(u64, bool),
     /// Nobody came, or not into the room.
     Nobody(u64, Dialled),
     /// The callee has pressed a key.
@@ -64,91 +62,10 @@ pub(crate) enum Report {
 
 /// The callee who answered first.
 pub(crate) struct Winner {
-    call: String,
-    call_id: String,
-    mailbox: CallMailbox,
-    reply: oneshot::Sender<()>,
-}
-
-/// What a dial for a connection comes down to, once somebody answers or nobody has.
-pub(super) struct Callee {
-    pub(super) room: RoomHandle,
-    pub(super) dial: u64,
-    /// Whether the caller hears what the callee says before he answers.
-    pub(super) early_media: bool,
-    /// The calling call.
-    caller: CallMailbox,
-    limit: Option<Duration>,
-    refer_hook: Option<Fetch>,
-    stream: Option<Box<Stream>>,
-}
-
-impl Callee {
-    pub(super) async fn nobody_came(&self, failures: &[Failure]) {
-        self.room.expectation_over(self.dial).await;
-        self.caller.send(CallMessage::Bridge(Report::Nobody(self.dial, unanswered(failures)))).await;
-    }
-
-    pub(super) async fn won_by(&self, mut session: Session) {
-        if !self.caller_is_there(&session).await {
-            self.room.expectation_over(self.dial).await;
-            session.finish(HangupCause::Cancelled, None).await;
-            return session.run().await;
-        }
-        session.destination = Some(self.room.clone());
-        session.dialled_by = Some(DialledBy { dial: self.dial, mailbox: self.caller.clone() });
-        session.refer_hook.clone_from(&self.refer_hook);
-        let instructions = vec![Verb::Join(Box::new(bridge_join(&self.room))).into()];
-        session.interpreter.document(instructions, session.inner.clock.monotonic());
-        session.run_steps().await;
-        self.room.expectation_over(self.dial).await;
-        if session.stay.is_none() {
-            let failed = Dialled {
-                status: CallStatus::Failed,
-                sip_status: 500,
-                call: Some(session.view.uuid.clone()),
-                call_id: Some(session.view.sip.call_id.clone()),
-                seconds: None,
-            };
-            self.caller.send(CallMessage::Bridge(Report::Nobody(self.dial, failed))).await;
-            return session.run().await;
-        }
-        if let Some(limit) = self.limit {
-            end_after(self.room.clone(), limit);
-        }
-        if let Some(stream) = &self.stream
-            && let Err(error) = session.change_stream(StreamChange::Start(stream.clone())).await
-        {
-            session.refused(error).await;
-        }
-        session.run().await;
-    }
-
-    /// Tells the caller that there is somebody; true as soon as he is in the room.
-    async fn caller_is_there(&self, session: &Session) -> bool {
-        let (reply, there) = oneshot::channel();
-        let winner = Winner {
-            call: session.view.uuid.clone(),
-            call_id: session.view.sip.call_id.clone(),
-            mailbox: session.mailbox.clone(),
-            reply,
-        };
-        let report = CallMessage::Bridge(Report::Answered(self.dial, Box::new(winner)));
-        self.caller.send(report).await && there.await.is_ok()
-    }
-}
-
-/// Ends the room after this long, if it is not over before.
-fn end_after(room: RoomHandle, limit: Duration) {
-    tokio::spawn(async move {
-        tokio::select! {
-            () = tokio::time::sleep(limit) => {
-                // One that has ended in this moment is what is wanted.
-                let _ = room.end_because(EndCause::MaxDuration, Asker::server()).await;
-            }
-            () = room.gone() => {}
-        }
-    });
+    pub(super) call: String,
+    pub(super) call_id: String,
+    pub(super) mailbox: CallMailbox,
+    pub(super) reply: oneshot::Sender<()>,
 }
 
 /// How a call enters a room that connects it: its departure ends the connection.
@@ -163,7 +80,20 @@ pub(super) fn bridge_join(room: &RoomHandle) -> Join {
 }
 
 impl Connection {
-    fn outcome(&self, now: Duration) -> Outcome {
+    pub(super) fn is_dial(&self, dial: u64) -> bool {
+        self.number == dial
+    }
+
+    pub(super) fn has_dialled(&self, call: &str) -> bool {
+        self.calls.iter().any(|own| own == call)
+    }
+
+    /// The way to the call at its other end.
+    pub(super) fn callee(&self) -> Option<CallMailbox> {
+        self.peer.as_ref().map(|peer| peer.mailbox.clone())
+    }
+
+    pub(super) fn outcome(&self, now: Duration) -> Outcome {
         let first = self.calls.first().cloned();
         Outcome::Dialled(match &self.peer {
             Some(peer) => Dialled {
@@ -231,14 +161,16 @@ impl Session {
             limit: connect.limit,
             refer_hook: connect.refer_hook.clone(),
             stream: connect.stream,
+            of: self.programs.own.label().cloned(),
         };
-        let race = Race::start(&self.inner, Errand::Connection(Box::new(callee)), callings);
-        let referred_before = self.refer_hook.clone();
+        let race = Race::start(&self.inner, Errand::Connection(Arc::new(callee)), callings);
+        let referred_before = self.transfers.hook.clone();
         if connect.refer_hook.is_some() {
-            self.refer_hook = connect.refer_hook;
+            self.transfers.hook = connect.refer_hook;
         }
         let keys = KeyWatch::new(connect.keys);
-        self.connection = Some(Connection { number, room, race, calls, peer: None, keys, referred_before });
+        self.ties.connection =
+            Some(Connection { number, room, race, calls, peer: None, keys, referred_before, then: None });
         Ok(())
     }
 
@@ -252,12 +184,12 @@ impl Session {
             hooks: JoinHooks::default(),
         };
         let opener = self.as_member(&join);
-        self.inner.open_unnamed(&self.account, &self.view.auth_id, self.control.dialect, opener)
+        self.inner.open_unnamed(&self.view.account, &self.view.auth_id, self.control.dialect, opener)
     }
 
     /// Enters the room of a connection.
     pub(super) async fn enter_bridge(&mut self, room: &RoomHandle) -> Result<(), CommandError> {
-        self.destination = Some(room.clone());
+        self.rooms.destination = Some(room.clone());
         self.enter(bridge_join(room)).await.map(drop)
     }
 
@@ -273,7 +205,7 @@ impl Session {
     }
 
     async fn callings(&mut self, connect: &Connect) -> Vec<Calling> {
-        let asking = AccountRef { id: self.account.clone(), auth_id: self.view.auth_id.clone() };
+        let asking = AccountRef { id: self.view.account.clone(), auth_id: self.view.auth_id.clone() };
         let from = connect.caller_id.clone().unwrap_or_else(|| self.view.from.clone());
         let mut callings = Vec::with_capacity(connect.targets.len());
         for target in &connect.targets {
@@ -309,7 +241,7 @@ impl Session {
                 app_sid: self.view.app_sid.clone(),
                 attached: connect.attached.clone(),
                 state_callback: self.view.hangup_callback.clone().or_else(|| self.view.state_callback.clone()),
-                ..CallView::new(call, self.account.clone(), Direction::Outbound, began_at)
+                ..CallView::new(call, self.view.account.clone(), Direction::Outbound, began_at)
             },
             control: Control {
                 // The link is made the call's own when it begins.
@@ -333,13 +265,14 @@ impl Session {
     pub(super) async fn reported(&mut self, report: Report) {
         match report {
             Report::Answered(dial, winner) => self.callee_answered(dial, *winner).await,
+            Report::Caller(dial, there) => self.caller_answered(dial, there).await,
             Report::Nobody(dial, dialled) => {
-                if self.connection.as_ref().is_some_and(|connection| connection.number == dial) {
+                if self.ties.is_dial(dial) {
                     self.connection_over(dialled).await;
                 }
             }
             Report::Key(dial, key) => {
-                if self.connection.as_ref().is_some_and(|connection| connection.number == dial) {
+                if self.ties.is_dial(dial) {
                     self.key_in_connection(true, key);
                 }
             }
@@ -349,10 +282,10 @@ impl Session {
     /// A callee who hears nothing in return is not wanted any more.
     async fn callee_answered(&mut self, dial: u64, winner: Winner) {
         let wanted = |connection: &&Connection| connection.number == dial && connection.peer.is_none();
-        let Some(room) = self.connection.as_ref().filter(wanted).map(|connection| connection.room.clone()) else {
+        let Some(room) = self.ties.connection.as_ref().filter(wanted).map(|connection| connection.room.clone()) else {
             return;
         };
-        if self.stay.is_none() {
+        if self.rooms.stay.is_none() {
             if !self.ensure_answered().await {
                 return;
             }
@@ -370,7 +303,7 @@ impl Session {
         }
         let since = self.inner.clock.monotonic();
         let Winner { call, call_id, mailbox, reply } = winner;
-        if let Some(connection) = &mut self.connection
+        if let Some(connection) = &mut self.ties.connection
             && reply.send(()).is_ok()
         {
             connection.peer = Some(Peer { call, call_id, mailbox, since });
@@ -379,27 +312,41 @@ impl Session {
 
     /// The dial is over, and the call is out of its room: its instructions go on.
     async fn connection_over(&mut self, dialled: Dialled) {
-        self.give_up_connection();
+        let then = self.give_up_connection().and_then(|(_, then)| then);
         self.step_out(LeaveCause::Transferred).await;
-        self.interpreter.done(&Outcome::Dialled(dialled), self.inner.clock.monotonic());
+        self.after_connection(Outcome::Dialled(dialled), then);
     }
 
-    /// Cancels what still rings; how it went until now.
-    fn give_up_connection(&mut self) -> Option<Outcome> {
-        let connection = self.connection.take()?;
+    /// The instructions go on after a connection: with others, if a program has parted both calls.
+    fn after_connection(&mut self, outcome: Outcome, then: Option<Next>) {
+        match then {
+            None => self.programs.own.done(&outcome, self.inner.clock.monotonic()),
+            Some(next) => {
+                self.ties.parting = Some(outcome);
+                self.go_on_with(next);
+            }
+        }
+    }
+
+    /// Cancels what still rings; how it went until now, and what follows if a program has said so.
+    fn give_up_connection(&mut self) -> Option<(Outcome, Option<Next>)> {
+        let connection = self.ties.connection.take()?;
         connection.race.give_up();
         let outcome = connection.outcome(self.inner.clock.monotonic());
-        self.refer_hook = connection.referred_before;
-        Some(outcome)
+        self.transfers.hook = connection.referred_before;
+        Some((outcome, connection.then))
     }
 
     /// Ends the connection, or the attempt at one: with this call's departure the room ends, and the callee is hung up.
     pub(super) async fn abandon_connection(&mut self) {
-        if let Some(outcome) = self.give_up_connection() {
-            self.parting = Some(outcome);
+        if let Some((outcome, _)) = self.give_up_connection() {
+            self.ties.parting = Some(outcome);
+        }
+        if let Some(Expected { callee, .. }) = self.ties.expected() {
+            callee.missed(&self.view).await;
         }
         // Whoever goes elsewhere is nobody's callee any more, and his programs are his own.
-        if !self.ended && self.dialled_by.take().is_some() {
+        if !self.life.over && self.ties.dialled_by.take().is_some() {
             self.part_with_link();
         }
     }
@@ -415,8 +362,8 @@ impl Session {
     /// The call is out of the room of its connection; false: it was in another.
     pub(super) async fn left_bridge(&mut self) -> bool {
         match self.give_up_connection() {
-            Some(outcome) => {
-                self.interpreter.done(&outcome, self.inner.clock.monotonic());
+            Some((outcome, then)) => {
+                self.after_connection(outcome, then);
                 true
             }
             None => self.left_meeting(),
@@ -425,26 +372,12 @@ impl Session {
 
     /// Whether that call was dialled by this one, or dialled it.
     pub(super) fn is_family(&self, call: &str) -> bool {
-        let dialled = self.connection.as_ref().is_some_and(|connection| connection.calls.iter().any(|own| own == call));
-        dialled || self.view.parent.as_deref() == Some(call)
-    }
-
-    /// The way to the call at the other end of the connection that this call has made.
-    pub(super) fn callee(&self) -> Option<CallMailbox> {
-        self.connection.as_ref()?.peer.as_ref().map(|peer| peer.mailbox.clone())
-    }
-
-    /// How the instruction under way went, if it ended now, or had been broken off just before.
-    pub(super) fn outcome_at_end(&mut self) -> Outcome {
-        let now = self.inner.clock.monotonic();
-        let dialled = self.connection.as_ref().map(|connection| connection.outcome(now));
-        let parting = self.parting.take();
-        dialled.or_else(|| self.queueing_outcome()).or(parting).unwrap_or(Outcome::Done)
+        self.ties.has_dialled(call) || self.view.parent.as_deref() == Some(call)
     }
 
     /// A key was pressed that a program may want to know of.
     pub(super) fn connection_key(&mut self, key: char) {
-        if let Some(caller) = &self.dialled_by
+        if let Some(caller) = &self.ties.dialled_by
             && !caller.mailbox.spare(CallMessage::Bridge(Report::Key(caller.dial, key)))
         {
             self.inner.counters.mailbox_overflows.add(1);
@@ -453,7 +386,9 @@ impl Session {
     }
 
     fn key_in_connection(&mut self, by_callee: bool, key: char) {
-        let Some(connection) = self.connection.as_mut().filter(|connection| connection.peer.is_some()) else { return };
+        let Some(connection) = self.ties.connection.as_mut().filter(|connection| connection.peer.is_some()) else {
+            return;
+        };
         let Some(pattern) = connection.keys.pressed(by_callee, key, Instant::now()) else { return };
         let (hook, keys) = (pattern.hook.clone(), pattern.keys.clone());
         self.ask_aside(hook, Purpose::Keys(keys));

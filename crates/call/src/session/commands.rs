@@ -5,27 +5,27 @@ use std::sync::Arc;
 use conference::LeaveCause;
 use tokio::sync::oneshot;
 
+use super::asked::Program;
 use super::interlude::Waiting;
-use super::message::{Asked, answer_after};
+use super::message::answer_after;
 use super::prompts::{Lane, Playing, repeat};
 use super::{CallMessage, Session};
 use crate::cause::HangupCause;
-use crate::command::{Applied, Asker, CallChanged, CallCommand, CommandError, MemberChange, Whom};
+use crate::command::{Applied, Asker, CallChanged, CallCommand, CommandError, MemberChange, Next, Whom};
 use crate::dialect::Kind;
-use crate::room::{Announced, Answer};
-use crate::verb::{Fetch, Prompt, Settings};
+use crate::room::{Announced, Answer, RoomNotice, Sounds};
+use crate::verb::{Fetch, Label, Prompt, Settings};
 
 /// Whoever asked waits here.
 pub(super) type CommandReply = oneshot::Sender<Result<CallChanged, CommandError>>;
 
 /// Most bytes of a program's own data: every request about the call carries them.
 const MOST_ATTACHED: usize = 16 * 1024;
-/// The program number of whispers: none of the call's programs has it.
-const WHISPERS: u32 = u32::MAX;
 
 impl Session {
     /// Does what a program asks, in the order in which it was asked. Nobody who has gone away is waited for.
     pub(super) async fn command(&mut self, command: CallCommand, by: Asker, reply: CommandReply) {
+        let Some((command, by, reply)) = self.ties.put_off((command, by, reply)) else { return };
         let done = match command {
             CallCommand::Hangup(refusal) => {
                 self.end(HangupCause::Requested, refusal, true).await;
@@ -40,18 +40,22 @@ impl Session {
             }
             CallCommand::Transfer(fetch) => return self.transfer(fetch, reply).await,
             CallCommand::Instructions { run, queue: true } => {
-                self.interpreter.append(run, self.inner.clock.monotonic());
+                match self.ties.then() {
+                    // These follow what the call goes on with in a moment.
+                    Some(Next::Run(then)) => then.extend(run),
+                    _ => self.programs.own.append(run, self.inner.clock.monotonic()),
+                }
                 Ok(())
             }
             CallCommand::Instructions { run, queue: false } => {
                 self.becomes_independent();
                 let recorded = self.abandon(LeaveCause::Transferred).await;
                 self.control.placed = false;
-                self.interpreter.document(run, self.inner.clock.monotonic());
+                self.programs.own.document(run, self.inner.clock.monotonic());
                 drop(answer_after(recorded, reply).send(Ok(CallChanged::default())));
                 return;
             }
-            CallCommand::Split { parent, child } => self.split(parent, child).await,
+            CallCommand::Split { parent, child } => return self.split(parent, child, reply).await,
             CallCommand::Member(change) => return self.change_member(change, by, reply),
             CallCommand::Mute(mute) => {
                 let change = MemberChange { mute: Some(mute), ..MemberChange::default() };
@@ -67,9 +71,10 @@ impl Session {
             CallCommand::SendDigits(digits) => self.send_digits(digits),
             CallCommand::Attach(data) => self.attach(data),
             CallCommand::Dub(dub) => self.dub(dub).await,
-            CallCommand::Stream(change) => self.change_stream(change).await,
+            CallCommand::Stream(change) => self.change_stream(change, None).await,
             CallCommand::Configure(settings) => {
-                self.configure(*settings).await;
+                self.programs.own.configure(&settings, None);
+                self.configure(*settings, None).await;
                 Ok(())
             }
             CallCommand::RoomSound { prompts, spoken, id } => self.room_sound(prompts, spoken, id).await,
@@ -88,25 +93,25 @@ impl Session {
         self.becomes_independent();
         let recorded = self.abandon(LeaveCause::Transferred).await;
         self.control.placed = false;
-        self.interpreter.transfer(fetch, self.inner.clock.monotonic());
+        self.programs.own.transfer(fetch, self.inner.clock.monotonic());
         // The call does not wait for it.
         drop(answer_after(recorded, reply).send(Ok(CallChanged::default())));
     }
 
-    /// A command that was refused and that nobody waits for.
-    pub(super) async fn refused(&mut self, error: CommandError) {
-        self.happened(Kind::Fault(error.to_string(), None)).await;
+    /// A command was refused that nobody waits for, or an instruction of this label failed.
+    pub(super) async fn refused(&mut self, error: CommandError, of: Option<Label>) {
+        self.happened(Kind::Fault(error.to_string(), of)).await;
     }
 
     /// Changes the member that the call is. The order of changes is that of the requests: the room has it in its queue when
     /// this returns.
     fn change_member(&self, change: MemberChange, by: Asker, reply: CommandReply) {
-        let Some(stay) = &self.stay else { return self.no_member(reply) };
+        let Some(stay) = &self.rooms.stay else { return self.no_member(reply) };
         reply_when(stay.room.enqueue_change(Whom::Members(vec![stay.number]), change, by), reply);
     }
 
     async fn hold(&mut self, on: bool, wait: Option<Fetch>, by: Asker, reply: CommandReply) {
-        let Some(stay) = &self.stay else { return self.no_member(reply) };
+        let Some(stay) = &self.rooms.stay else { return self.no_member(reply) };
         let change = MemberChange { hold: Some(on), ..MemberChange::default() };
         let asked = stay.room.enqueue_change(Whom::Members(vec![stay.number]), change, by);
         if asked.is_ok() {
@@ -120,14 +125,14 @@ impl Session {
     }
 
     fn mute_room(&self, mute: bool, by: Asker, reply: CommandReply) {
-        let Some(stay) = &self.stay else { return self.no_member(reply) };
+        let Some(stay) = &self.rooms.stay else { return self.no_member(reply) };
         let whom = if stay.moderator { Whom::NoModerators } else { Whom::Members(vec![stay.number]) };
         let change = MemberChange { mute: Some(mute), ..MemberChange::default() };
         reply_when(stay.room.enqueue_change(whom, change, by), reply);
     }
 
     fn kick(&self, by: Asker, reply: CommandReply) {
-        let Some(stay) = &self.stay else { return self.no_member(reply) };
+        let Some(stay) = &self.rooms.stay else { return self.no_member(reply) };
         reply_when(stay.room.enqueue_kick(Whom::Members(vec![stay.number]), by), reply);
     }
 
@@ -149,8 +154,7 @@ impl Session {
 
     /// Lets the caller alone hear these, in the middle of whatever he hears.
     async fn whisper(&mut self, prompts: Vec<Prompt>) {
-        self.whispers += 1;
-        let of = Asked { program: WHISPERS, number: self.whispers };
+        let of = self.sound.beside(Program::Whisper);
         self.play(Lane::Whisper, Playing::new(of, prompts)).await;
     }
 
@@ -169,24 +173,22 @@ impl Session {
         Ok(())
     }
 
-    /// Sets what holds for the rest of the call.
-    pub(super) async fn configure(&mut self, settings: Settings) {
+    /// Sets what holds for the rest of the call, but for how instructions run; as the instruction of this label says, if
+    /// it is one.
+    pub(super) async fn configure(&mut self, settings: Settings, of: Option<Label>) {
         if let Some(voice) = settings.voice {
-            self.voice = voice;
-        }
-        if let Some(notify) = settings.notify {
-            self.interpreter.set_notify(notify);
+            self.sound.voice = voice;
         }
         if let Some(hook) = settings.refer_hook {
-            self.refer_hook = Some(hook);
+            self.transfers.hook = Some(hook);
         }
         if let Some(hook) = settings.request_hook {
-            self.request_hook = Some(hook);
+            self.asides.request_hook = Some(hook);
         }
         if let Some(change) = settings.stream
-            && let Err(error) = self.change_stream(change).await
+            && let Err(error) = self.change_stream(change, of.clone()).await
         {
-            self.refused(error).await;
+            self.refused(error, of).await;
         }
     }
 
@@ -196,29 +198,36 @@ impl Session {
         self.abandon_queue().await;
         self.abandon_connection().await;
         self.abandon_stream().await;
-        self.abandon_referral();
+        self.transfers.abandon();
         self.step_out(cause).await
     }
 
     async fn room_sound(&mut self, prompts: Vec<Prompt>, spoken: bool, id: Option<String>) -> Result<(), CommandError> {
-        let Some(stay) = &self.stay else { return Ok(()) };
-        let place = Arc::clone(&self.room_sounds).try_acquire_owned();
+        let Some(stay) = &self.rooms.stay else { return Ok(()) };
+        let place = Arc::clone(&self.sound.for_room).try_acquire_owned();
         let place = place.map_err(|_| CommandError::Busy("sounds of one call being loaded for its room"))?;
-        let (room, by, mailbox) = (stay.room.clone(), self.view.clone(), self.mailbox.clone());
-        let (account, dialect, sounds) = (self.account.clone(), self.control.dialect, self.inner.sounds.clone());
-        let prompts: Vec<Prompt> = prompts.into_iter().map(|prompt| self.in_the_calls_voice(prompt)).collect();
+        let (tell, sounds) = oneshot::channel();
+        // Its place is taken before it is loaded: none overtakes another.
+        let notice = RoomNotice { spoken, id, by: self.view.clone() };
+        stay.room.announce(Announced { notice, sounds })?;
+        let (account, dialect, mailbox) = (self.view.account.clone(), self.control.dialect, self.mailbox.clone());
+        let loader = self.inner.sounds.clone();
+        let own = self.control.voice.as_ref();
+        let prompts: Vec<Prompt> =
+            prompts.into_iter().map(|prompt| self.sound.in_the_calls_voice(prompt, own)).collect();
         tokio::spawn(async move {
-            let mut heard = std::collections::VecDeque::new();
+            let mut heard = Sounds::new();
             for prompt in prompts {
-                match sounds.prompt(&account, dialect, &prompt).await {
+                match loader.prompt(&account, dialect, &prompt).await {
                     Ok(sound) => heard.push_back((sound.sound, repeat(&prompt))),
                     Err(error) => {
                         let error = CommandError::Invalid(format!("a sound for the room cannot be had: {error}"));
-                        mailbox.send(CallMessage::Refused(error)).await;
+                        mailbox.send(CallMessage::Refused(error, None)).await;
                     }
                 }
             }
-            room.announce(Announced { sounds: heard, spoken, id, by }).await;
+            // A room that is over hears nothing.
+            drop(tell.send(heard));
             drop(place);
         });
         Ok(())

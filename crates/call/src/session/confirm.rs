@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use sip::LegEvent;
 use tokio::sync::oneshot;
 
+use super::asked::Asked;
 use super::dial::not_yet;
 use super::keys::By;
-use super::message::Asked;
 use super::prompts::{Lane, Playing};
 use super::race::Race;
 use super::{CallMessage, LegFact, Session, sleep_until};
@@ -43,10 +43,10 @@ impl Session {
         }
         let end = Instant::now() + IN_ALL;
         loop {
-            while let Some(step) = self.interpreter.poll_step() {
+            while let Some(step) = self.programs.own.poll_step() {
                 match step {
                     Step::Play(number, prompts) => {
-                        self.play(Lane::Main, Playing::new(Asked { program: 0, number }, prompts)).await;
+                        self.play(Lane::Main, Playing::new(Asked::own(number), prompts)).await;
                     }
                     Step::StopPlaying => self.stop_playing(Lane::Main).await,
                     Step::Answer => {}
@@ -68,9 +68,9 @@ impl Session {
                     self.ask(key, prompts);
                     None
                 }
-                event = self.leg.next() => match event {
+                event = self.far.leg.next() => match event {
                     Some(LegEvent::InfoDigit(digit)) => {
-                        self.keys.is_new(digit, By::Info, Instant::now()).then_some(digit)
+                        self.input.is_new(digit, By::Info).then_some(digit)
                     }
                     Some(LegEvent::Ended { by: sip::By::Remote, .. }) => return Err(HangupCause::NotConfirmed),
                     event => {
@@ -80,7 +80,7 @@ impl Session {
                 },
                 message = self.messages.recv() => match message {
                     Some(CallMessage::Media(LegFact::Digit(digit, held))) => {
-                        self.keys.is_new(digit, By::Event(held), Instant::now()).then_some(digit)
+                        self.input.is_new(digit, By::Event(held)).then_some(digit)
                     }
                     Some(CallMessage::Command(command, _, reply)) if is_for_later(&command) => {
                         drop(reply.send(Err(not_yet())));
@@ -107,7 +107,7 @@ impl Session {
                 self.stop_playing(Lane::Main).await;
                 return if digit == key { Ok(()) } else { Err(HangupCause::NotConfirmed) };
             }
-            if self.ended {
+            if self.life.over {
                 // It is over already; why is known.
                 return Err(HangupCause::NotConfirmed);
             }
@@ -116,28 +116,29 @@ impl Session {
 
     /// Runs a program's instructions for the callee alone: he takes the call unless they hang up.
     async fn confirmed_by(&mut self, program: &Fetch, race: &Race) -> Result<(), HangupCause> {
-        let own = std::mem::replace(&mut self.interpreter, Interpreter::once(program.clone(), Purpose::Confirm));
+        let own = std::mem::replace(&mut self.programs.own, Interpreter::once(program.clone(), Purpose::Confirm));
         let end = Instant::now() + IN_ALL;
         let outcome = loop {
-            while let Some(step) = self.interpreter.poll_step() {
+            while let Some(step) = self.programs.own.poll_step() {
                 match step {
                     Step::Through => break,
                     Step::Hangup(..) => return Err(HangupCause::NotConfirmed),
                     step if is_elsewhere(&step) => {
                         let text =
                             "a program that confirms a call takes it nowhere else; the verb is left out".to_owned();
-                        self.refused(CommandError::Invalid(text)).await;
-                        self.interpreter.done(&Outcome::Done, self.inner.clock.monotonic());
+                        let of = self.programs.own.label().cloned();
+                        self.refused(CommandError::Invalid(text), of).await;
+                        self.programs.own.done(&Outcome::Done, self.inner.clock.monotonic());
                     }
                     step => self.step(step).await,
                 }
             }
-            if self.interpreter.is_over() {
+            if self.programs.own.is_over() {
                 break Ok(());
             }
             let deadline = self.deadline();
             tokio::select! {
-                event = self.leg.next() => match event {
+                event = self.far.leg.next() => match event {
                     Some(LegEvent::Ended { by: sip::By::Remote, .. }) => return Err(HangupCause::NotConfirmed),
                     event => self.signalled(event).await,
                 },
@@ -153,12 +154,12 @@ impl Session {
                 () = sleep_until(Some(end)) => return Err(HangupCause::NotConfirmed),
                 cause = race.given_up() => return Err(cause),
             }
-            if self.ended {
+            if self.life.over {
                 // It is over already; why is known.
                 return Err(HangupCause::NotConfirmed);
             }
         };
-        self.interpreter = own;
+        self.programs.own = own;
         outcome
     }
 
@@ -166,7 +167,7 @@ impl Session {
     fn question(&self, sound: Option<Fetch>) -> Option<oneshot::Receiver<Question>> {
         let fetch = sound?;
         let (answer, question) = oneshot::channel();
-        let (account, dialect, view) = (self.account.clone(), self.control.dialect, self.view.clone());
+        let (account, dialect, view) = (self.view.account.clone(), self.control.dialect, self.view.clone());
         let hooks = self.inner.hooks.clone();
         tokio::spawn(async move {
             let asked = hooks.ask(&account, dialect, &view, &fetch, &Purpose::Sound, DOCUMENT).await;
@@ -191,7 +192,7 @@ impl Session {
             valid: key.to_string(),
             ..Gather::default()
         };
-        self.interpreter.document(vec![Verb::Gather(gather).into()], self.inner.clock.monotonic());
+        self.programs.own.document(vec![Verb::Gather(gather).into()], self.inner.clock.monotonic());
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::message::{Asked, Fetched};
+use super::asked::{Asked, Program};
+use super::message::Fetched;
 use super::{CallMessage, Session};
 use crate::cause::{FaultAt, FaultKind, HangupCause, InstructionsFault};
 use crate::command::{CallCommand, CommandError};
@@ -19,7 +20,7 @@ impl Session {
     /// Asks for instructions; the answer comes as a message, so that the call can end meanwhile.
     pub(super) fn fetch(&mut self, asked: Asked, fetch: Fetch, purpose: Purpose) {
         // What is heard while the call waits moves it nowhere; one that becomes a call of its own has moved.
-        let own = asked.program == 0 || matches!(purpose, Purpose::Adulting(_));
+        let own = asked.program == Program::Own || matches!(purpose, Purpose::Adulting(_));
         if own && self.moves_to(&fetch, &purpose) {
             self.change_application(fetch.clone());
         }
@@ -31,7 +32,7 @@ impl Session {
             return;
         }
         let (hooks, mailbox, view) = (self.inner.hooks.clone(), self.mailbox.clone(), self.view.clone());
-        let (account, dialect) = (self.account.clone(), self.control.dialect);
+        let (account, dialect) = (self.view.account.clone(), self.control.dialect);
         let base = self.control.application.clone();
         tokio::spawn(async move {
             let result = hooks.instructions(&account, dialect, &view, &base, &fetch, &purpose).await;
@@ -42,7 +43,7 @@ impl Session {
     /// Runs a document that stands for the application's first answer.
     pub(super) fn run_document(&mut self, asked: Asked, document: &str) {
         // Nobody is connected who could say what comes after it.
-        self.interpreter.set_at_end(AtEnd::Hangup);
+        self.programs.own.set_at_end(AtEnd::Hangup);
         let (purpose, at) = (Purpose::Answer, FaultAt::Answer);
         let result = self.document(&purpose, document.as_bytes());
         self.mailbox.owe(CallMessage::Fetched(Box::new(Fetched { asked, purpose, at, result })));
@@ -70,7 +71,7 @@ impl Session {
     /// What its application decides.
     pub(super) fn follow_application(&mut self) {
         if let Ok(dialect) = self.inner.hooks.dialect(self.control.dialect) {
-            self.interpreter.set_at_end(dialect.at_end(&self.control.application));
+            self.programs.own.set_at_end(dialect.at_end(&self.control.application));
         }
     }
 
@@ -130,8 +131,8 @@ impl Session {
             }
             // What it has said goes on; what would have waited for it ends.
             link::Event::Left => {
-                self.interpreter.set_at_end(AtEnd::Hangup);
-                self.interpreter.append(Vec::new(), self.inner.clock.monotonic());
+                self.programs.own.set_at_end(AtEnd::Hangup);
+                self.programs.own.append(Vec::new(), self.inner.clock.monotonic());
             }
             link::Event::Lost(why) => {
                 self.warn(format!("the call's application is gone: {why}; the call ends")).await;
@@ -151,11 +152,11 @@ impl Session {
         let (reply, done) = tokio::sync::oneshot::channel();
         let by = self.asker();
         let other = call.filter(|call| *call != self.view.uuid && self.is_family(call));
-        match other.and_then(|call| self.inner.calls.get(&self.account, &call)) {
+        match other.and_then(|call| self.inner.calls.get(&self.view.account, &call)) {
             // Two calls that wait for a place in one another's mailboxes would wait for ever.
             Some(mailbox) => {
                 if !mailbox.offer(CallMessage::Command(command, by, reply)) {
-                    return self.refused(CommandError::Busy("messages waiting for one call")).await;
+                    return self.refused(CommandError::Busy("messages waiting for one call"), None).await;
                 }
             }
             None => self.command(command, by, reply).await,
@@ -164,7 +165,7 @@ impl Session {
         let mailbox = self.mailbox.clone();
         tokio::spawn(async move {
             if let Ok(Err(error)) = done.await {
-                mailbox.send(CallMessage::Refused(error)).await;
+                mailbox.send(CallMessage::Refused(error, None)).await;
             }
         });
     }
@@ -173,14 +174,13 @@ impl Session {
     pub(super) fn tell(&mut self, fetch: Fetch, purpose: Purpose) {
         if fetch.method == Method::Link {
             // An answer to a number that nobody waits for is ignored.
-            let nobody = Asked { program: u32::MAX, number: 0 };
-            if let Err(error) = self.ask_link(nobody, &fetch, &purpose) {
+            if let Err(error) = self.ask_link(Asked::NOBODY, &fetch, &purpose) {
                 tracing::warn!(call = self.view.uuid, %error, "a program could not be told");
             }
             return;
         }
         let (hooks, view) = (self.inner.hooks.clone(), self.view.clone());
-        let (account, dialect) = (self.account.clone(), self.control.dialect);
+        let (account, dialect) = (self.view.account.clone(), self.control.dialect);
         tokio::spawn(async move {
             if let Err(error) = hooks.ask(&account, dialect, &view, &fetch, &purpose, TOLD).await {
                 tracing::warn!(account, call = view.uuid, url = shown(&fetch.url), %error, "a program could not be told");

@@ -7,15 +7,17 @@ use std::time::{Duration, Instant};
 use sip::{LegEvent, sdp};
 use tokio::sync::{mpsc, oneshot};
 
+use super::diary::Diary;
+use super::far::FarSide;
 use super::media_leg::MediaLeg;
 use super::race::{Calling, Race, cause_of, status_for};
 use super::ringing::{Answered, Rings};
-use super::{CallMailbox, CallMessage, Control, LegFact, Session, record};
+use super::{CallMailbox, CallMessage, Control, LegFact, Session};
 use crate::cause::{HangupCause, HangupSource};
 use crate::command::{CallChanged, CallCommand, CallSnapshot, CommandError, Confirm};
 use crate::dialect::{CallState, CallView, Kind, Params};
 use crate::engine::Inner;
-use crate::journal::{self, Journal};
+use crate::journal;
 use crate::routing::Route;
 
 /// A call that rings.
@@ -32,8 +34,7 @@ pub(super) struct Runner<'a> {
     sent: Option<oneshot::Sender<String>>,
     mailbox: CallMailbox,
     messages: mpsc::Receiver<CallMessage>,
-    sequence: u64,
-    journal: Journal,
+    diary: Diary,
     /// Whether sound like speech comes from the leg, before its answer.
     speaking: bool,
     /// A program hung up and waits until it is done.
@@ -69,8 +70,7 @@ impl<'a> Runner<'a> {
             sent,
             mailbox,
             messages,
-            sequence: 0,
-            journal: Journal::default(),
+            diary: Diary::default(),
             speaking: false,
             hanging_up: None,
         };
@@ -200,20 +200,15 @@ impl<'a> Runner<'a> {
         leg.call_id().clone_into(&mut self.view.sip.call_id);
         self.status((200, "OK"));
         self.happened(Kind::CallAnswered).await;
-        let (account, race) = (self.view.account.clone(), self.race);
+        let race = self.race;
+        let far = FarSide { _place: place, ..FarSide::new(leg, source) };
         let letters = (self.mailbox, self.messages);
-        let session = Session::new(self.inner, account, self.control, self.view, (leg, source), letters);
-        let limit = self.limit.map_or(session.limit, |limit| limit.min(session.limit));
-        let mut session = Session {
-            media: Some(media),
-            sequence: self.sequence,
-            journal: self.journal,
-            speaking: self.speaking,
-            over_at: Some(Instant::now() + limit),
-            limit,
-            _place: place,
-            ..session
-        };
+        let mut session = Session::new(self.inner, self.control, self.view, far, letters);
+        session.diary = self.diary;
+        session.sound.media = Some(media);
+        session.input.speaking = self.speaking;
+        session.life = session.life.at_most(self.limit);
+        session.life.answered();
         let confirmed = match &self.confirm {
             Some(confirm) => session.confirmed(confirm, race).await,
             None => Ok(()),
@@ -249,9 +244,7 @@ impl<'a> Runner<'a> {
     }
 
     async fn happened_until(&mut self, kind: Kind, until: tokio::time::Instant) {
-        self.sequence += u64::from(kind.is_counted());
-        let about = (&self.control, &self.view, self.sequence);
-        record(self.inner, &mut self.journal, &self.view.account, about, kind, until).await;
+        self.diary.record(self.inner, (&self.control, &self.view), kind, until).await;
     }
 }
 

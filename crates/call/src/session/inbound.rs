@@ -5,7 +5,8 @@ use std::sync::Arc;
 use sip::{Identity, Incoming};
 use uuid::Uuid;
 
-use super::message::Asked;
+use super::asked::Asked;
+use super::far::FarSide;
 use super::{CallMailbox, Control, Session};
 use crate::command::CommandError;
 use crate::dialect::{CallView, Direction, Invite, Kind, Origin, Purpose, SipView};
@@ -160,13 +161,13 @@ async fn admit(inner: &Arc<Inner>, incoming: Incoming, reached: Reached) -> Resu
     // A caller who has given up is noticed at once by the session.
     let _ = incoming.leg.ring(&ring).await;
     let Incoming { leg, source, offer, .. } = incoming;
-    let session = Session::new(inner, account, control, view, (leg, source), (mailbox, messages));
-    let mut session = Session { offer, _place: place, ..session };
+    let far = FarSide { offer, _place: place, ..FarSide::new(leg, source) };
+    let mut session = Session::new(inner, control, view, far, (mailbox, messages));
     session.store_row().await;
     session.happened(Kind::CallBegun).await;
-    let first = Asked { program: 0, number: 0 };
+    let first = Asked::own(0);
     match (run, profile.document) {
-        (Some(run), _) => session.interpreter.document(run, session.inner.clock.monotonic()),
+        (Some(run), _) => session.programs.own.document(run, session.inner.clock.monotonic()),
         (None, document) => {
             session.follow_application();
             match document {

@@ -1,11 +1,10 @@
 //! What a call hears while it waits: programs of prompts beside its own instructions.
 
-use conference::{LeaveCause, MemberId};
+use std::time::Duration;
 
 use super::Session;
-use super::message::Asked;
+use super::asked::{Asked, Program};
 use super::prompts::{Lane, Playing};
-use crate::command::Asker;
 use crate::dialect::Purpose;
 use crate::interpreter::{Interpreter, Step};
 use crate::verb::Fetch;
@@ -25,70 +24,90 @@ pub(super) enum Waiting {
     Meeting,
 }
 
+/// What a call runs.
+#[derive(Default)]
+pub(super) struct Programs {
+    /// Its own instructions.
+    pub(super) own: Interpreter,
+    /// What is heard while they wait.
+    interlude: Option<Interlude>,
+    /// How many such programs there have been.
+    interludes: u32,
+}
+
 /// A program that is heard meanwhile.
-pub(super) struct Interlude {
-    pub(super) why: Waiting,
+struct Interlude {
+    why: Waiting,
     /// Unlike that of any other program of the call.
     number: u32,
     program: Interpreter,
+}
+
+impl Programs {
+    /// That program, if it still runs.
+    pub(super) fn get(&mut self, program: Program) -> Option<&mut Interpreter> {
+        match (program, &mut self.interlude) {
+            (Program::Own, _) => Some(&mut self.own),
+            (Program::Interlude(number), Some(interlude)) if interlude.number == number => Some(&mut interlude.program),
+            _ => None,
+        }
+    }
+
+    /// When the next of them has something to do.
+    pub(super) fn next_timeout(&self) -> Option<Duration> {
+        let interlude = self.interlude.as_ref().and_then(|interlude| interlude.program.next_timeout());
+        [self.own.next_timeout(), interlude].into_iter().flatten().min()
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Duration) {
+        self.own.handle_timeout(now);
+        if let Some(interlude) = &mut self.interlude {
+            interlude.program.handle_timeout(now);
+        }
+    }
+
+    fn begin(&mut self, why: Waiting, program: Interpreter) {
+        self.interludes += 1;
+        self.interlude = Some(Interlude { why, number: self.interludes, program });
+    }
+
+    fn waits_for(&self, why: Waiting) -> bool {
+        self.interlude.as_ref().is_some_and(|interlude| interlude.why == why)
+    }
 }
 
 impl Session {
     /// Starts a program in place of the one that is heard.
     pub(super) async fn wait_with(&mut self, why: Waiting, program: Interpreter) {
         // Whoever hears something else instead has nothing left to hear first.
-        let entered = self.waits_for(Waiting::Entry);
+        let entered = self.programs.waits_for(Waiting::Entry);
         self.end_interlude().await;
         if entered {
             self.take_part().await;
         }
-        self.programs += 1;
-        self.interlude = Some(Interlude { why, number: self.programs, program });
+        self.programs.begin(why, program);
     }
 
     /// Ends what is heard meanwhile, if it is for that.
     pub(super) async fn end_waiting(&mut self, why: Waiting) {
-        if self.waits_for(why) {
+        if self.programs.waits_for(why) {
             self.end_interlude().await;
         }
     }
 
-    fn waits_for(&self, why: Waiting) -> bool {
-        self.interlude.as_ref().is_some_and(|interlude| interlude.why == why)
-    }
-
     /// Ends whatever is heard meanwhile.
     pub(super) async fn end_interlude(&mut self) {
-        if self.interlude.take().is_some() {
+        if self.programs.interlude.take().is_some() {
             self.stop_playing(Lane::Main).await;
-        }
-    }
-
-    /// The call's program of this number, if it still runs.
-    pub(super) fn program(&mut self, number: u32) -> Option<&mut Interpreter> {
-        match &mut self.interlude {
-            _ if number == 0 => Some(&mut self.interpreter),
-            Some(interlude) if interlude.number == number => Some(&mut interlude.program),
-            _ => None,
-        }
-    }
-
-    pub(super) fn interlude_timeout(&self) -> Option<std::time::Duration> {
-        self.interlude.as_ref().and_then(|interlude| interlude.program.next_timeout())
-    }
-
-    pub(super) fn interlude_time_passed(&mut self) {
-        let now = self.inner.clock.monotonic();
-        if let Some(interlude) = &mut self.interlude {
-            interlude.program.handle_timeout(now);
         }
     }
 
     /// Does one thing that the program says; false: there is none.
     pub(super) async fn interlude_step(&mut self) -> bool {
-        let Some(interlude) = &mut self.interlude else { return false };
-        let (why, program) = (interlude.why, interlude.number);
+        let Some(interlude) = &mut self.programs.interlude else { return false };
+        let (why, program) = (interlude.why, Program::Interlude(interlude.number));
         let Some(step) = interlude.program.poll_step() else { return false };
+        let of = interlude.program.label().cloned();
         match step {
             Step::Play(number, prompts) => {
                 self.play(Lane::Main, Playing::new(Asked { program, number }, prompts)).await;
@@ -99,12 +118,12 @@ impl Session {
             }
             Step::Attach(data) => {
                 if let Err(error) = self.attach(data) {
-                    self.refused(error).await;
+                    self.refused(error, of).await;
                 }
             }
             Step::LeaveQueue if why == Waiting::Queue => self.leave_queue().await,
             Step::Through => {
-                self.interlude = None;
+                self.programs.interlude = None;
                 self.heard_out(why).await;
             }
             // A round of requests without end: nothing more is heard.
@@ -127,7 +146,7 @@ impl Session {
 
     /// What is to be heard meanwhile cannot be had: the call itself goes on.
     pub(super) async fn interlude_failed(&mut self, problem: &str) {
-        let Some(why) = self.interlude.as_ref().map(|interlude| interlude.why) else { return };
+        let Some(why) = self.programs.interlude.as_ref().map(|interlude| interlude.why) else { return };
         self.end_interlude().await;
         self.warn(format!("what is to be heard while waiting cannot be had: {problem}; nothing more is heard")).await;
         self.heard_out(why).await;
@@ -143,7 +162,7 @@ impl Session {
 
     /// The call is in its room: what it hears first, and whether it waits.
     pub(super) async fn begin_stay(&mut self, started: bool) {
-        let Some(stay) = &mut self.stay else { return };
+        let Some(stay) = &mut self.rooms.stay else { return };
         stay.started = started;
         let (wait, enter) = (stay.hooks.wait.clone(), stay.hooks.enter.clone());
         match (started, wait, enter) {
@@ -155,7 +174,7 @@ impl Session {
 
     /// The room has started.
     pub(super) async fn room_started(&mut self, room: &str) {
-        if self.stay.as_ref().is_some_and(|stay| stay.room.uuid() == room) {
+        if self.rooms.stay.as_ref().is_some_and(|stay| stay.room.uuid() == room) {
             self.end_waiting(Waiting::Start).await;
             self.begin_stay(true).await;
         }
@@ -163,7 +182,7 @@ impl Session {
 
     /// The member has heard what it was to hear first.
     async fn take_part(&mut self) {
-        let Some(stay) = &self.stay else { return };
+        let Some(stay) = &self.rooms.stay else { return };
         if let Err(error) = stay.room.admit(stay.member, self.asker()).await {
             self.warn(format!("the member cannot take part in its room: {error}")).await;
         }
@@ -171,7 +190,7 @@ impl Session {
 
     /// It is not on hold any more: whoever waits for the room to start hears again what he heard before.
     pub(super) async fn wait_on(&mut self) {
-        if self.interlude.is_none() && self.stay.as_ref().is_some_and(|stay| !stay.started) {
+        if self.programs.interlude.is_none() && self.rooms.stay.as_ref().is_some_and(|stay| !stay.started) {
             self.begin_stay(false).await;
         }
     }
@@ -181,35 +200,5 @@ impl Session {
         if let Some(wait) = wait {
             self.wait_with(Waiting::Hold, Interpreter::looping(wait, Purpose::Wait)).await;
         }
-    }
-}
-
-/// A call's stay in a room.
-pub(super) struct Stay {
-    pub(super) room: crate::room::RoomHandle,
-    pub(super) member: MemberId,
-    pub(super) number: i64,
-    pub(super) moderator: bool,
-    /// Whether the room has started.
-    pub(super) started: bool,
-    pub(super) hooks: crate::verb::JoinHooks,
-}
-
-impl Session {
-    /// Whoever acts when the call's instructions do.
-    pub(super) fn asker(&self) -> Asker {
-        Asker {
-            kind: store::ActorKind::Application,
-            id: self.control.app_id.clone().unwrap_or_else(|| self.view.auth_id.clone()),
-        }
-    }
-
-    /// Takes the call out of its room, if it is in one; returns when the shard has done it. What is returned resolves when
-    /// that is recorded too.
-    pub(super) async fn step_out(&mut self, cause: LeaveCause) -> Option<tokio::sync::oneshot::Receiver<()>> {
-        let Stay { room, member, .. } = self.stay.take()?;
-        self.view.room = None;
-        self.end_interlude().await;
-        Some(room.leave(member, cause).await)
     }
 }

@@ -81,7 +81,7 @@ pub(super) fn add(
 impl Session {
     /// Answers the call if it has not been. False: it could not be, and is over.
     pub(super) async fn ensure_answered(&mut self) -> bool {
-        if self.media.is_some() {
+        if self.sound.media.is_some() {
             return true;
         }
         match self.answer().await {
@@ -99,11 +99,11 @@ impl Session {
             HangupCause::NetworkFailure
         };
         let ports = self.inner.media.reserve_ports().map_err(unavailable)?;
-        let local = capabilities(&self.inner, &ports, self.source.ip());
-        let (leg, description) = match self.offer.take() {
+        let local = capabilities(&self.inner, &ports, self.far.source.ip());
+        let (leg, description) = match self.far.offer.take() {
             Some(offer) => {
                 let agreed = sdp::answer(&offer, &local).map_err(|_| HangupCause::Incompatible)?;
-                let leg = add(&self.inner, ports, local, &agreed, self.source.ip()).map_err(unavailable)?;
+                let leg = add(&self.inner, ports, local, &agreed, self.far.source.ip()).map_err(unavailable)?;
                 (leg, agreed.local)
             }
             None => {
@@ -116,7 +116,7 @@ impl Session {
                     telephone_event: Some(101),
                     remote: None,
                     remote_rtcp: None,
-                    signalling_source: self.source.ip(),
+                    signalling_source: self.far.source.ip(),
                     receive: false,
                     send: false,
                     cname: "aside".to_owned(),
@@ -127,16 +127,16 @@ impl Session {
             }
         };
         self.inner.calls.add_leg(leg.id, self.mailbox.clone());
-        self.media = Some(leg);
+        self.sound.media = Some(leg);
         let headers = [("X-CallUUID".to_owned(), self.view.uuid.clone())];
-        if let Err(error) = self.leg.answer(&description, &headers).await {
+        if let Err(error) = self.far.leg.answer(&description, &headers).await {
             tracing::info!(call = self.view.uuid, %error, "the caller was gone before the answer");
             return Err(HangupCause::Cancelled);
         }
         self.view.state = CallState::InProgress;
         (self.view.sip.status, self.view.sip.reason) = (200, "OK".to_owned());
         self.view.answered_at = Some(self.inner.clock.utc());
-        self.over_at = Some(std::time::Instant::now() + self.limit);
+        self.life.answered();
         self.happened(Kind::CallAnswered).await;
         self.start_waiting_stream().await;
         Ok(())
@@ -144,7 +144,7 @@ impl Session {
 
     /// The answer to our offer came with the ACK.
     pub(super) async fn answered_in_ack(&mut self, answer: sdp::Session) {
-        let Some(offer) = self.media.as_mut().and_then(|media| media.offered.take()) else { return };
+        let Some(offer) = self.sound.media.as_mut().and_then(|media| media.offered.take()) else { return };
         match sdp::accept(&offer, &answer) {
             Ok(agreed) => self.update(agreed).await,
             Err(error) => {
@@ -156,7 +156,7 @@ impl Session {
 
     /// The other side wants other media: hold, another codec, another address.
     pub(super) async fn reoffered(&mut self, offer: Option<sdp::Session>) {
-        let Some(media) = &mut self.media else {
+        let Some(media) = &mut self.sound.media else {
             self.refuse_reoffer().await;
             return;
         };
@@ -164,7 +164,7 @@ impl Session {
         let Some(offer) = offer else {
             let ours = sdp::offer(&media.local);
             media.offered = Some(ours.clone());
-            if let Err(error) = self.leg.answer_reinvite(&ours).await {
+            if let Err(error) = self.far.leg.answer_reinvite(&ours).await {
                 tracing::info!(call = self.view.uuid, %error, "a re-INVITE could not be answered");
             }
             return;
@@ -173,7 +173,7 @@ impl Session {
             Ok(agreed) => {
                 let description = agreed.local.clone();
                 self.update(agreed).await;
-                if let Err(error) = self.leg.answer_reinvite(&description).await {
+                if let Err(error) = self.far.leg.answer_reinvite(&description).await {
                     tracing::info!(call = self.view.uuid, %error, "a re-INVITE could not be answered");
                 }
             }
@@ -182,14 +182,14 @@ impl Session {
     }
 
     async fn refuse_reoffer(&mut self) {
-        if let Err(error) = self.leg.reject_reinvite(488).await {
+        if let Err(error) = self.far.leg.reject_reinvite(488).await {
             tracing::info!(call = self.view.uuid, %error, "a re-INVITE could not be refused");
         }
     }
 
     async fn update(&mut self, agreed: Negotiated) {
-        let Some(media) = &self.media else { return };
-        if let Err(problem) = change(&self.inner, media.id, &agreed, self.source.ip()).await {
+        let Some(media) = &self.sound.media else { return };
+        if let Err(problem) = change(&self.inner, media.id, &agreed, self.far.source.ip()).await {
             self.warn(problem).await;
         }
     }

@@ -11,8 +11,9 @@ use crate::hooks::HookError;
 use crate::link;
 use crate::room::{Joined, RoomHandle};
 use crate::sound::{Heard, SoundFault};
-use crate::verb::{Instruction, Join};
+use crate::verb::{Instruction, Join, Label};
 
+use super::asked::Asked;
 use super::prompts::Lane;
 use super::stream::Slot;
 use super::{bridge, queue, split};
@@ -37,8 +38,8 @@ pub(crate) enum CallMessage {
     Understood(u64, Result<Understood, String>),
     /// This stream of sound, by its number, is over.
     StreamEnded(Slot, u64, Ended),
-    /// A command of the call's program was refused.
-    Refused(CommandError),
+    /// A command of the call's program was refused, or an instruction of this label failed.
+    Refused(CommandError, Option<Label>),
     /// What the call's program says.
     Link(Box<link::Event>),
     /// What the call's dial reports, or its callee.
@@ -71,26 +72,6 @@ pub(crate) struct Fetched {
     pub purpose: Purpose,
     pub at: FaultAt,
     pub result: Result<Option<Vec<Instruction>>, HookError>,
-}
-
-/// A request of one of a call's programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Asked {
-    /// 0: the call's own instructions; else the number of what is heard while it waits.
-    pub program: u32,
-    /// The program's number of the request.
-    pub number: u64,
-}
-
-impl Asked {
-    /// Both in one number.
-    pub fn packed(self) -> u64 {
-        u64::from(self.program) << 32 | self.number & u64::from(u32::MAX)
-    }
-
-    pub fn unpacked(packed: u64) -> Self {
-        Self { program: u32::try_from(packed >> 32).unwrap_or(0), number: packed & u64::from(u32::MAX) }
-    }
 }
 
 impl From<link::Event> for CallMessage {

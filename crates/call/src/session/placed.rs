@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::asked::Asked;
 use super::bridge::address_of;
-use super::message::Asked;
 use super::race::{Calling, Errand, Race};
 use super::{Control, Session};
 use crate::command::{AccountRef, CommandError, PlaceCall, Placed};
@@ -78,15 +78,16 @@ impl Placing {
     pub(super) async fn won_by(&self, mut session: Session) {
         session.follow_application();
         if let Some(settings) = &self.settings {
-            session.configure(Settings::clone(settings)).await;
+            session.programs.own.configure(settings, None);
+            session.configure(Settings::clone(settings), None).await;
         }
         match self.run.clone() {
             Some(run) => {
                 // Nobody is connected who could say what comes after it.
-                session.interpreter.set_at_end(AtEnd::Hangup);
-                session.interpreter.document(run, session.inner.clock.monotonic());
+                session.programs.own.set_at_end(AtEnd::Hangup);
+                session.programs.own.document(run, session.inner.clock.monotonic());
             }
-            None => session.fetch(Asked { program: 0, number: 0 }, self.application.clone(), Purpose::Answer),
+            None => session.fetch(Asked::own(0), self.application.clone(), Purpose::Answer),
         }
         session.run().await;
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use media::{Play, PlayId, Repeat};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::message::Asked;
+use super::asked::Asked;
 use super::{CallMessage, Session};
 use crate::sound::{Heard, SoundFault};
 use crate::verb::{Prompt, Times};
@@ -79,12 +79,12 @@ pub(super) fn repeat(prompt: &Prompt) -> Repeat {
 impl Session {
     pub(super) async fn play(&mut self, lane: Lane, playing: Playing) {
         self.stop_playing(lane).await;
-        self.playing.insert(lane, playing);
+        self.sound.playing.insert(lane, playing);
         self.next_prompt(lane).await;
     }
 
     pub(super) async fn stop_playing(&mut self, lane: Lane) {
-        if let (Some(Playing { play: Some(play), .. }), Some(leg)) = (self.playing.remove(&lane), self.leg_id()) {
+        if let (Some(Playing { play: Some(play), .. }), Some(leg)) = (self.sound.playing.remove(&lane), self.leg_id()) {
             // What comes next does not wait for the silence: it replaces what plays.
             drop(self.inner.media.stop_lane(leg, lane.number(), Some(play)));
         }
@@ -92,36 +92,28 @@ impl Session {
 
     /// A sound has ended by itself: the next follows.
     pub(super) async fn play_ended(&mut self, play: PlayId) {
-        let lane = self.playing.iter().find(|(_, playing)| playing.play == Some(play)).map(|(lane, _)| *lane);
-        if let Some(lane) = lane {
+        if let Some(lane) = self.sound.lane_of(play) {
             self.next_prompt(lane).await;
         }
     }
 
     /// Pauses that are over.
     pub(super) async fn pauses_passed(&mut self, now: Instant) {
-        let over = |playing: &Playing| playing.pause_until.is_some_and(|at| now >= at);
-        let lanes = self.playing.iter().filter(|(_, playing)| over(playing)).map(|(lane, _)| *lane);
-        for lane in lanes.collect::<Vec<_>>() {
+        for lane in self.sound.pauses_passed(now) {
             self.next_prompt(lane).await;
         }
     }
 
-    /// When the next pause is over.
-    pub(super) fn pause_over(&self) -> Option<Instant> {
-        self.playing.values().filter_map(|playing| playing.pause_until).min()
-    }
-
     /// Goes on to the next prompt, or tells the program that there is none.
     async fn next_prompt(&mut self, lane: Lane) {
-        let Some(playing) = self.playing.get_mut(&lane) else { return };
+        let Some(playing) = self.sound.playing.get_mut(&lane) else { return };
         (playing.play, playing.pause_until) = (None, None);
         let of = playing.of;
         let Some(prompt) = playing.rest.pop_front() else {
-            self.playing.remove(&lane);
+            self.sound.playing.remove(&lane);
             let now = self.inner.clock.monotonic();
             if lane == Lane::Main
-                && let Some(program) = self.program(of.program)
+                && let Some(program) = self.programs.get(of.program)
             {
                 program.prompts_ended(of.number, now);
             }
@@ -133,14 +125,14 @@ impl Session {
             return;
         }
         playing.repeat = repeat(&prompt);
-        let prompt = self.in_the_calls_voice(prompt);
+        let prompt = self.sound.in_the_calls_voice(prompt, self.control.voice.as_ref());
         let (sounds, mailbox) = (self.inner.sounds.clone(), self.mailbox.clone());
-        let (account, dialect) = (self.account.clone(), self.control.dialect);
+        let (account, dialect) = (self.view.account.clone(), self.control.dialect);
         let loading = tokio::spawn(async move {
             let sound = sounds.prompt(&account, dialect, &prompt).await;
             mailbox.send(CallMessage::Loaded(lane, of, Box::new(sound))).await;
         });
-        if let Some(playing) = self.playing.get_mut(&lane) {
+        if let Some(playing) = self.sound.playing.get_mut(&lane) {
             playing.loading = Some(AbortOnDropHandle::new(loading));
         }
     }
@@ -148,37 +140,28 @@ impl Session {
     fn heard(&mut self, lane: Lane, of: Asked) {
         let now = self.inner.clock.monotonic();
         if lane == Lane::Main
-            && let Some(program) = self.program(of.program)
+            && let Some(program) = self.programs.get(of.program)
         {
             program.heard(now);
         }
     }
 
-    pub(super) fn in_the_calls_voice(&self, prompt: Prompt) -> Prompt {
-        let own = self.voice.as_ref().or(self.control.voice.as_ref());
-        match (prompt, own) {
-            (Prompt::Speech { text, voice, language, times }, Some((own_voice, own_language))) => {
-                let or = |said: String, own: &String| if said.is_empty() { own.clone() } else { said };
-                Prompt::Speech { text, voice: or(voice, own_voice), language: or(language, own_language), times }
-            }
-            (prompt, _) => prompt,
-        }
-    }
-
     pub(super) async fn loaded(&mut self, lane: Lane, of: Asked, result: Result<Heard, SoundFault>) {
-        let Some(playing) = self.playing.get_mut(&lane).filter(|playing| playing.of == of) else { return };
-        let (Some(leg), Ok(heard)) = (self.media.as_ref().map(|m| m.id), &result) else {
+        let leg = self.leg_id();
+        let Some(playing) = self.sound.playing.get_mut(&lane).filter(|playing| playing.of == of) else { return };
+        let (Some(leg), Ok(heard)) = (leg, &result) else {
             if let Err(error) = result {
                 self.warn(format!("a prompt cannot be played: {error}; the instructions go on")).await;
             }
             return Box::pin(self.next_prompt(lane)).await;
         };
+        let (repeat, gain_db) = (playing.repeat, playing.gain);
         playing.loading = None;
-        self.plays += 1;
-        let id = PlayId(self.plays);
-        let sound = heard.sound.clone().into();
-        let play = Play { id, sound, repeat: playing.repeat, gain_db: playing.gain, hidden: lane.is_hidden() };
-        playing.play = Some(id);
+        let id = self.sound.next_play();
+        if let Some(playing) = self.sound.playing.get_mut(&lane) {
+            playing.play = Some(id);
+        }
+        let play = Play { id, sound: heard.sound.clone().into(), repeat, gain_db, hidden: lane.is_hidden() };
         if let Some(cut) = heard.cut {
             self.warn(cut.to_string()).await;
         }
@@ -190,7 +173,7 @@ impl Session {
             _ => {
                 self.heard(lane, of);
                 if lane == Lane::Main
-                    && let Some(program) = self.program(of.program)
+                    && let Some(program) = self.programs.get(of.program)
                 {
                     program.sounded();
                 }

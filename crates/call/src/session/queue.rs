@@ -78,17 +78,17 @@ impl Session {
             let end = QueueEnd::Error;
             return self.queue_over(&Outcome::Enqueued { queue: String::new(), waited_s: 0, end });
         }
-        let (owner, uuid) = (queue_owner(&self.account, &self.view.auth_id), self.view.uuid.clone());
+        let (owner, uuid) = (queue_owner(&self.view.account, &self.view.auth_id), self.view.uuid.clone());
         let (ticket, length) = self.inner.queues.enter(&owner, &name, priority, &uuid, self.mailbox.clone());
         let since = self.inner.clock.monotonic();
-        self.queueing = Some(Queueing::Waits(Waits { ticket, since, wait, meeting: None }));
+        self.ties.queueing = Some(Queueing::Waits(Waits { ticket, since, wait, meeting: None }));
         self.happened(Kind::Queue(true, name, length)).await;
         self.hear_queue().await;
     }
 
     /// Hears what the program has for those who wait.
     async fn hear_queue(&mut self) {
-        let Some(Queueing::Waits(Waits { wait: Some(wait), .. })) = &self.queueing else { return };
+        let Some(Queueing::Waits(Waits { wait: Some(wait), .. })) = &self.ties.queueing else { return };
         let wait = wait.clone();
         if let Some(view) = self.place_in_queue() {
             self.wait_with(Waiting::Queue, Interpreter::looping(wait, Purpose::QueueWait(Box::new(view)))).await;
@@ -102,7 +102,7 @@ impl Session {
             return self.queue_over(&Outcome::Dequeued(QueueEnd::Error));
         }
         let number = self.inner.next_dial();
-        let owner = queue_owner(&self.account, &self.view.auth_id);
+        let owner = queue_owner(&self.view.account, &self.view.auth_id);
         let mailbox = self.mailbox.clone();
         let until = timeout.map(|timeout| {
             AbortOnDropHandle::new(tokio::spawn(async move {
@@ -116,7 +116,7 @@ impl Session {
     fn seek(&mut self, seeks: Seeks) {
         let (number, mailbox, taker) = (seeks.number, self.mailbox.clone(), self.view.uuid.clone());
         let (owner, name, wanted) = (seeks.owner.clone(), seeks.name.clone(), seeks.wanted.clone());
-        self.queueing = Some(Queueing::Seeks(seeks));
+        self.ties.queueing = Some(Queueing::Seeks(seeks));
         let told = move |taken| mailbox.owe(CallMessage::Queue(Report::Found(number, taken)));
         self.inner.queues.wait(&owner, &name, &taker, wanted, Box::new(told));
     }
@@ -137,7 +137,7 @@ impl Session {
                     self.queue_over(&Outcome::Dequeued(QueueEnd::Timeout));
                 } else {
                     // A call was found in time: that is the next thing to be told.
-                    self.queueing = Some(Queueing::Seeks(seeks));
+                    self.ties.queueing = Some(Queueing::Seeks(seeks));
                 }
             }
             Report::Meet(meeting) => self.meet(meeting).await,
@@ -146,10 +146,10 @@ impl Session {
 
     /// The attempt of this number, taken out, if the call is still at it.
     fn seeks(&mut self, number: u64) -> Option<Seeks> {
-        match self.queueing.take() {
+        match self.ties.queueing.take() {
             Some(Queueing::Seeks(seeks)) if seeks.number == number => Some(seeks),
             other => {
-                self.queueing = other;
+                self.ties.queueing = other;
                 None
             }
         }
@@ -174,7 +174,7 @@ impl Session {
         if let Some(waiting) = taken.mailbox() {
             waiting.offer(CallMessage::Queue(Report::Meet(meeting)));
         }
-        self.queueing = Some(Queueing::Took { seeks, taken, met: false });
+        self.ties.queueing = Some(Queueing::Took { seeks, taken, met: false });
         let mailbox: CallMailbox = self.mailbox.clone();
         tokio::spawn(async move {
             let met = there.await.is_ok();
@@ -183,9 +183,9 @@ impl Session {
     }
 
     async fn met(&mut self, number: u64, came: bool) {
-        match self.queueing.take() {
+        match self.ties.queueing.take() {
             Some(Queueing::Took { seeks, taken, .. }) if seeks.number == number && came => {
-                self.queueing = Some(Queueing::Took { seeks, taken, met: true });
+                self.ties.queueing = Some(Queueing::Took { seeks, taken, met: true });
             }
             Some(Queueing::Took { seeks, taken, met: false }) if seeks.number == number => {
                 self.step_out(LeaveCause::Transferred).await;
@@ -201,13 +201,13 @@ impl Session {
                     self.queue_over(&Outcome::Dequeued(QueueEnd::Error));
                 }
             }
-            other => self.queueing = other,
+            other => self.ties.queueing = other,
         }
     }
 
     /// Somebody has taken this call out of its queue. Whoever hears nothing in return waits for it in vain.
     async fn meet(&mut self, meeting: Meeting) {
-        let Some(Queueing::Waits(waits)) = &mut self.queueing else { return };
+        let Some(Queueing::Waits(waits)) = &mut self.ties.queueing else { return };
         let beep = meeting.beep;
         waits.meeting = Some(meeting);
         if beep {
@@ -220,24 +220,24 @@ impl Session {
     /// Enters the room where it is waited for.
     pub(super) async fn go_to_meeting(&mut self) {
         self.end_interlude().await;
-        let Some(Queueing::Waits(waits)) = &mut self.queueing else { return };
+        let Some(Queueing::Waits(waits)) = &mut self.ties.queueing else { return };
         let Some(meeting) = waits.meeting.take() else { return };
         let entered = self.enter_bridge(&meeting.room).await;
-        match (entered, self.queueing.take()) {
+        match (entered, self.ties.queueing.take()) {
             (Ok(()), Some(Queueing::Waits(waits))) => {
                 self.left_queue(&waits.ticket).await;
                 let waited = self.inner.clock.monotonic().saturating_sub(waits.since);
-                self.queueing = Some(Queueing::WasTaken { queue: waits.ticket.queue(), waited });
+                self.ties.queueing = Some(Queueing::WasTaken { queue: waits.ticket.queue(), waited });
                 // Whoever took it may have gone in this moment, and the room with him.
                 let _ = meeting.reply.send(());
             }
             (Err(error), before) => {
-                self.queueing = before;
+                self.ties.queueing = before;
                 drop(meeting);
                 tracing::info!(call = self.view.uuid, %error, "a call was taken out of its queue in vain");
                 self.hear_queue().await;
             }
-            (Ok(()), other) => self.queueing = other,
+            (Ok(()), other) => self.ties.queueing = other,
         }
     }
 
@@ -248,19 +248,19 @@ impl Session {
 
     /// The wait program leaves the queue.
     pub(super) async fn leave_queue(&mut self) {
-        match self.queueing.take() {
+        match self.ties.queueing.take() {
             Some(Queueing::Waits(waits)) => {
                 self.end_interlude().await;
                 self.left_queue(&waits.ticket).await;
                 let outcome = waits.outcome(QueueEnd::Left, self.inner.clock.monotonic());
                 self.queue_over(&outcome);
             }
-            other => self.queueing = other,
+            other => self.ties.queueing = other,
         }
     }
 
     pub(super) fn place_in_queue(&self) -> Option<QueueView> {
-        let Some(Queueing::Waits(waits)) = &self.queueing else { return None };
+        let Some(Queueing::Waits(waits)) = &self.ties.queueing else { return None };
         let (position, size) = self.inner.queues.place(&waits.ticket);
         let waited_s = self.inner.clock.monotonic().saturating_sub(waits.since).as_secs();
         Some(QueueView { queue: waits.ticket.queue(), waited_s, size, position })
@@ -268,8 +268,9 @@ impl Session {
 
     /// Takes the call out of its queue, or whatever it has to do with one.
     pub(super) async fn abandon_queue(&mut self) {
-        self.parting = self.queueing_outcome().or(self.parting.take());
-        match self.queueing.take() {
+        let outcome = self.ties.queueing_outcome(self.inner.clock.monotonic());
+        self.ties.parting = outcome.or(self.ties.parting.take());
+        match self.ties.queueing.take() {
             Some(Queueing::Waits(waits)) => self.left_queue(&waits.ticket).await,
             Some(Queueing::Seeks(seeks)) => {
                 self.inner.queues.stop_waiting(&seeks.owner, &seeks.name, &self.view.uuid);
@@ -279,23 +280,13 @@ impl Session {
         }
     }
 
-    /// How it went, if it ended now by this call's doing.
-    pub(super) fn queueing_outcome(&self) -> Option<Outcome> {
-        Some(match self.queueing.as_ref()? {
-            Queueing::Waits(waits) => waits.outcome(QueueEnd::Hangup, self.inner.clock.monotonic()),
-            Queueing::WasTaken { queue, waited } => bridged(queue, *waited),
-            Queueing::Seeks(_) => Outcome::Dequeued(QueueEnd::Hangup),
-            Queueing::Took { taken, met, .. } => Outcome::Dequeued(took(taken, *met)),
-        })
-    }
-
     /// The call is out of the room where it met another; false: it was in another room.
     pub(super) fn left_meeting(&mut self) -> bool {
-        let outcome = match self.queueing.take() {
+        let outcome = match self.ties.queueing.take() {
             Some(Queueing::WasTaken { queue, waited }) => bridged(&queue, waited),
             Some(Queueing::Took { taken, met, .. }) => Outcome::Dequeued(took(&taken, met)),
             other => {
-                self.queueing = other;
+                self.ties.queueing = other;
                 return false;
             }
         };
@@ -304,7 +295,19 @@ impl Session {
     }
 
     fn queue_over(&mut self, outcome: &Outcome) {
-        self.interpreter.done(outcome, self.inner.clock.monotonic());
+        self.programs.own.done(outcome, self.inner.clock.monotonic());
+    }
+}
+
+impl Queueing {
+    /// How it went, if it ended now by this call's doing.
+    pub(super) fn outcome(&self, now: Duration) -> Outcome {
+        match self {
+            Self::Waits(waits) => waits.outcome(QueueEnd::Hangup, now),
+            Self::WasTaken { queue, waited } => bridged(queue, *waited),
+            Self::Seeks(_) => Outcome::Dequeued(QueueEnd::Hangup),
+            Self::Took { taken, met, .. } => Outcome::Dequeued(took(taken, *met)),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::added::AddedMember;
-use super::bridge::Callee;
+use super::callee::Callee;
 use super::dial::Runner;
 use super::placed::Placing;
 use super::{Control, Session};
@@ -47,7 +47,7 @@ pub(super) enum Errand {
     /// A program wants him in a room.
     Member(Box<AddedMember>),
     /// A call is to be connected with him.
-    Connection(Box<Callee>),
+    Connection(Arc<Callee>),
     /// He is a call of its own, with its own instructions.
     Instructions(Box<Placing>),
 }

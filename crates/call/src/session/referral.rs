@@ -4,8 +4,41 @@ use super::{CallMessage, Session};
 use crate::dialect::{Outcome, Purpose, Referred};
 use crate::verb::{Fetch, Refer};
 
+/// A call's transfers, both ways.
+#[derive(Default)]
+pub(super) struct Transfers {
+    /// Asked when the far side sends a REFER.
+    pub(super) hook: Option<Fetch>,
+    /// One that the far side was asked for.
+    asked: Option<Transferring>,
+    /// How many there have been.
+    count: u64,
+    /// One that the far side asks for, while a program decides.
+    wanted: Option<u64>,
+}
+
+impl Transfers {
+    /// The far side is asked for one; its number.
+    fn ask(&mut self, events: Option<Fetch>) -> u64 {
+        self.count += 1;
+        let number = self.count;
+        self.asked = Some(Transferring { number, status: None, last: None, over: false, events });
+        number
+    }
+
+    /// How the one that the far side was asked for went, if there is one.
+    fn end(&mut self, status: u16) -> Option<Outcome> {
+        self.asked.take().map(|asked| Outcome::Referred { status, last: asked.last })
+    }
+
+    /// Nobody waits any more for what the far side was asked for.
+    pub(super) fn abandon(&mut self) {
+        self.asked = None;
+    }
+}
+
 /// A transfer that the far side was asked for.
-pub(super) struct Transferring {
+struct Transferring {
     number: u64,
     /// The status that the REFER was answered with, once it was.
     status: Option<u16>,
@@ -19,11 +52,9 @@ pub(super) struct Transferring {
 impl Session {
     /// Asks the far side to call somebody else.
     pub(super) async fn refer(&mut self, refer: Refer) {
-        let to = self.absolute(&refer.to);
-        let leg = self.leg.control();
-        self.transfers += 1;
-        let number = self.transfers;
-        self.transferring = Some(Transferring { number, status: None, last: None, over: false, events: refer.events });
+        let to = self.far.absolute(&refer.to);
+        let leg = self.far.leg.control();
+        let number = self.transfers.ask(refer.events);
         let mailbox = self.mailbox.clone();
         // A phone that does not answer keeps nobody waiting but its instruction.
         tokio::spawn(async move {
@@ -35,7 +66,7 @@ impl Session {
 
     /// The far side has answered, or nobody has.
     pub(super) async fn refer_answered(&mut self, number: u64, answer: Result<u16, String>) {
-        let Some(transferring) = self.transferring.as_mut().filter(|asked| asked.number == number) else { return };
+        let Some(transferring) = self.transfers.asked.as_mut().filter(|asked| asked.number == number) else { return };
         let status = match answer {
             Ok(status) if (200..300).contains(&status) && !transferring.over => {
                 transferring.status = Some(status);
@@ -51,26 +82,14 @@ impl Session {
     }
 
     fn transfer_over(&mut self, status: u16) {
-        if let Some(Transferring { last, .. }) = self.transferring.take() {
-            let outcome = Outcome::Referred { status, last };
-            self.interpreter.done(&outcome, self.inner.clock.monotonic());
-        }
-    }
-
-    /// The URI that is meant: a user alone is one at the far side's own host.
-    fn absolute(&self, to: &str) -> String {
-        if to.contains(':') {
-            return to.to_owned();
-        }
-        match to.contains('@') {
-            true => format!("sip:{to}"),
-            false => format!("sip:{to}@{}", self.source.ip()),
+        if let Some(outcome) = self.transfers.end(status) {
+            self.programs.own.done(&outcome, self.inner.clock.monotonic());
         }
     }
 
     /// The far side reports on it.
     pub(super) async fn refer_progress(&mut self, status: u16, over: bool) {
-        let Some(transferring) = &mut self.transferring else { return };
+        let Some(transferring) = &mut self.transfers.asked else { return };
         transferring.last = Some(status);
         transferring.over = over;
         let (answered, events) = (transferring.status, transferring.events.clone());
@@ -82,38 +101,33 @@ impl Session {
         }
     }
 
-    /// Nobody waits for it any more.
-    pub(super) fn abandon_referral(&mut self) {
-        self.transferring = None;
-    }
-
     /// The far side wants the call to go elsewhere: a program decides.
     pub(super) async fn referred(&mut self, id: u64, referred: Referred) {
-        let hook = match self.refer_hook.clone() {
-            Some(_) if self.referral.is_some() => return self.decline(id, 491).await,
+        let hook = match self.transfers.hook.clone() {
+            Some(_) if self.transfers.wanted.is_some() => return self.decline(id, 491).await,
             Some(hook) => hook,
             None => return self.decline(id, 603).await,
         };
-        if let Err(error) = self.leg.accept_refer(id).await {
+        if let Err(error) = self.far.leg.accept_refer(id).await {
             return tracing::info!(call = self.view.uuid, %error, "a REFER could not be accepted");
         }
-        self.referral = Some(id);
+        self.transfers.wanted = Some(id);
         if !self.ask_aside(hook, Purpose::ReferredTo(Box::new(referred))) {
             self.decide_referral(false).await;
         }
     }
 
     async fn decline(&self, id: u64, status: u16) {
-        if let Err(error) = self.leg.reject_refer(id, status).await {
+        if let Err(error) = self.far.leg.reject_refer(id, status).await {
             tracing::info!(call = self.view.uuid, %error, "a REFER could not be declined");
         }
     }
 
     /// The program has decided.
     pub(super) async fn decide_referral(&mut self, done: bool) {
-        let Some(id) = self.referral.take() else { return };
+        let Some(id) = self.transfers.wanted.take() else { return };
         let status = if done { 200 } else { 503 };
-        if let Err(error) = self.leg.notify_refer(id, status, None, true).await {
+        if let Err(error) = self.far.leg.notify_refer(id, status, None, true).await {
             tracing::info!(call = self.view.uuid, %error, "a transfer could not be reported on");
         }
     }

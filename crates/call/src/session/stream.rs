@@ -1,19 +1,20 @@
 //! Streams the call's sound to programs: as an instruction, or beside the instructions.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use media::{Feed, Play, PlayId, TapOf, TapSetup};
 use tokio::sync::mpsc;
 
+use super::asked::Program;
 use super::commands::CommandReply;
-use super::message::Asked;
 use super::prompts::{Lane, Playing};
 use super::{CallMessage, Session};
 use crate::command::{CallChanged, CommandError};
 use crate::dialect::{Outcome, Params};
 use crate::http::shown;
 use crate::stream::{self, Control, Ended, Source, TwoWaySound};
-use crate::verb::{Prompt, Stream, StreamChange, StreamMix};
+use crate::verb::{Label, Prompt, Stream, StreamChange, StreamMix};
 
 /// Frames that may wait to be read: two seconds.
 const FRAMES: usize = 100;
@@ -21,8 +22,6 @@ const FRAMES: usize = 100;
 const FEED: usize = 80_000;
 /// Things that may wait to be told to a stream.
 const CONTROLS: usize = 64;
-/// The program number of beeps before streams.
-const BEEPS: u32 = u32::MAX - 2;
 
 /// Which of a call's streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,37 +43,66 @@ impl Slot {
 }
 
 /// A stream that runs.
-pub(super) struct Running {
+struct Running {
     number: u64,
     control: mpsc::Sender<Control>,
     tap: media::TapId,
     outbound: bool,
     play: Option<PlayId>,
+    /// The instruction that began it.
+    begun_by: Option<Label>,
+}
+
+/// Streams of the call's sound.
+#[derive(Default)]
+pub(super) struct Streams {
+    running: BTreeMap<Slot, Running>,
+    /// How many there have been.
+    count: u64,
+    /// One that begins with the answer.
+    at_answer: Option<(Box<Stream>, Option<Label>)>,
+}
+
+impl Streams {
+    fn next(&mut self) -> u64 {
+        self.count += 1;
+        self.count
+    }
+
+    /// Whether the stream of this number runs there.
+    fn runs(&self, slot: Slot, number: u64) -> bool {
+        self.running.get(&slot).is_some_and(|running| running.number == number)
+    }
+
+    /// The taps that hear what the call hears, wherever it is.
+    pub(super) fn outbound_taps(&self) -> Vec<media::TapId> {
+        self.running.values().filter(|running| running.outbound).map(|running| running.tap).collect()
+    }
 }
 
 impl Session {
     /// Runs a stream as an instruction.
-    pub(super) async fn stream(&mut self, stream: Stream) {
-        if let Err(error) = self.start_stream(Slot::Instruction, stream).await {
-            self.refused(error).await;
+    pub(super) async fn stream(&mut self, stream: Stream, of: Option<Label>) {
+        if let Err(error) = self.start_stream(Slot::Instruction, stream, of.clone()).await {
+            self.refused(error, of).await;
             let nothing = Outcome::Streamed { seconds: 0, key: None };
-            self.interpreter.done(&nothing, self.inner.clock.monotonic());
+            self.programs.own.done(&nothing, self.inner.clock.monotonic());
         }
     }
 
     /// Changes the stream beside the instructions; pauses and the like concern whichever runs.
-    pub(super) async fn change_stream(&mut self, change: StreamChange) -> Result<(), CommandError> {
+    pub(super) async fn change_stream(&mut self, change: StreamChange, of: Option<Label>) -> Result<(), CommandError> {
         let told = match change {
             StreamChange::Start(stream) if self.leg_id().is_none() => {
-                self.stream_at_answer = Some(stream);
+                self.sound.streams.at_answer = Some((stream, of));
                 return Ok(());
             }
             StreamChange::Start(stream) => {
                 self.stop_stream(Slot::Beside);
-                return self.start_stream(Slot::Beside, *stream).await;
+                return self.start_stream(Slot::Beside, *stream, of).await;
             }
             StreamChange::Stop => {
-                self.stream_at_answer = None;
+                self.sound.streams.at_answer = None;
                 self.stop_stream(Slot::Beside);
                 return Ok(());
             }
@@ -88,14 +116,14 @@ impl Session {
 
     /// The call has been answered: what waited for that begins.
     pub(super) async fn start_waiting_stream(&mut self) {
-        if let Some(stream) = self.stream_at_answer.take()
-            && let Err(error) = self.start_stream(Slot::Beside, *stream).await
+        if let Some((stream, of)) = self.sound.streams.at_answer.take()
+            && let Err(error) = self.start_stream(Slot::Beside, *stream, of.clone()).await
         {
-            self.refused(error).await;
+            self.refused(error, of).await;
         }
     }
 
-    async fn start_stream(&mut self, slot: Slot, stream: Stream) -> Result<(), CommandError> {
+    async fn start_stream(&mut self, slot: Slot, stream: Stream, begun_by: Option<Label>) -> Result<(), CommandError> {
         let failed = |problem: String| CommandError::Failed(problem);
         let leg = self.leg_id().ok_or_else(|| CommandError::Conflict("the call has no media yet".to_owned()))?;
         let dialect = self.inner.hooks.dialect(self.control.dialect).map_err(|error| failed(error.to_string()))?;
@@ -106,29 +134,26 @@ impl Session {
         let media = &self.inner.media;
         let (tap, reader) =
             media.open_tap(TapSetup { of, capacity: FRAMES }).map_err(|error| failed(error.to_string()))?;
-        if let Some(stay) = self.stay.as_ref().filter(|_| outbound) {
+        if let Some(stay) = self.rooms.stay.as_ref().filter(|_| outbound) {
             stay.room.tap_call(stay.member, tap).await?;
         }
         let (back, play) = match stream.two_way {
             None => (None, None),
             Some(two_way) => {
                 let (feed, writer) = Feed::new(FEED);
-                self.plays += 1;
-                let id = PlayId(self.plays);
+                let id = self.sound.next_play();
                 drop(media.play_on(leg, slot.lane(), Play::once(id, feed).hidden()));
                 let live_rate = two_way.streaming.then_some(two_way.sample_rate);
                 (Some(TwoWaySound { feed: writer, live_rate }), Some(id))
             }
         };
         if stream.beep {
-            self.whispers += 1;
-            let of = Asked { program: BEEPS, number: self.whispers };
+            let of = self.sound.beside(Program::Beep);
             self.play(Lane::Whisper, Playing::new(of, vec![Prompt::Beep])).await;
         }
-        self.streamed += 1;
-        let number = self.streamed;
+        let number = self.sound.streams.next();
         let (control, controls) = mpsc::channel(CONTROLS);
-        self.streams.insert(slot, Running { number, control, tap, outbound, play });
+        self.sound.streams.running.insert(slot, Running { number, control, tap, outbound, play, begun_by });
         let first = vec![words.first(&self.view, &stream)];
         let (http, mailbox) = (self.inner.http.clone(), self.mailbox.clone());
         let words_and_counters = (Arc::clone(&words), Arc::clone(&self.inner.counters));
@@ -150,26 +175,28 @@ impl Session {
 
     /// A stream is over.
     pub(super) async fn stream_ended(&mut self, slot: Slot, number: u64, ended: Ended) {
-        if self.streams.get(&slot).is_none_or(|running| running.number != number) {
+        if !self.sound.streams.runs(slot, number) {
             return;
         }
-        self.stop_stream(slot);
+        let of = self.stop_stream(slot);
         if let Some(fault) = ended.fault {
-            self.refused(CommandError::Failed(fault)).await;
+            self.refused(CommandError::Failed(fault), of).await;
         }
         if slot == Slot::Instruction {
             let outcome = Outcome::Streamed { seconds: ended.seconds, key: ended.key };
-            self.interpreter.done(&outcome, self.inner.clock.monotonic());
+            self.programs.own.done(&outcome, self.inner.clock.monotonic());
         }
     }
 
-    fn stop_stream(&mut self, slot: Slot) {
-        let Some(running) = self.streams.remove(&slot) else { return };
+    /// Ends a stream; the instruction that began it.
+    fn stop_stream(&mut self, slot: Slot) -> Option<Label> {
+        let running = self.sound.streams.running.remove(&slot)?;
         // Its control ends with it, and so does the stream's task, which closes the tap.
         drop(running.control);
         if let (Some(play), Some(leg)) = (running.play, self.leg_id()) {
             drop(self.inner.media.stop_lane(leg, slot.lane(), Some(play)));
         }
+        running.begun_by
     }
 
     /// Ends the stream that an instruction began.
@@ -184,17 +211,12 @@ impl Session {
     }
 
     pub(super) fn tell_streams(&self, told: &Control) {
-        for running in self.streams.values() {
+        for running in self.sound.streams.running.values() {
             // A stream that is told so much already misses this.
             if running.control.try_send(told.clone()).is_err() {
                 self.inner.counters.stream_messages_dropped.add(1);
             }
         }
-    }
-
-    /// The taps that hear what the call hears, wherever it is.
-    pub(super) fn outbound_taps(&self) -> Vec<media::TapId> {
-        self.streams.values().filter(|running| running.outbound).map(|running| running.tap).collect()
     }
 
     /// Sends a request within the dialog.
@@ -206,7 +228,7 @@ impl Session {
         headers: Params,
         reply: CommandReply,
     ) {
-        let leg = self.leg.control();
+        let leg = self.far.leg.control();
         tokio::spawn(async move {
             let sent = leg.request(&method, content_type.as_deref(), body.as_bytes(), &headers).await;
             let answer = sent.map(|sip| CallChanged { sip: Some(sip) });

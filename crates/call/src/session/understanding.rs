@@ -14,7 +14,7 @@ impl Session {
     /// Listens until something has been said.
     pub(super) async fn understand(&mut self, speech: Understanding) {
         if let Err(why) = self.listen(speech) {
-            self.interpreter.understood(Err(why), self.inner.clock.monotonic());
+            self.programs.own.understood(Err(why), self.inner.clock.monotonic());
         }
     }
 
@@ -28,24 +28,24 @@ impl Session {
             .media
             .open_tap(TapSetup { of, capacity: FRAMES })
             .map_err(|error| format!("the call cannot be listened to: {error}"))?;
-        self.questions += 1;
-        let (number, mailbox) = (self.questions, self.mailbox.clone());
+        self.input.listenings += 1;
+        let (number, mailbox) = (self.input.listenings, self.mailbox.clone());
         let task = tokio::spawn(async move {
             let heard = recogniser.understand(reader, &speech).await;
             mailbox.send(CallMessage::Understood(number, heard)).await;
         });
-        self.listening = Some((number, AbortOnDropHandle::new(task)));
+        self.input.listening = Some((number, AbortOnDropHandle::new(task)));
         Ok(())
     }
 
     pub(super) fn heard_speech(&mut self, number: u64, heard: Result<Understood, String>) {
-        if self.listening.as_ref().is_some_and(|(known, _)| *known == number) {
-            self.listening = None;
-            self.interpreter.understood(heard, self.inner.clock.monotonic());
+        if self.input.listening.as_ref().is_some_and(|(known, _)| *known == number) {
+            self.input.listening = None;
+            self.programs.own.understood(heard, self.inner.clock.monotonic());
         }
     }
 
     pub(super) async fn stop_understanding(&mut self) {
-        self.listening = None;
+        self.input.listening = None;
     }
 }

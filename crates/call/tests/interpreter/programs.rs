@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use call::dialect::{AtEnd, Kind, Purpose};
 use call::interpreter::{Interpreter, Step};
-use call::verb::{Gather, Hangup, Prompt, Report, Settings, Verb};
+use call::verb::{Gather, Hangup, Instruction, Label, Prompt, Report, Settings, Verb};
 
 use super::{
     NOW, action, departure, document, fetch, gather, instructions, join, label, labelled, later, prompt, say, started,
@@ -217,7 +217,7 @@ fn told(begins: bool, word: &str) -> Step {
 #[test]
 fn programs_that_want_to_know_are_told_when_each_instruction_begins_and_ends() {
     let mut interpreter = Interpreter::new();
-    interpreter.set_notify(true);
+    interpreter.configure(&Settings { notify: Some(true), ..Settings::default() }, None);
     let run = vec![labelled(say("a"), "say"), labelled(say("b"), "play"), labelled(Verb::Answer, "answer")];
     interpreter.document(run, NOW);
     assert_eq!(steps(&mut interpreter), [told(true, "say"), Step::Play(1, vec![prompt("a")])]);
@@ -237,7 +237,7 @@ fn programs_that_want_to_know_are_told_when_each_instruction_begins_and_ends() {
 #[test]
 fn what_other_instructions_break_off_is_told_to_be_over_before_they_begin() {
     let mut interpreter = Interpreter::new();
-    interpreter.set_notify(true);
+    interpreter.configure(&Settings { notify: Some(true), ..Settings::default() }, None);
     interpreter.document(vec![labelled(say("a"), "say")], NOW);
     steps(&mut interpreter);
     interpreter.document(vec![labelled(say("b"), "play")], NOW);
@@ -261,4 +261,25 @@ fn an_instruction_may_say_that_programs_are_told_from_then_on() {
     interpreter.document(run, NOW);
     let happened: Vec<Step> = steps(&mut interpreter).into_iter().filter(|s| matches!(s, Step::Happened(_))).collect();
     assert_eq!(happened, [told(true, "answer"), told(false, "answer"), told(true, "config"), told(false, "config")]);
+}
+
+#[test]
+fn every_step_is_known_by_the_instruction_whose_it_is_however_many_have_run_meanwhile() {
+    let mut interpreter = Interpreter::new();
+    let named = |id: &str| Label { verb: "dtmf".into(), id: Some(id.into()) };
+    let keys = |keys: &str, id: &str| Instruction { verb: Verb::SendDigits(keys.into()), label: Some(named(id)) };
+    let run = vec![keys("1", "first"), keys("2", "second"), Verb::SendDigits("3".into()).into(), say("a").into()];
+    interpreter.document(run, NOW);
+    let mut told = Vec::new();
+    while let Some(step) = interpreter.poll_step() {
+        told.push((step, interpreter.label().cloned()));
+    }
+    let sent = |keys: &str| Step::SendDigits(keys.into());
+    let labels = [
+        (sent("1"), Some(named("first"))),
+        (sent("2"), Some(named("second"))),
+        (sent("3"), None),
+        (Step::Play(1, vec![prompt("a")]), None),
+    ];
+    assert_eq!(told, labels);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use call::cause::HangupCause;
 use call::dialect::{AtEnd, Outcome, Purpose, Understood};
 use call::interpreter::{Interpreter, Step};
-use call::verb::{Enqueue, Gather, Hangup, Join, JoinHooks, Play, Prompt, Report, Understanding, Verb};
+use call::verb::{Enqueue, Gather, Hangup, Join, JoinHooks, Play, Prompt, Report, Settings, Understanding, Verb};
 use proptest::prelude::*;
 
 use super::{NOW, action, departure, fetch, gather, instructions, join, labelled, prompt, say, steps};
@@ -29,7 +29,7 @@ enum Input {
 }
 
 fn verb(kind: u8) -> Verb {
-    match kind % 14 {
+    match kind % 16 {
         0 => say("x"),
         1 => Verb::Gather(gather(vec![prompt("g")])),
         2 => Verb::Join(Box::new(join(None))),
@@ -59,6 +59,16 @@ fn verb(kind: u8) -> Verb {
         })),
         11 => Verb::Unsupported("u".into()),
         12 => Verb::Hangup(Hangup::default()),
+        13 => Verb::Configure(Box::new(Settings {
+            barge_in: Some(Some(Box::new(Gather {
+                report: Report::Outcome,
+                speech: Some(Box::new(Understanding::default())),
+                ..gather(vec![])
+            }))),
+            barge_in_again: true,
+            ..Settings::default()
+        })),
+        14 => Verb::Configure(Box::new(Settings { barge_in: Some(None), ..Settings::default() })),
         _ => Verb::Gather(Gather { attempts: 3, ..gather(vec![]) }),
     }
 }
@@ -102,7 +112,7 @@ fn interpreter(which: u8, notify: bool) -> Interpreter {
         2 => Interpreter::looping(fetch("wait"), Purpose::Wait),
         _ => Interpreter::once(fetch("enter"), Purpose::Enter),
     };
-    interpreter.set_notify(notify);
+    interpreter.configure(&Settings { notify: Some(notify), ..Settings::default() }, None);
     interpreter
 }
 
@@ -181,7 +191,7 @@ proptest! {
                 }
             }
             let done = steps(&mut interpreter);
-            prop_assert!(done.len() <= 20 + 5 * given, "{done:?}");
+            prop_assert!(done.len() <= 20 + 6 * given, "{done:?}");
             for step in done {
                 prop_assert!(!over, "{step:?} after the end");
                 match step {
@@ -215,7 +225,7 @@ proptest! {
 
 #[test]
 fn left_to_itself_a_call_ends_and_one_that_stays_does_not() {
-    let all = || instructions((0..14).filter(|kind| ![8, 12].contains(kind)).map(verb).collect());
+    let all = || instructions((0..16).filter(|kind| ![8, 12].contains(kind)).map(verb).collect());
     let mut ending = interpreter(0, true);
     ending.document(all(), NOW);
     assert!(matches!(run_out(&mut ending, NOW), Some(Step::Hangup(..))));

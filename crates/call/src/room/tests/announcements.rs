@@ -1,18 +1,30 @@
 //! Sounds that a program lets everybody hear.
 
-use std::collections::VecDeque;
-
 use media::{Repeat, Sound};
 use serde_json::Value as Json;
+use tokio::sync::oneshot;
 
 use super::*;
-use crate::room::Announced;
+use crate::room::{Announced, RoomNotice, Sounds};
 
 /// So many short sounds, one after the other.
-fn announced(house: &House, id: &str, sounds: usize, repeat: Repeat) -> Announced {
+fn sounds(sounds: usize, repeat: Repeat) -> Sounds {
     let sound = || (Sound::silence(Duration::from_millis(40)), repeat);
-    let sounds: VecDeque<_> = std::iter::repeat_with(sound).take(sounds).collect();
-    Announced { sounds, spoken: false, id: Some(id.to_owned()), by: house.call() }
+    std::iter::repeat_with(sound).take(sounds).collect()
+}
+
+/// An announcement that is still being loaded, and the way for its sounds.
+fn loading(house: &House, id: &str) -> (Announced, oneshot::Sender<Sounds>) {
+    let (tell, sounds) = oneshot::channel();
+    let notice = RoomNotice { spoken: false, id: Some(id.to_owned()), by: house.call() };
+    (Announced { notice, sounds }, tell)
+}
+
+/// One that is loaded.
+fn announced(house: &House, id: &str, count: usize, repeat: Repeat) -> Announced {
+    let (announced, tell) = loading(house, id);
+    drop(tell.send(sounds(count, repeat)));
+    announced
 }
 
 /// What was told of sounds for the room so far: the kind, and the program's name.
@@ -42,15 +54,15 @@ async fn announcements_sound_one_after_the_other_and_each_is_told_to_begin_and_t
     let (_customer, _customers) = house.enters(&room, Role::Customer).await;
     let (_agent, _agents) = house.enters(&room, Role::Agent).await;
     // One of three sounds, one that could not be had at all, one that is repeated.
-    room.announce(announced(&house, "a", 3, Repeat::Times(1))).await;
-    room.announce(announced(&house, "b", 0, Repeat::Times(1))).await;
-    room.announce(announced(&house, "c", 1, Repeat::Times(3))).await;
+    room.announce(announced(&house, "a", 3, Repeat::Times(1))).unwrap();
+    room.announce(announced(&house, "b", 0, Repeat::Times(1))).unwrap();
+    room.announce(announced(&house, "c", 1, Repeat::Times(3))).unwrap();
     let begun = |id: &str| format!("room.sound_started {id}");
     let over = |id: &str| format!("room.sound_finished {id}");
     let told = told_until(&house, &room, &over("c")).await;
     assert_eq!(told, [begun("a"), over("a"), begun("b"), over("b"), begun("c"), over("c")]);
     // The next is not behind anything any more.
-    room.announce(announced(&house, "d", 1, Repeat::Times(1))).await;
+    room.announce(announced(&house, "d", 1, Repeat::Times(1))).unwrap();
     assert_eq!(told_until(&house, &room, &over("d")).await[6..], [begun("d"), over("d")]);
 }
 
@@ -60,16 +72,38 @@ async fn an_announcement_lasts_and_too_many_that_wait_are_refused_and_told() {
     let room = house.room_of("jambonz", Policy::default());
     let (_customer, _customers) = house.enters(&room, Role::Customer).await;
     let (_agent, _agents) = house.enters(&room, Role::Agent).await;
-    room.announce(announced(&house, "first", 1, Repeat::Forever)).await;
+    room.announce(announced(&house, "first", 1, Repeat::Forever)).unwrap();
     for n in 0..16 {
-        room.announce(announced(&house, &n.to_string(), 1, Repeat::Times(1))).await;
+        room.announce(announced(&house, &n.to_string(), 1, Repeat::Times(1))).unwrap();
     }
     assert_eq!(told_until(&house, &room, "room.sound_started first").await.len(), 1);
-    room.announce(announced(&house, "too many", 1, Repeat::Times(1))).await;
+    room.announce(announced(&house, "too many", 1, Repeat::Times(1))).unwrap();
     assert_eq!(told_until(&house, &room, "call.fault ").await, ["room.sound_started first", "call.fault "]);
     house.some_ticks().await;
     assert_eq!(told(&house, &room).await.len(), 2, "others wait for the first");
     // What waits is over with the room.
     room.end(Asker::server()).await.unwrap();
     tokio::time::timeout(SOON, room.gone()).await.expect("the room does not end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_announcement_that_is_loaded_late_is_heard_in_its_turn() {
+    let house = House::open(config(43_900)).await;
+    let room = house.room_of("jambonz", Policy::default());
+    let (_customer, _customers) = house.enters(&room, Role::Customer).await;
+    let (_agent, _agents) = house.enters(&room, Role::Agent).await;
+    let (slow, load_slow) = loading(&house, "slow");
+    let (lost, give_up) = loading(&house, "lost");
+    room.announce(slow).unwrap();
+    room.announce(lost).unwrap();
+    room.announce(announced(&house, "quick", 1, Repeat::Times(1))).unwrap();
+    house.some_ticks().await;
+    assert!(told(&house, &room).await.is_empty(), "a sound has overtaken the one before it");
+    load_slow.send(sounds(2, Repeat::Times(1))).unwrap();
+    let begun = |id: &str| format!("room.sound_started {id}");
+    let over = |id: &str| format!("room.sound_finished {id}");
+    assert_eq!(told_until(&house, &room, &over("slow")).await, [begun("slow"), over("slow")]);
+    drop(give_up);
+    let told = told_until(&house, &room, &over("quick")).await;
+    assert_eq!(told[2..], [begun("lost"), over("lost"), begun("quick"), over("quick")]);
 }

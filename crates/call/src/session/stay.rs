@@ -1,0 +1,172 @@
+//! The room that a call is in, and the one that it goes to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use conference::{LeaveCause, MemberId};
+use tokio::sync::oneshot;
+
+use super::{CallMessage, Session};
+use crate::cause::HangupCause;
+use crate::command::{Asker, CommandError, TapRoom};
+use crate::dialect::Departure;
+use crate::room::{JoinRequest, Joined, RoomHandle};
+use crate::stream;
+use crate::verb::{Join, JoinHooks};
+
+/// A room that ends while a call enters it is opened anew; this often, then it is an error.
+const JOIN_ATTEMPTS: usize = 3;
+
+/// How long a call waits for a room of the same name to be over.
+const LONGEST_END: Duration = Duration::from_secs(2);
+
+/// What a call has to do with rooms.
+#[derive(Default)]
+pub(super) struct Rooms {
+    /// The one that it is in.
+    pub(super) stay: Option<Stay>,
+    /// The room of the next join, where it is known by more than its name.
+    pub(super) destination: Option<RoomHandle>,
+    /// Whoever moved the call into a room waits here.
+    pub(super) moving: Option<oneshot::Sender<Result<Joined, CommandError>>>,
+}
+
+impl Rooms {
+    /// Whether the call is in that room, as that member.
+    fn is_stay(&self, room: &str, member: MemberId) -> bool {
+        self.stay.as_ref().is_some_and(|stay| stay.room.uuid() == room && stay.member == member)
+    }
+}
+
+/// A call's stay in a room.
+pub(super) struct Stay {
+    pub(super) room: RoomHandle,
+    pub(super) member: MemberId,
+    pub(super) number: i64,
+    pub(super) moderator: bool,
+    /// Whether the room has started.
+    pub(super) started: bool,
+    pub(super) hooks: JoinHooks,
+}
+
+impl Session {
+    /// Whoever acts when the call's instructions do.
+    pub(super) fn asker(&self) -> Asker {
+        Asker {
+            kind: store::ActorKind::Application,
+            id: self.control.app_id.clone().unwrap_or_else(|| self.view.auth_id.clone()),
+        }
+    }
+
+    /// Takes the call out of its room, if it is in one; returns when the shard has done it. What is returned resolves when
+    /// that is recorded too.
+    pub(super) async fn step_out(&mut self, cause: LeaveCause) -> Option<oneshot::Receiver<()>> {
+        let Stay { room, member, .. } = self.rooms.stay.take()?;
+        self.view.room = None;
+        self.end_interlude().await;
+        Some(room.leave(member, cause).await)
+    }
+
+    pub(super) async fn join(&mut self, join: Join) {
+        let outcome = self.enter(join).await;
+        let started = outcome.as_ref().ok().map(|joined| joined.started);
+        if let Err(error) = &outcome {
+            self.warn(format!("the call could not enter its room: {error}")).await;
+            self.programs.own.join_failed(self.inner.clock.monotonic());
+        }
+        if let Some(moving) = self.rooms.moving.take() {
+            drop(moving.send(outcome));
+        }
+        if let Some(started) = started {
+            self.stream_room();
+            self.begin_stay(started).await;
+        }
+    }
+
+    /// Streams the room's mix, where the member wants that and nobody has begun it.
+    fn stream_room(&self) {
+        let Some(stay) = &self.rooms.stay else { return };
+        let Some(stream) = stay.hooks.stream.clone() else { return };
+        let (inner, room, mailbox) = (Arc::clone(&self.inner), stay.room.clone(), self.mailbox.clone());
+        let (dialect, of) = (self.control.dialect, self.programs.own.label().cloned());
+        tokio::spawn(async move {
+            let tap = TapRoom { stream: *stream, members: false };
+            if let Err(error) = stream::follow(&inner, room, tap, dialect).await {
+                mailbox.send(CallMessage::Refused(error, of)).await;
+            }
+        });
+    }
+
+    pub(super) async fn enter(&mut self, mut join: Join) -> Result<Joined, CommandError> {
+        join.entry.preparing |= join.hooks.enter.is_some();
+        self.step_out(LeaveCause::Transferred).await;
+        let leg = self.leg_id().ok_or_else(|| CommandError::Conflict("the call has no media".into()))?;
+        let mut known = self.rooms.destination.take();
+        // Whoever was asked for in this room life does not open another.
+        let fixed = known.is_some();
+        for _ in 0..JOIN_ATTEMPTS {
+            let room = match known.take() {
+                Some(room) => room,
+                None => self.inner.find_or_open(
+                    &self.view.account,
+                    &self.view.auth_id,
+                    self.control.dialect,
+                    &join,
+                    None,
+                )?,
+            };
+            let by = self.asker();
+            let request = JoinRequest {
+                join: join.clone(),
+                call: self.view.clone(),
+                leg,
+                mailbox: self.mailbox.clone(),
+                dialect: self.control.dialect,
+                by,
+                speaking: self.input.speaking,
+                taps: self.sound.streams.outbound_taps(),
+            };
+            match room.join(request).await {
+                Ok(joined) => {
+                    self.view.room = Some(room.uuid().to_owned());
+                    self.rooms.stay = Some(Stay {
+                        room,
+                        member: joined.member,
+                        number: joined.number,
+                        moderator: join.member_settings.moderator,
+                        started: joined.started,
+                        hooks: join.hooks,
+                    });
+                    return Ok(joined);
+                }
+                // It ended in this very moment: its name is free as soon as its end is recorded.
+                Err(CommandError::NotFound { what: "room", .. }) if !fixed => {
+                    let gone = tokio::time::timeout(LONGEST_END, room.gone()).await;
+                    gone.map_err(|_| CommandError::Busy("what a room of that name still has to record"))?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(CommandError::Conflict(format!("room {:?} keeps ending", join.room)))
+    }
+
+    /// The room let the call go.
+    pub(super) async fn left_room(&mut self, departure: Departure, cause: LeaveCause) {
+        // A message that crossed with the call's own departure is old news.
+        if !self.rooms.is_stay(&departure.room, departure.member.id) {
+            return;
+        }
+        self.rooms.stay = None;
+        self.view.room = None;
+        self.end_interlude().await;
+        if self.left_bridge().await {
+            return;
+        }
+        let at_end = match cause {
+            _ if !self.control.placed => HangupCause::EndOfInstructions,
+            LeaveCause::Kicked => HangupCause::Kicked,
+            _ => HangupCause::RoomEnded,
+        };
+        self.programs.own.left_room(departure, at_end, self.inner.clock.monotonic());
+    }
+}
