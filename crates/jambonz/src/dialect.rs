@@ -9,11 +9,11 @@ use call::dialect::{
 };
 use call::link::Protocol;
 use call::stream::Words;
-use call::verb::{BasicAuth, Fetch, Instruction, Method, Prompt, Verb};
+use call::verb::{Fetch, Instruction, Method, Prompt, Verb};
 
 use crate::document::Reach;
 use crate::frames::{self, Frame};
-use crate::hook::{self, Address, Base, Hook};
+use crate::hook::{Address, Base, Hook};
 use crate::hooks::CallInfo;
 use crate::link::Link;
 use crate::rest::ApplicationSettings;
@@ -158,14 +158,11 @@ impl Dialect for Jambonz {
 
     fn profile(&self, settings: &serde_json::Value) -> Profile {
         let settings: ApplicationSettings = serde_json::from_value(settings.clone()).unwrap_or_default();
-        let auth = |auth: Option<hook::BasicAuth>| {
-            auth.map(|auth| BasicAuth { username: auth.username, password: auth.password })
-        };
         let speech = settings.speech;
         let voice = (speech.synthesis_voice, speech.synthesis_language);
         Profile {
-            auth: auth(settings.call_hook_auth),
-            status_auth: auth(settings.call_status_hook_auth),
+            auth: settings.call_hook_auth,
+            status_auth: settings.call_status_hook_auth,
             voice: (voice != (None, None)).then(|| (voice.0.unwrap_or_default(), voice.1.unwrap_or_default())),
             document: settings.app_json,
         }

@@ -1,5 +1,6 @@
 //! Hooks: where a program wants to be asked or told, and how that becomes an address.
 
+pub use call::verb::BasicAuth;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -16,21 +17,6 @@ pub enum HookMethod {
     Post,
     /// Over a WebSocket.
     Ws,
-}
-
-/// Name and password of HTTP's basic authentication.
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct BasicAuth {
-    /// The name.
-    pub username: String,
-    /// The password.
-    pub password: String,
-}
-
-impl std::fmt::Debug for BasicAuth {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("BasicAuth").field("username", &self.username).finish_non_exhaustive()
-    }
 }
 
 /// A hook as a program wrote it: a text, or an object with `url`, `method`, and `username` with `password` (or both in

@@ -73,11 +73,9 @@ impl Reach {
     }
 
     pub(super) fn listen(&self, listen: &Listen, id: Option<&str>) -> Result<Stream, HookError> {
-        let auth = listen.auth.as_ref();
         Ok(Stream {
             url: self.stream(&listen.url)?,
-            auth: auth
-                .map(|auth| call::verb::BasicAuth { username: auth.username.clone(), password: auth.password.clone() }),
+            auth: listen.auth.clone(),
             sample_rate: nearest(listen.sample_rate),
             mix: match listen.mix {
                 MixType::Mono => StreamMix::Inbound,

@@ -3,7 +3,7 @@
 use axum::http::{Method, StatusCode};
 use call::command::{CommandError, RoomSnapshot, TapRoom};
 use call::dialect::MemberView;
-use call::verb::{BasicAuth, Stream, StreamMix};
+use call::verb::{Stream, StreamMix};
 use conference::Role;
 use store::Account;
 
@@ -89,7 +89,7 @@ async fn tap(api: &Api, asked: &Asked, account: &Account, room: &str) -> Result 
 fn stream(tap: RoomTap) -> Stream {
     Stream {
         url: tap.url,
-        auth: tap.auth.map(|auth| BasicAuth { username: auth.username, password: auth.password }),
+        auth: tap.auth,
         sample_rate: tap.sample_rate,
         mix: StreamMix::Mixed,
         metadata: Some(tap.metadata.to_string()),
