@@ -22,6 +22,7 @@ pub mod link;
 mod numbers;
 pub mod outbox;
 mod queues;
+pub mod rate;
 pub mod recogniser;
 mod records;
 mod recovery;

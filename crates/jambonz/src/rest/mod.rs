@@ -28,9 +28,10 @@ mod update;
 mod users;
 
 pub use accounts::QUEUE_EVENTS;
+pub use call::rate::Rate;
 pub use control::Control;
 pub use create::{CreateCall, Speech, create_call};
-pub use limit::Rate;
+pub use limit::RATE;
 pub use records::{ParticipantRecord, RoomRecord, call_count, call_record, created, queue_record};
 pub use server::{Api, Signalling, router};
 pub use stored::ApplicationSettings;

@@ -12,12 +12,13 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::Response;
 use axum::routing::any;
 use call::http::Http;
+use call::rate::{Limiter, Rate, Taken};
 use store::{Account, AccountId, BearerKey, Store, Timestamp};
 
 use super::answer::{Answer, Result};
 use super::asked::{Asked, Scope, Who};
 use super::control::Control;
-use super::limit::{Limiter, Rate, Taken};
+use super::limit;
 use super::{accounts, api_keys, applications, carriers, clients, discovery, gateways, numbers};
 use crate::json::{Object, Value, parse};
 
@@ -115,7 +116,7 @@ async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
 
 fn told(answer: Answer, taken: Taken) -> Response {
     let mut response = answer.response();
-    taken.tell(response.headers_mut());
+    limit::tell(taken, response.headers_mut());
     response
 }
 
