@@ -27,12 +27,11 @@ const ANSWER: Duration = Duration::from_secs(10);
 pub struct Jambonz {
     most_members: u32,
     sip_address: Option<String>,
-    api_url: Option<String>,
 }
 
 impl Default for Jambonz {
     fn default() -> Self {
-        Self { most_members: u32::MAX, sip_address: None, api_url: None }
+        Self { most_members: u32::MAX, sip_address: None }
     }
 }
 
@@ -51,18 +50,8 @@ impl Jambonz {
         Self { sip_address: Some(address.into()), ..self }
     }
 
-    /// The same, telling programs where its REST interface is (`api_base_url`).
-    #[must_use]
-    pub fn with_api_url(self, url: impl Into<String>) -> Self {
-        Self { api_url: Some(url.into()), ..self }
-    }
-
     fn info(&self, call: &CallView) -> CallInfo {
-        CallInfo {
-            fs_sip_address: self.sip_address.clone(),
-            api_base_url: self.api_url.clone(),
-            ..crate::call_info::call_info(call)
-        }
+        CallInfo { fs_sip_address: self.sip_address.clone(), ..crate::call_info::call_info(call) }
     }
 
     fn reach(&self, base: &Fetch) -> Reach {

@@ -154,7 +154,7 @@ impl Link {
         let takes_hook =
             matches!(kind, MessageType::VerbHook | MessageType::DialConfirm | MessageType::SessionRedirect);
         let hook = if takes_hook { hook } else { None };
-        let frame = Envelope { kind, msgid: msgid.clone(), call_sid: call.to_owned(), hook, data, b3: None };
+        let frame = Envelope { kind, msgid: msgid.clone(), call_sid: call.to_owned(), hook, data };
         self.outputs.push_back(Output::Send(frame.to_string()));
         msgid
     }
@@ -390,13 +390,7 @@ impl Protocol for Link {
     }
 
     fn tell(&mut self, tell: Tell, now: Duration) {
-        let kinds = [
-            MessageType::CallStatus,
-            MessageType::VerbHook,
-            MessageType::VerbStatus,
-            MessageType::TtsTokensResult,
-            MessageType::Error,
-        ];
+        let kinds = [MessageType::CallStatus, MessageType::VerbHook, MessageType::VerbStatus, MessageType::Error];
         match kinds.into_iter().find(|kind| kind.as_str() == tell.message) {
             Some(kind) if self.state != State::Over && self.ending.is_none() => {
                 let data = object(&tell.body);

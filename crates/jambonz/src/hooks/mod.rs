@@ -20,7 +20,7 @@ pub use dial::{ReferDetails, dial_dtmf, dial_hold, dial_refer};
 pub use queue::{QueueEvent, QueuePosition, queue_event, queue_wait};
 pub use session::{Defaults, SessionStart, SipRequest, adulting, session_new};
 pub use time::iso;
-pub use verb::{ErrorReport, Playback, VerbPhase, error, gather_partial, playback, refer_event, verb_status};
+pub use verb::{ErrorReport, VerbPhase, error, gather_partial, refer_event, verb_status};
 
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ pub fn created(call: &CallInfo) -> Object {
 /// `service_url` is where this server's REST interface is.
 pub fn call_record(call: &CallInfo, duration: u64, terminated_by: Option<&str>, service_url: &str) -> Object {
     let mut record = call.body();
-    for name in ["customerData", "headers", "api_base_url"] {
+    for name in ["customerData", "headers"] {
         record.remove(name);
     }
     record.set("duration", duration);
