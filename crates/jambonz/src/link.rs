@@ -105,7 +105,8 @@ struct Queued {
 impl Link {
     /// The conversation with the application at this hook; `None` if it is no absolute URL that a WebSocket can be opened to.
     pub fn to(application: &Fetch) -> Option<Self> {
-        let hook = Hook { url: application.url.clone(), method: Some(HookMethod::Ws), auth: application.auth.clone() };
+        let hook =
+            Hook { url: application.url.clone(), method: Some(HookMethod::Link), auth: application.auth.clone() };
         match Base::of(&hook).and_then(|base| base.address()) {
             Ok(Address::Socket { url, retries, .. }) => Some(Self::new(url, application.auth.clone(), retries)),
             _ => None,

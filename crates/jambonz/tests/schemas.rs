@@ -145,23 +145,17 @@ fn bodies() -> Vec<(&'static str, Object)> {
         };
         bodies.push(("dial", action(&call, Some("d"), &dialled)));
     }
-    for reason in [
-        GatherReason::Digits,
-        GatherReason::Speech,
-        GatherReason::Timeout,
-        GatherReason::Error,
-        GatherReason::LowConfidence,
-    ] {
+    for end in [InputEnd::Digits, InputEnd::Speech, InputEnd::Timeout, InputEnd::Error, InputEnd::Unclear] {
         let gathered =
-            Outcome::Gathered { reason, digits: Some("12#"), speech: Some(speech.clone()), error: Some("none") };
+            Outcome::Gathered { end, digits: Some("12#"), speech: Some(speech.clone()), error: Some("none") };
         bodies.push(("gather", action(&call, None, &gathered)));
     }
-    for result in [QueueResult::Bridged, QueueResult::Left, QueueResult::Hangup, QueueResult::Error] {
-        let enqueued = Outcome::Enqueued { queue_sid: "support", waited: 3, result };
+    for end in [QueueEnd::Bridged, QueueEnd::Left, QueueEnd::Hangup, QueueEnd::Error] {
+        let enqueued = Outcome::Enqueued { queue_sid: "support", waited: 3, end };
         bodies.push(("enqueue", action(&call, None, &enqueued)));
     }
-    for result in [QueueResult::Complete, QueueResult::Timeout, QueueResult::Hangup] {
-        bodies.push(("dequeue", action(&call, None, &Outcome::Dequeued(result))));
+    for end in [QueueEnd::Complete, QueueEnd::Timeout, QueueEnd::Hangup] {
+        bodies.push(("dequeue", action(&call, None, &Outcome::Dequeued(end))));
     }
     for phase in [VerbPhase::Starting, VerbPhase::Finished] {
         bodies.push(("verb-status", verb_status(phase, "say", Some("s"))));

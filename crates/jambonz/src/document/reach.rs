@@ -2,7 +2,7 @@
 
 use call::verb::{Action, Fetch, Method};
 
-use crate::hook::{Address, Base, Hook, HookError, HookMethod};
+use crate::hook::{Address, Base, Hook, HookError};
 
 /// Most members of a room on any server.
 const MOST_MEMBERS: u32 = 1000;
@@ -60,7 +60,7 @@ impl Reach {
     pub(super) fn stream(&self, url: &str) -> Result<String, HookError> {
         let address = match &self.base {
             Some(base) => base.stream(url)?,
-            None => Base::of(&Hook { method: Some(HookMethod::Ws), ..Hook::plain(url) })?.address()?,
+            None => Base::of(&Hook { method: Some(Method::Link), ..Hook::plain(url) })?.address()?,
         };
         match address {
             Address::Socket { url, .. } => Ok(url),
@@ -88,10 +88,5 @@ impl Reach {
 }
 
 fn as_hook(fetch: &Fetch) -> Hook {
-    let method = match fetch.method {
-        Method::Get => HookMethod::Get,
-        Method::Post => HookMethod::Post,
-        Method::Link => HookMethod::Ws,
-    };
-    Hook { url: fetch.url.clone(), method: Some(method), auth: fetch.auth.clone() }
+    Hook { url: fetch.url.clone(), method: Some(fetch.method), auth: fetch.auth.clone() }
 }

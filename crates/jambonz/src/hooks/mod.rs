@@ -13,7 +13,7 @@ mod session;
 mod time;
 mod verb;
 
-pub use action::{GatherReason, Outcome, QueueResult, Speech, action};
+pub use action::{Outcome, Speech, action};
 pub use call::{CallDirection, CallInfo, CallStatus, TerminatedBy, call_status};
 pub use conference::{Happening, conference_sid, conference_status};
 pub use dial::{ReferDetails, dial_dtmf, dial_hold, dial_refer};

@@ -35,7 +35,7 @@ pub use limit::RATE;
 pub use records::{ParticipantRecord, RoomRecord, call_count, call_record, created, queue_record};
 pub use server::{Api, Signalling, router};
 pub use stored::ApplicationSettings;
-pub use tap::{RoomTap, SAMPLE_RATES, Scope, room_tap};
+pub use tap::{RoomTap, SAMPLE_RATES, TapScope, room_tap};
 pub use update::update_call;
 
 /// A body that is refused: status 400, `{"msg": …}`.
