@@ -62,11 +62,6 @@ impl CallStatus {
             _ => Self::Failed,
         }
     }
-
-    /// Whether the call is over.
-    pub const fn is_final(self) -> bool {
-        matches!(self, Self::Completed | Self::Failed | Self::Busy | Self::NoAnswer)
-    }
 }
 
 /// Who ended a call.

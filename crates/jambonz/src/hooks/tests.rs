@@ -83,7 +83,6 @@ fn a_call_that_was_never_answered_ends_by_its_status() {
         (503, CallStatus::Failed),
     ] {
         assert_eq!(CallStatus::of_refusal(status), expected);
-        assert!(expected.is_final());
     }
 }
 
@@ -118,5 +117,4 @@ fn a_listed_call_is_scalars_only() {
     assert!(
         record.to_string().ends_with(r#""duration":12,"call_termination_by":"caller","service_url":"http://a/v1"}"#)
     );
-    assert_eq!(crate::rest::created(&call).to_string(), r#"{"sid":"c","callId":"i"}"#);
 }
