@@ -146,7 +146,8 @@ impl Engine {
         let Parts { store, media, facts, sip, incoming, dialects } = parts;
         let clock = Clock::default();
         let http = Http::new(config.http.clone());
-        let hooks = Hooks::new(clock, http.clone(), store.clone(), dialects);
+        let hooks = Hooks::new(clock, http.clone(), store.clone(), dialects.clone());
+        let domains = config.shared_domains.clone();
         let links = Links::default();
         let counters = Arc::new(Counters::default());
         let records = Records::new(store.clone(), hooks.clone(), links.clone());
@@ -156,7 +157,7 @@ impl Engine {
         }
         let inner = Arc::new(Inner {
             sounds: Sounds::new(hooks.clone(), config.sounds, &counters),
-            routing: Routing::new(store.clone(), sip.clone(), config.shared_domains.clone(), config.trunks.clone()),
+            routing: Routing::new(store.clone(), sip.clone(), domains, config.trunks.clone(), dialects),
             numbers: MemberNumbers::new(store.clone()),
             recogniser: config.recogniser.clone().map(Recogniser::new),
             config,

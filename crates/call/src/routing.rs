@@ -10,6 +10,7 @@ use store::{AccountId, Application, Endpoint, Store, StoreError, Trunk, TrunkId,
 use tokio::task::JoinSet;
 
 use crate::command::{AccountRef, CommandError, Dial};
+use crate::dialect::Dialect;
 use crate::http::HttpPolicy;
 use crate::verb::{Instruction, TargetKind};
 
@@ -121,6 +122,8 @@ pub(crate) struct Routing {
     shared_domains: Vec<String>,
     /// Where trunks may lead.
     trunks: HttpPolicy,
+    /// Whose words may be dialled.
+    dialects: Vec<Arc<dyn Dialect>>,
     uses: Arc<Mutex<HashMap<UsedBy, TrunkUse>>>,
 }
 
@@ -178,8 +181,18 @@ pub(crate) fn shared_realm(domain: &str, shared: &[String]) -> Option<String> {
 }
 
 impl Routing {
-    pub fn new(store: Store, sip: sip::Sip, shared_domains: Vec<String>, trunks: HttpPolicy) -> Self {
-        Self { store, sip, shared_domains, trunks, uses: Arc::default() }
+    pub fn new(
+        store: Store,
+        sip: sip::Sip,
+        shared_domains: Vec<String>,
+        trunks: HttpPolicy,
+        dialects: Vec<Arc<dyn Dialect>>,
+    ) -> Self {
+        Self { store, sip, shared_domains, trunks, dialects, uses: Arc::default() }
+    }
+
+    pub fn dialects(&self) -> &[Arc<dyn Dialect>] {
+        &self.dialects
     }
 
     pub fn store(&self) -> &Store {
@@ -633,7 +646,7 @@ mod tests {
             hosts: [("lan.test".to_owned(), IpAddr::from([127, 0, 0, 9]))].into(),
             allowed: crate::http::Network::parse("127.0.0.0/8").into_iter().collect(),
         };
-        (Routing::new(store.clone(), sip, Vec::new(), trunks), asking)
+        (Routing::new(store.clone(), sip, Vec::new(), trunks, Vec::new()), asking)
     }
 
     /// What comes of dialling this address: an INVITE, or why there is none.
@@ -718,7 +731,7 @@ mod tests {
         let config = sip::SipConfig { udp: vec![([127, 0, 0, 1], 0).into()], ..sip::SipConfig::default() };
         let roster = crate::roster::StoredRoster::new(store.clone(), Vec::new());
         let (sip, _incoming) = sip::Sip::start(config, Arc::new(roster)).await.unwrap();
-        let routing = Routing::new(store.clone(), sip, Vec::new(), HttpPolicy::default());
+        let routing = Routing::new(store.clone(), sip, Vec::new(), HttpPolicy::default(), Vec::new());
         for (asking, reached) in [
             (AccountRef { id: main.id.to_string(), auth_id: main.auth_id.clone() }, [true, true, true]),
             (AccountRef { id: main.id.to_string(), auth_id: one.auth_id.clone() }, [true, true, false]),

@@ -1,14 +1,16 @@
-//! What an endpoint may dial by name, without an application that says so: `app-<sid>`, `queue-<name>`,
-//! `conference-<name>`, another endpoint, or whatever stands in `X-Application-Sid`.
-//!
-//! An endpoint whose own application speaks Plivo's dialect has none of this: whatever it dials is that application's.
+//! Acts on what an endpoint has dialled by name, without an application that says so: an application, a queue, a room or
+//! another endpoint. The names are a dialect's: that of the endpoint's own application; without one, of whichever dialect has
+//! such names.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use conference::Entry;
 use sip::Incoming;
-use store::{Application, Dialect, Endpoint, StoreError, Timestamp};
+use store::{Application, Endpoint, StoreError, Timestamp};
 
+use crate::dialect::{Dialect, Shortcut};
+use crate::records::{dialect_name, stored_dialect};
 use crate::routing::{NoApplication, Reached, Routing};
 use crate::verb::{
     Connect, Dequeue, Instruction, Join, JoinHooks, MemberSettings, RoomSettings, Target, TargetKind, Verb,
@@ -16,26 +18,6 @@ use crate::verb::{
 
 /// How long another endpoint rings.
 const RING: Duration = Duration::from_secs(60);
-/// The header that names an application.
-const HEADER: &str = "X-Application-Sid";
-
-/// What a user part stands for.
-#[derive(Debug, PartialEq, Eq)]
-enum Shortcut<'a> {
-    Application(&'a str),
-    Queue(&'a str),
-    Room(&'a str),
-}
-
-impl<'a> Shortcut<'a> {
-    fn parse(user: &'a str) -> Option<Self> {
-        let made = |prefix: &str| user.strip_prefix(prefix).filter(|name| !name.is_empty());
-        made("app-")
-            .map(Self::Application)
-            .or_else(|| made("queue-").map(Self::Queue))
-            .or_else(|| made("conference-").map(Self::Room))
-    }
-}
 
 impl Routing {
     /// What `caller` has dialled, if that is one of these; `own` is the application for its other calls.
@@ -45,31 +27,29 @@ impl Routing {
         caller: &Endpoint,
         own: Option<&Application>,
     ) -> Result<Option<Reached>, NoApplication> {
-        if own.is_some_and(|own| own.dialect != Dialect::Jambonz) {
-            return Ok(None);
-        }
-        let user = call.request_uri.user.as_str();
+        let own = own.map(|own| dialect_name(own.dialect));
+        let speakers = self.dialects().iter().filter(|dialect| own.is_none_or(|own| own == dialect.name()));
+        let understood = |dialect: &Arc<dyn Dialect>| {
+            let shortcut = dialect.shortcut(&call.request_uri.user, &|name| call.header(name))?;
+            Some((dialect.name(), shortcut))
+        };
+        let Some((dialect, shortcut)) = speakers.into_iter().find_map(understood) else { return Ok(None) };
         let refused = |what| NoApplication::Forbidden {
             endpoint: caller.username.clone(),
             dialled: call.request_uri_text.clone(),
             what,
         };
-        if let Some(sid) = call.header(HEADER) {
-            return if caller.calls_apps { self.named(caller, sid, call).await } else { Err(refused("applications")) };
-        }
-        let run = match Shortcut::parse(user) {
-            Some(Shortcut::Application(_) | Shortcut::Room(_)) if !caller.calls_apps => {
-                return Err(refused("applications"));
-            }
-            Some(Shortcut::Queue(_)) if !caller.calls_queues => return Err(refused("queues")),
-            Some(Shortcut::Application(sid)) => return self.named(caller, sid, call).await,
-            Some(Shortcut::Queue(name)) => take_from(name),
-            Some(Shortcut::Room(name)) => enter(name),
-            None if !self.is_endpoint(caller, user).await? => return Ok(None),
-            None if !caller.calls_users => return Err(refused("other endpoints")),
-            None => ring(user),
+        let run = match &shortcut {
+            Shortcut::Application(_) | Shortcut::Room(_) if !caller.calls_apps => return Err(refused("applications")),
+            Shortcut::Queue(_) if !caller.calls_queues => return Err(refused("queues")),
+            Shortcut::Application(sid) => return self.named(caller, sid, call).await,
+            Shortcut::Queue(name) => take_from(name),
+            Shortcut::Room(name) => enter(name),
+            Shortcut::Endpoint(user) if !self.is_endpoint(caller, user).await? => return Ok(None),
+            Shortcut::Endpoint(_) if !caller.calls_users => return Err(refused("other endpoints")),
+            Shortcut::Endpoint(user) => ring(user),
         };
-        Ok(Some(Reached { application: of_nobody(caller), run: Some(vec![run]) }))
+        Ok(Some(Reached { application: of_nobody(caller, dialect)?, run: Some(vec![run]) }))
     }
 
     /// The account's application of this UUID.
@@ -93,10 +73,10 @@ impl Routing {
 }
 
 /// An application that nobody has made: it is asked for nothing.
-fn of_nobody(caller: &Endpoint) -> Application {
+fn of_nobody(caller: &Endpoint, dialect: &str) -> Result<Application, StoreError> {
     let at = Timestamp::from_system(std::time::SystemTime::now());
-    let application = Application::new(caller.account, "shortcut", Dialect::Jambonz, "", at);
-    Application { sub_account: caller.sub_account, ..application }
+    let application = Application::new(caller.account, "shortcut", stored_dialect(dialect)?, "", at);
+    Ok(Application { sub_account: caller.sub_account, ..application })
 }
 
 fn take_from(queue: &str) -> Instruction {
@@ -135,19 +115,4 @@ fn ring(endpoint: &str) -> Instruction {
         attached: None,
     };
     Verb::Connect(Box::new(connect)).into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn prefixes_name_applications_queues_and_rooms_and_nothing_else_does() {
-        assert_eq!(Shortcut::parse("queue-support"), Some(Shortcut::Queue("support")));
-        assert_eq!(Shortcut::parse("conference-a-b"), Some(Shortcut::Room("a-b")));
-        assert_eq!(Shortcut::parse("app-1"), Some(Shortcut::Application("1")));
-        for user in ["queue-", "queue", "conferences-a", "Queue-a", "alice", ""] {
-            assert_eq!(Shortcut::parse(user), None, "{user}");
-        }
-    }
 }

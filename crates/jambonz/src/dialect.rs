@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use call::command::CallCommand;
 use call::dialect::{
-    AtEnd, Body, CallView, Callback, DeliveryOptions, Dialect, DocumentError, Happening, Profile, Purpose, SigningKeys,
+    AtEnd, Body, CallView, Callback, DeliveryOptions, Dialect, DocumentError, Happening, Profile, Purpose, Shortcut,
+    SigningKeys,
 };
 use call::link::Protocol;
 use call::stream::Words;
@@ -135,6 +136,10 @@ impl Dialect for Jambonz {
         // The program is told of a command that cannot be done.
         let refused = |error: command::BadCommand| CallCommand::Unsupported(format!("a command ({error})"));
         Some(command::command(&self.reach(base), read.change).unwrap_or_else(refused))
+    }
+
+    fn shortcut<'a>(&self, user: &str, header: &dyn Fn(&str) -> Option<&'a str>) -> Option<Shortcut> {
+        Some(crate::shortcut::read(user, header))
     }
 
     fn sound_words(&self) -> Option<Arc<dyn Words>> {

@@ -45,6 +45,7 @@ pub mod json;
 pub mod link;
 mod request;
 pub mod rest;
+mod shortcut;
 pub mod signature;
 mod sound;
 pub mod verbs;
