@@ -31,7 +31,6 @@ pub mod room;
 pub mod roster;
 mod routing;
 mod session;
-mod shortcut;
 pub mod sound;
 pub mod speech;
 pub mod stored;

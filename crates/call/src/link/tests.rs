@@ -1,10 +1,16 @@
 //! The task, with a protocol of plain words and a server on loopback: `ask N` is answered by `answer N text`, anything else
 //! that the server says is a command.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::*;
+use crate::counter::Counters;
+use crate::http::HttpError;
 use crate::websocket::tests::{PROTOCOL, Server, http, listen};
 
 struct Plain {

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use conference::{Audience, PlayerId};
 use media::{Play, PlayId, PlayerChange, Repeat, Sound};
 
-use super::actor::{Actor, Extras};
+use super::actor::Actor;
+use super::change::Extras;
 use crate::command::Asker;
 use crate::dialect::{CallView, Kind};
 

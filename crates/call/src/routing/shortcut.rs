@@ -9,9 +9,9 @@ use conference::Entry;
 use sip::Incoming;
 use store::{Application, Endpoint, StoreError, Timestamp};
 
+use super::{NoApplication, Reached, Routing};
 use crate::dialect::{Dialect, Shortcut};
 use crate::records::{dialect_name, stored_dialect};
-use crate::routing::{NoApplication, Reached, Routing};
 use crate::verb::{
     Connect, Dequeue, Instruction, Join, JoinHooks, MemberSettings, RoomSettings, Target, TargetKind, Verb,
 };
@@ -21,14 +21,14 @@ const RING: Duration = Duration::from_secs(60);
 
 impl Routing {
     /// What `caller` has dialled, if that is one of these; `own` is the application for its other calls.
-    pub(crate) async fn shortcut(
+    pub(super) async fn shortcut(
         &self,
         call: &Incoming,
         caller: &Endpoint,
         own: Option<&Application>,
     ) -> Result<Option<Reached>, NoApplication> {
         let own = own.map(|own| dialect_name(own.dialect));
-        let speakers = self.dialects().iter().filter(|dialect| own.is_none_or(|own| own == dialect.name()));
+        let speakers = self.dialects.iter().filter(|dialect| own.is_none_or(|own| own == dialect.name()));
         let understood = |dialect: &Arc<dyn Dialect>| {
             let shortcut = dialect.shortcut(&call.request_uri.user, &|name| call.header(name))?;
             Some((dialect.name(), shortcut))
@@ -56,7 +56,7 @@ impl Routing {
     async fn named(&self, caller: &Endpoint, sid: &str, call: &Incoming) -> Result<Option<Reached>, NoApplication> {
         let unknown = || NoApplication::Unknown { dialled: call.request_uri_text.clone() };
         let sid = sid.trim().parse().map_err(|_| unknown())?;
-        let found = self.store().application_by_sid(caller.account, sid).await?;
+        let found = self.store.application_by_sid(caller.account, sid).await?;
         let usable =
             |app: &Application| app.enabled && (app.sub_account.is_none() || app.sub_account == caller.sub_account);
         found.filter(usable).map(|app| Some(app.into())).ok_or_else(unknown)
@@ -64,7 +64,7 @@ impl Routing {
 
     /// Whether this is the name of another endpoint that the caller may know of.
     async fn is_endpoint(&self, caller: &Endpoint, user: &str) -> Result<bool, StoreError> {
-        let found = self.store().endpoint_by_username(caller.account, user).await?;
+        let found = self.store.endpoint_by_username(caller.account, user).await?;
         let known = |found: &Endpoint| {
             caller.sub_account.is_none() || found.sub_account.is_none() || found.sub_account == caller.sub_account
         };
