@@ -52,6 +52,7 @@ pub fn start(http: Http, counters: Arc<Counters>, protocol: Box<dyn Protocol>, o
     };
     let driver = Driver {
         http,
+        _live: Live::new(Arc::clone(&counters)),
         counters,
         protocol,
         requests,
@@ -158,8 +159,25 @@ impl Asker {
     }
 }
 
+/// A link that is counted until this is dropped.
+struct Live(Arc<Counters>);
+
+impl Live {
+    fn new(counters: Arc<Counters>) -> Self {
+        counters.links_live.rise();
+        Self(counters)
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.0.links_live.fall();
+    }
+}
+
 struct Driver {
     http: Http,
+    _live: Live,
     counters: Arc<Counters>,
     protocol: Box<dyn Protocol>,
     requests: mpsc::Receiver<Request>,

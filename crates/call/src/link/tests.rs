@@ -134,6 +134,19 @@ async fn answers_and_commands_are_heard_in_the_order_in_which_the_program_gave_t
 }
 
 #[tokio::test]
+async fn a_link_is_counted_as_long_as_it_lives() {
+    let (handle, mut heard, mut server, counters, _listener) = linked(1).await;
+    assert_eq!(counters.links_live.get(), 1);
+    let other = handle.for_call(Arc::new(mpsc::channel::<Event>(1).0));
+    assert_eq!(counters.links_live.get(), 1, "two calls have one link");
+    handle.end(Farewell::Over);
+    drop((handle, other));
+    assert_eq!(close_code(&mut server).await, 1000);
+    while heard.recv().await.is_some() {}
+    assert_eq!(counters.links_live.get(), 0);
+}
+
+#[tokio::test]
 async fn a_program_that_floods_is_paced_loses_nothing_and_is_still_told_things() {
     const FLOOD: usize = 30_000;
     let (handle, mut heard, mut server, ..) = linked(1).await;

@@ -61,6 +61,11 @@ impl Api {
         Self { control, store, http, signalling, shared_domains, limiter: Limiter::new(rate) }
     }
 
+    /// Requests that were refused because their account had asked too often.
+    pub fn refused_requests(&self) -> u64 {
+        self.limiter.refused()
+    }
+
     /// Where an account's endpoints may register: its own realm, and those that all accounts share.
     pub(super) fn domains_of(&self, account: &Account) -> Vec<String> {
         account.sip_realm.iter().chain(&self.shared_domains).cloned().collect()

@@ -69,6 +69,11 @@ impl Api {
         Self { most_participants: most_participants(members), ..self }
     }
 
+    /// Requests that were refused because their account had asked too often.
+    pub fn refused_requests(&self) -> u64 {
+        self.limiter.refused()
+    }
+
     /// Requests that were worked on without protection against repetition, because too many were remembered.
     pub fn unprotected_requests(&self) -> u64 {
         self.replays.unprotected()
