@@ -419,6 +419,9 @@ async fn health_and_metrics_tell_of_every_part_and_a_stopped_server_lets_go_of_e
     for series in [
         "aside_calls_live 0",
         "aside_rooms_live 0",
+        "aside_links_live 0",
+        "aside_jambonz_requests_refused_total 0",
+        "aside_plivo_requests_refused_total 0",
         "aside_account_callbacks_pending{account=\"MA",
         "aside_media_legs{shard=\"0\"} 0",
         "aside_media_slot_lateness_seconds_bucket{shard=\"0\",le=\"+Inf\"}",

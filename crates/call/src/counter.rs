@@ -18,6 +18,27 @@ impl Counter {
     }
 }
 
+/// How many of something there are now.
+#[derive(Debug, Default)]
+pub struct Level(AtomicU64);
+
+impl Level {
+    /// One more.
+    pub fn rise(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One less.
+    pub fn fall(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Reads.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// What the engine counts.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -55,6 +76,8 @@ pub struct Counters {
     pub link_messages_dropped: Counter,
     /// Programs on connections of their own that were lost for good.
     pub links_lost: Counter,
+    /// Links to programs on connections of their own, connected or not.
+    pub links_live: Level,
     /// Frames of sound (20 ms) that programs took too slowly.
     pub stream_frames_dropped: Counter,
     /// Messages on streams of sound, and clips of programs, that found no room.

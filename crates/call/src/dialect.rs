@@ -3,6 +3,7 @@
 
 mod happening;
 mod outcome;
+mod shortcut;
 mod view;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 pub use happening::{Happening, Kind};
 pub use outcome::{Dialled, Gathered, InputEnd, Outcome, QueueView, Referred, Understood};
+pub use shortcut::Shortcut;
 pub use view::{CallState, CallView, Direction, Invite, MemberView, Origin, RoomView, SipView};
 
 use crate::command::CallCommand;
@@ -65,6 +67,13 @@ pub trait Dialect: Send + Sync + 'static {
     /// What a frame commands that came over such a connection; `base` as for [`Dialect::document`].
     fn command(&self, base: &Fetch, frame: &str) -> Option<CallCommand> {
         let _ = (base, frame);
+        None
+    }
+
+    /// What an endpoint means that has dialled this user name, in this dialect's words; `header` reads the INVITE's headers.
+    /// `None`: whatever it dials is its application's.
+    fn shortcut<'a>(&self, user: &str, header: &dyn Fn(&str) -> Option<&'a str>) -> Option<Shortcut> {
+        let _ = (user, header);
         None
     }
 

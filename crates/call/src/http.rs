@@ -2,178 +2,27 @@
 //! checked: neither a literal address, nor a name, nor a redirect reaches this machine or its network unless the
 //! configuration allows it.
 
+mod error;
+mod policy;
+
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use url::{Host, Url};
+
+pub use error::{HttpError, shown};
+pub use policy::{HttpPolicy, Network};
+
+pub(crate) use error::host_of;
 
 use crate::dialect::{DeliveryOptions, Params};
 use crate::intake::Download;
 use crate::verb::{BasicAuth, Method};
-
-/// A range of addresses, for example `10.0.0.0/8`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    prefix: u8,
-}
-
-impl Network {
-    /// Parses `address/prefix`, or a single address.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => (address.parse().ok()?, prefix.parse().ok()?),
-            None => {
-                let address: IpAddr = text.parse().ok()?;
-                (address, if address.is_ipv4() { 32 } else { 128 })
-            }
-        };
-        let longest = if address.is_ipv4() { 32 } else { 128 };
-        (prefix <= longest).then_some(Self { address, prefix })
-    }
-
-    /// Whether the range holds this address.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address) {
-            (IpAddr::V4(net), IpAddr::V4(ip)) => {
-                let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);
-                u32::from(net) & mask == u32::from(ip) & mask
-            }
-            (IpAddr::V6(net), IpAddr::V6(ip)) => {
-                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix)).unwrap_or(0);
-                u128::from(net) & mask == u128::from(ip) & mask
-            }
-            _ => false,
-        }
-    }
-}
-
-/// Which servers programs may name.
-#[derive(Clone, Debug, Default)]
-pub struct HttpPolicy {
-    /// Names that are not looked up: their addresses.
-    pub hosts: HashMap<String, IpAddr>,
-    /// Private, loopback and link-local ranges that are allowed all the same.
-    pub allowed: Vec<Network>,
-}
-
-impl HttpPolicy {
-    /// Whether a connection to this address is allowed.
-    pub fn allows(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        is_public(address) || self.allowed.iter().any(|network| network.contains(address))
-    }
-}
-
-fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(ip) => {
-            let [a, b, c, _] = ip.octets();
-            !(ip.is_loopback()
-                || ip.is_private()
-                || ip.is_link_local()
-                || ip.is_unspecified()
-                || ip.is_multicast()
-                || ip.is_broadcast()
-                || ip.is_documentation()
-                || a == 0
-                || a >= 240
-                || (a == 100 && (64..128).contains(&b))
-                || (a == 192 && b == 0 && c == 0)
-                || (a == 198 && (b == 18 || b == 19)))
-        }
-        IpAddr::V6(ip) => {
-            let [first, second, ..] = ip.segments();
-            !(ip.is_loopback()
-                || ip.is_unspecified()
-                || ip.is_multicast()
-                || ip.to_ipv4().is_some()
-                || (first & 0xfe00) == 0xfc00
-                || (first & 0xffc0) == 0xfe80
-                || (first & 0xffc0) == 0xfec0
-                || first == 0x2002
-                || (first == 0x2001 && (second == 0 || second == 0x0db8))
-                || (first == 0x0064 && second == 0xff9b))
-        }
-    }
-}
-
-/// Why a request got no usable answer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HttpError {
-    /// Not an absolute http or https URL.
-    #[error("{url:?} is not an absolute http or https URL")]
-    BadUrl {
-        /// What was given, as it may be [`shown`].
-        url: String,
-    },
-    /// The URL leads to an address that programs may not reach.
-    #[error("{host} leads to a private address ({address}); allow its network under [http] allow, if it is yours")]
-    Forbidden {
-        /// The host.
-        host: String,
-        /// The address.
-        address: String,
-    },
-    /// No connection.
-    #[error("no connection to {host}: {problem}")]
-    Connect {
-        /// The host.
-        host: String,
-        /// What happened.
-        problem: String,
-    },
-    /// No answer in time.
-    #[error("{host} did not answer within {} ms, time to connect included", .limit.as_millis())]
-    Timeout {
-        /// The host.
-        host: String,
-        /// For one attempt, from its begin to the last byte of the answer.
-        limit: Duration,
-    },
-    /// Too many downloads.
-    #[error("{host} was not read: other downloads of sounds took all the room for {} ms; use smaller files", .limit.as_millis())]
-    Crowded {
-        /// The host.
-        host: String,
-        /// The limit.
-        limit: Duration,
-    },
-    /// An answer that is no success.
-    #[error("{host} answered {status}")]
-    Status {
-        /// The host.
-        host: String,
-        /// The code.
-        status: u16,
-    },
-    /// A redirect where none is followed, or too many.
-    #[error("{host} redirects; give the URL that answers by itself")]
-    Redirected {
-        /// The host.
-        host: String,
-    },
-    /// An answer that begins something else than a WebSocket (RFC 6455, section 4.1).
-    #[error("{host} does not open a WebSocket: {problem}")]
-    NoWebSocket {
-        /// The host.
-        host: String,
-        /// What is wrong with its answer.
-        problem: &'static str,
-    },
-    /// The answer is too long.
-    #[error("the answer of {host} is over {limit} bytes")]
-    TooLong {
-        /// The host.
-        host: String,
-        /// The limit.
-        limit: usize,
-    },
-}
+use error::describe;
+use policy::CheckedResolver;
 
 /// A successful answer.
 #[derive(Clone, Debug)]
@@ -449,7 +298,7 @@ impl Http {
             clients.clear();
         }
         let client = reqwest::Client::builder()
-            .dns_resolver(Arc::new(CheckedResolver { policy: Arc::clone(&self.policy) }))
+            .dns_resolver(Arc::new(CheckedResolver::new(Arc::clone(&self.policy))))
             .redirect(Policy::none())
             .no_proxy()
             .connect_timeout(connect)
@@ -482,171 +331,5 @@ fn freshness(cache_control: &str, age: Option<&str>) -> Option<Duration> {
     fresh_for.map(|seconds| Duration::from_secs(seconds.saturating_sub(age)))
 }
 
-/// A URL as logs, events and messages show it: scheme, host, port and path. User, password, query and fragment may hold
-/// secrets.
-pub fn shown(url: &str) -> String {
-    const LONGEST: usize = 200;
-    let text = match Url::parse(url) {
-        Ok(parsed) if parsed.has_host() => {
-            let port = parsed.port().map_or_else(String::new, |port| format!(":{port}"));
-            format!("{}://{}{port}{}", parsed.scheme(), parsed.host_str().unwrap_or_default(), parsed.path())
-        }
-        _ => {
-            let bare = url.split(['?', '#']).next().unwrap_or_default();
-            match (bare.split_once("://"), bare.rsplit_once('@')) {
-                (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),
-                (None, Some((_, rest))) => rest.to_owned(),
-                (_, None) => bare.to_owned(),
-            }
-        }
-    };
-    if text.chars().count() > LONGEST { text.chars().take(LONGEST).chain(['…']).collect() } else { text }
-}
-
-pub(crate) fn host_of(url: &Url) -> String {
-    url.host_str().unwrap_or_default().to_owned()
-}
-
-fn describe(url: &Url, limit: Duration, error: reqwest::Error) -> HttpError {
-    let host = host_of(url);
-    // Its text would have the whole of it.
-    let error = error.without_url();
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    let mut problem = error.to_string();
-    while let Some(inner) = cause {
-        if let Some(refused) = inner.downcast_ref::<ForbiddenAddress>() {
-            return HttpError::Forbidden { host, address: refused.0.to_string() };
-        }
-        problem = inner.to_string();
-        cause = inner.source();
-    }
-    if error.is_timeout() && !error.is_connect() {
-        HttpError::Timeout { host, limit }
-    } else {
-        HttpError::Connect { host, problem }
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("the address {0} is private")]
-struct ForbiddenAddress(IpAddr);
-
-struct CheckedResolver {
-    policy: Arc<HttpPolicy>,
-}
-
-impl Resolve for CheckedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let policy = Arc::clone(&self.policy);
-        Box::pin(async move {
-            let name = name.as_str().to_ascii_lowercase();
-            if let Some(address) = policy.hosts.get(&name) {
-                // Named in the configuration: that is the permission.
-                return Ok(Box::new(std::iter::once(SocketAddr::new(*address, 0))) as Addrs);
-            }
-            let addresses: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            if let Some(refused) = addresses.iter().find(|address| !policy.allows(address.ip())) {
-                return Err(ForbiddenAddress(refused.ip()).into());
-            }
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_to_this_machine_or_its_network_is_refused_in_every_spelling() {
-        let http = Http::new(HttpPolicy::default());
-        for url in [
-            "http://127.0.0.1/",
-            "http://2130706433/",
-            "http://0x7f.1/",
-            "http://0177.0.0.1/",
-            "http://[::1]/",
-            "http://[::ffff:127.0.0.1]/",
-            "http://169.254.169.254/latest",
-            "http://10.0.0.8:8080/",
-            "http://192.168.1.1/",
-            "http://172.20.3.4/",
-            "http://100.64.0.1/",
-            "http://[fc00::1]/",
-            "http://[fe80::1]/",
-            "http://[64:ff9b::7f00:1]/",
-            "http://[2002:7f00:1::]/",
-            "http://0.0.0.0/",
-        ] {
-            assert!(matches!(http.check(url), Err(HttpError::Forbidden { .. })), "{url}");
-        }
-        assert!(http.check("http://93.184.216.34/").is_ok());
-        assert!(matches!(http.check("ftp://example.com/"), Err(HttpError::BadUrl { .. })));
-    }
-
-    #[test]
-    fn a_url_is_shown_without_what_may_be_secret() {
-        for (url, expected) in [
-            ("http://user:s3cretpw@a.example.com:8080/x/y?token=tok3n#frag", "http://a.example.com:8080/x/y"),
-            ("HTTPS://tok3n@a.example.com?tok3n", "https://a.example.com/"),
-            ("http://[::1]:9/p?q", "http://[::1]:9/p"),
-            ("http://user:s3cretpw@a b/x?token=tok3n", "http://a b/x"),
-            ("user:s3cretpw@host/x?token=tok3n", "host/x"),
-            ("mailto:tok3n@example.com", "example.com"),
-            ("/path?token=tok3n", "/path"),
-        ] {
-            assert_eq!(shown(url), expected, "{url}");
-        }
-        assert_eq!(shown(&format!("http://a/{}", "x".repeat(9_000))).chars().count(), 201);
-        let error =
-            Http::new(HttpPolicy::default()).check("ftp://user:s3cretpw@a/?token=tok3n").unwrap_err().to_string();
-        assert!(!error.contains("s3cretpw") && !error.contains("tok3n"), "{error}");
-    }
-
-    #[test]
-    fn an_answer_is_fresh_for_as_long_as_it_says() {
-        let seconds = |text, age| freshness(text, age).map(|fresh| fresh.as_secs());
-        assert_eq!(seconds("", None), None);
-        assert_eq!(seconds("public, immutable", None), None);
-        assert_eq!(seconds("public, Max-Age=60", None), Some(60));
-        assert_eq!(seconds("max-age=60, max-age=\"5\"", None), Some(5));
-        assert_eq!(seconds("max-age=60", Some("50")), Some(10));
-        assert_eq!(seconds("max-age=60", Some("90")), Some(0));
-        assert_eq!(seconds("max-age=soon", None), Some(0));
-        assert_eq!(seconds("max-age=60, no-store", None), Some(0));
-        assert_eq!(seconds("no-cache", None), Some(0));
-    }
-
-    #[test]
-    fn an_allowed_network_may_be_asked() {
-        let allowed = vec![Network::parse("127.0.0.0/8").unwrap()];
-        let http = Http::new(HttpPolicy { allowed, ..HttpPolicy::default() });
-        assert!(http.check("http://127.0.0.1:9/").is_ok());
-        assert!(http.check("http://10.0.0.1/").is_err());
-    }
-
-    #[tokio::test]
-    async fn a_name_that_leads_to_a_private_address_is_refused() {
-        let http = Http::new(HttpPolicy::default());
-        let options = DeliveryOptions {
-            connect: Duration::from_secs(2),
-            total: Duration::from_secs(2),
-            retries: 0,
-            retry_connect: false,
-            retry_timeout: false,
-            retry_4xx: false,
-            retry_5xx: false,
-        };
-        let request = Request {
-            method: Method::Get,
-            url: "http://localhost:9/",
-            auth: None,
-            content: Content::Nothing,
-            headers: &[],
-            limit: 10,
-            download: None,
-        };
-        let error = http.send(&request, options).await.unwrap_err();
-        assert!(matches!(error, HttpError::Forbidden { .. }), "{error}");
-    }
-}
+mod tests;

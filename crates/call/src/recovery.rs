@@ -93,11 +93,13 @@ async fn close_room(store: &Store, records: &Records, row: &RoomRecord, now: i64
     let mut sequence = u64::try_from(row.sequence).unwrap_or(0);
     let mut members = Vec::new();
     let mut told = Vec::new();
-    let mut dialects = vec![dialect_name(row.dialect)];
+    let opened_by = dialect_name(row.dialect);
+    let mut dialects = vec![opened_by];
     let mut last = None;
     for member in present(store, row).await? {
         let call_row = store.call(row.account, member.call).await?;
-        let own = call_row.as_ref().map(|call| dialect_name(call.dialect));
+        // The room's programs are told of everybody who leaves; those of another dialect, of their own call alone.
+        let own = call_row.as_ref().map(|call| dialect_name(call.dialect)).filter(|own| *own != opened_by);
         let call = call_row.map(|row| stored::call(&row));
         let mut view = stored::member(&member, call.as_ref());
         view.callbacks = callbacks.get(&member.member_id).cloned();
@@ -113,10 +115,7 @@ async fn close_room(store: &Store, records: &Records, row: &RoomRecord, now: i64
             room: Some(room.clone()),
             member: Some(view.clone()),
             call,
-            dialects: [dialect_name(row.dialect)]
-                .into_iter()
-                .chain(own.filter(|own| *own != dialect_name(row.dialect)))
-                .collect(),
+            dialects: [opened_by].into_iter().chain(own).collect(),
         });
         members.push(view);
     }
@@ -132,6 +131,6 @@ async fn close_room(store: &Store, records: &Records, row: &RoomRecord, now: i64
         dialects,
     });
     let batch = records.record_all(&account, now, &told).await;
-    let rows = RoomRows { room, dialect: dialect_name(row.dialect), sequence, members, callbacks: Default::default() };
+    let rows = RoomRows { room, dialect: opened_by, sequence, members, callbacks: Default::default() };
     records.of_room(&account, Some(rows), batch, None).await?.commit().await.map(drop)
 }

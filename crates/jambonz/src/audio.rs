@@ -9,10 +9,6 @@ use crate::json::{self, JsonError, Object, Value};
 pub const SUBPROTOCOL: &str = "audio.drachtio.org";
 /// Largest text frame from the program, in bytes.
 pub const LARGEST_TEXT: usize = 4 * 1024 * 1024;
-/// Most sounds that wait to be played.
-pub const MOST_QUEUED: usize = 10;
-/// Most marks that wait to be passed.
-pub const MOST_MARKS: usize = 100;
 
 /// A text frame from the program.
 #[derive(Clone, Debug, PartialEq)]

@@ -29,7 +29,6 @@ pub fn call_info(call: &CallView) -> CallInfo {
         trace_id: trace_id(&call.uuid),
         application_sid: call.app_sid.clone(),
         fs_sip_address: None,
-        fs_public_ip: None,
         caller_id: text(from),
         caller_name: text(&call.caller_name),
         parent_call_sid: call.parent.clone(),
@@ -37,7 +36,6 @@ pub fn call_info(call: &CallView) -> CallInfo {
         originating_sip_trunk_name: call.sip.trunk.clone(),
         headers: call.sip.bye.clone(),
         customer_data: call.attached.as_deref().and_then(object),
-        api_base_url: None,
     }
 }
 
@@ -70,7 +68,6 @@ pub(crate) fn session_start(call: &CallView) -> SessionStart {
     let settings: ApplicationSettings = serde_json::from_value(origin.settings.clone()).unwrap_or_default();
     let speech = settings.speech;
     SessionStart {
-        service_provider_sid: None,
         defaults: Defaults {
             synthesizer_vendor: speech.synthesis_vendor,
             synthesizer_language: speech.synthesis_language,

@@ -115,7 +115,6 @@ fn of_room(event: StatusEvent, happening: &Happening<'_>, call: &CallView, info:
         at: happening.at,
         members: room.members,
         id,
-        b3: None,
     };
     let body = hooks::conference_status(info, &callbacks.status, &told)?;
     Some(match callbacks.to.method {

@@ -69,9 +69,9 @@ pub enum Change {
     RoomPlay(RoomSound<Play>),
     /// Settings of the call.
     Config(Box<Config>),
-    /// Text for a voice that speaks as text comes, which this server has not: to be answered by `tts:tokens-result`.
+    /// Text for a voice that speaks as text comes, which this server has not: to be refused by `jambonz:error`.
     Tokens {
-        /// The number to answer with.
+        /// The program's number for it.
         id: f64,
     },
     /// Known to the vendor's servers and not done here: to be told by `jambonz:error`.

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use call::command::CallCommand;
 use call::dialect::{
-    AtEnd, Body, CallView, Callback, DeliveryOptions, Dialect, DocumentError, Happening, Profile, Purpose, SigningKeys,
+    AtEnd, Body, CallView, Callback, DeliveryOptions, Dialect, DocumentError, Happening, Profile, Purpose, Shortcut,
+    SigningKeys,
 };
 use call::link::Protocol;
 use call::stream::Words;
-use call::verb::{BasicAuth, Fetch, Instruction, Method, Prompt, Verb};
+use call::verb::{Fetch, Instruction, Method, Prompt, Verb};
 
 use crate::document::Reach;
 use crate::frames::{self, Frame};
-use crate::hook::{self, Address, Base, Hook};
+use crate::hook::{Address, Base, Hook};
 use crate::hooks::CallInfo;
 use crate::link::Link;
 use crate::rest::ApplicationSettings;
@@ -27,12 +28,11 @@ const ANSWER: Duration = Duration::from_secs(10);
 pub struct Jambonz {
     most_members: u32,
     sip_address: Option<String>,
-    api_url: Option<String>,
 }
 
 impl Default for Jambonz {
     fn default() -> Self {
-        Self { most_members: u32::MAX, sip_address: None, api_url: None }
+        Self { most_members: u32::MAX, sip_address: None }
     }
 }
 
@@ -51,18 +51,8 @@ impl Jambonz {
         Self { sip_address: Some(address.into()), ..self }
     }
 
-    /// The same, telling programs where its REST interface is (`api_base_url`).
-    #[must_use]
-    pub fn with_api_url(self, url: impl Into<String>) -> Self {
-        Self { api_url: Some(url.into()), ..self }
-    }
-
     fn info(&self, call: &CallView) -> CallInfo {
-        CallInfo {
-            fs_sip_address: self.sip_address.clone(),
-            api_base_url: self.api_url.clone(),
-            ..crate::call_info::call_info(call)
-        }
+        CallInfo { fs_sip_address: self.sip_address.clone(), ..crate::call_info::call_info(call) }
     }
 
     fn reach(&self, base: &Fetch) -> Reach {
@@ -148,6 +138,10 @@ impl Dialect for Jambonz {
         Some(command::command(&self.reach(base), read.change).unwrap_or_else(refused))
     }
 
+    fn shortcut<'a>(&self, user: &str, header: &dyn Fn(&str) -> Option<&'a str>) -> Option<Shortcut> {
+        Some(crate::shortcut::read(user, header))
+    }
+
     fn sound_words(&self) -> Option<Arc<dyn Words>> {
         Some(crate::sound::words())
     }
@@ -158,14 +152,11 @@ impl Dialect for Jambonz {
 
     fn profile(&self, settings: &serde_json::Value) -> Profile {
         let settings: ApplicationSettings = serde_json::from_value(settings.clone()).unwrap_or_default();
-        let auth = |auth: Option<hook::BasicAuth>| {
-            auth.map(|auth| BasicAuth { username: auth.username, password: auth.password })
-        };
         let speech = settings.speech;
         let voice = (speech.synthesis_voice, speech.synthesis_language);
         Profile {
-            auth: auth(settings.call_hook_auth),
-            status_auth: auth(settings.call_status_hook_auth),
+            auth: settings.call_hook_auth,
+            status_auth: settings.call_status_hook_auth,
             voice: (voice != (None, None)).then(|| (voice.0.unwrap_or_default(), voice.1.unwrap_or_default())),
             document: settings.app_json,
         }

@@ -1,7 +1,7 @@
 //! The environment variables that an application says it has: the answer to `OPTIONS` on its `call_hook`.
 
 use crate::fault::quoted;
-use crate::json::{Object, Value};
+use crate::json::Value;
 
 /// Most variables of an application.
 const MOST: usize = 200;
@@ -72,24 +72,13 @@ pub fn variables(answer: &Value) -> Result<Vec<Variable>, EnvironmentError> {
         .collect()
 }
 
-/// What a call's first request carries as `env_vars`: the values that are set, and the defaults of the others. `None` if
-/// there is neither.
-pub fn values(variables: &[Variable], set: &Object) -> Option<Object> {
-    let mut values = Object::new();
-    for variable in variables {
-        values.set_some(&variable.name, variable.default.clone());
-    }
-    values.extend(set.clone());
-    (!values.is_empty()).then_some(values)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::json::parse;
 
     #[test]
-    fn values_that_are_set_count_before_defaults() {
+    fn variables_are_named_and_other_paths_are_passed_over() {
         let answer = parse(
             br#"{"ROOM_NAME":{"type":"string","description":"Room","default":"support-room"},
                  "PIN":{"type":"number","required":true,"obscure":true},"/other":{"X":{"type":"string"}}}"#,
@@ -97,13 +86,6 @@ mod tests {
         let variables = variables(&answer.unwrap()).unwrap();
         assert_eq!(variables.iter().map(|variable| variable.name.as_str()).collect::<Vec<_>>(), ["ROOM_NAME", "PIN"]);
         assert!(variables[1].required && variables[1].obscure && variables[1].default.is_none());
-        let set = parse(br#"{"PIN":7,"OWN":"x"}"#).unwrap();
-        let values = |set: &Object| values(&variables, set).map(|values| values.to_string());
-        assert_eq!(
-            values(set.as_object().unwrap()).as_deref(),
-            Some(r#"{"ROOM_NAME":"support-room","PIN":7,"OWN":"x"}"#)
-        );
-        assert_eq!(super::values(&[], &Object::new()), None);
     }
 
     #[test]

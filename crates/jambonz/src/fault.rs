@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::hook::{BasicAuth, Hook, HookMethod, LONGEST_URL};
+use crate::hook::{self, BasicAuth, Hook, HookMethod, LONGEST_URL};
 use crate::json::{JsonError, Object, Value};
 
 /// How much of a bad value an error repeats, in characters.
@@ -310,11 +310,9 @@ impl<'a> Properties<'a> {
 
     fn method(&self) -> Read<Option<HookMethod>> {
         let Some(text) = self.text("method")? else { return Ok(None) };
-        match text.to_ascii_uppercase().as_str() {
-            "GET" => Ok(Some(HookMethod::Get)),
-            "POST" => Ok(Some(HookMethod::Post)),
-            "WS" => Ok(Some(HookMethod::Ws)),
-            _ => Err(self.fault("method", "write GET, POST or WS")),
+        match hook::method_of(&text.to_ascii_uppercase()) {
+            Some(method) => Ok(Some(method)),
+            None => Err(self.fault("method", "write GET, POST or WS")),
         }
     }
 

@@ -1,37 +1,13 @@
 //! Hooks: where a program wants to be asked or told, and how that becomes an address.
 
+pub use call::verb::BasicAuth;
+/// How a hook is asked. By GET, nothing of the call is sent.
+pub use call::verb::Method as HookMethod;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 /// Longest URL that is accepted, in bytes.
 pub const LONGEST_URL: usize = 4096;
-
-/// How a hook is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum HookMethod {
-    /// By HTTP, without a body: call attributes are not sent.
-    Get,
-    /// By HTTP, with a JSON body.
-    Post,
-    /// Over a WebSocket.
-    Ws,
-}
-
-/// Name and password of HTTP's basic authentication.
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct BasicAuth {
-    /// The name.
-    pub username: String,
-    /// The password.
-    pub password: String,
-}
-
-impl std::fmt::Debug for BasicAuth {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("BasicAuth").field("username", &self.username).finish_non_exhaustive()
-    }
-}
 
 /// A hook as a program wrote it: a text, or an object with `url`, `method`, and `username` with `password` (or both in
 /// `basicAuth`).
@@ -40,11 +16,34 @@ pub struct Hook {
     /// Absolute URL, a path on the application's server, or the name of an event on its socket.
     pub url: String,
     /// The method, if the program said one; POST otherwise.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "method_word")]
     pub method: Option<HookMethod>,
     /// Credentials of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<BasicAuth>,
+}
+
+/// The method of a hook that this word names, in capitals.
+pub(crate) fn method_of(word: &str) -> Option<HookMethod> {
+    [HookMethod::Get, HookMethod::Post, HookMethod::Link].into_iter().find(|method| method.as_str() == word)
+}
+
+/// A hook's method in this dialect's words: `GET`, `POST`, `WS`.
+mod method_word {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{HookMethod, method_of};
+
+    pub fn serialize<S: Serializer>(method: &Option<HookMethod>, to: S) -> Result<S::Ok, S::Error> {
+        method.map(HookMethod::as_str).serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<HookMethod>, D::Error> {
+        let word = Option::<String>::deserialize(from)?;
+        let unknown = |word: &str| D::Error::unknown_variant(word, &["GET", "POST", "WS"]);
+        word.map(|word| method_of(&word).ok_or_else(|| unknown(&word))).transpose()
+    }
 }
 
 impl Hook {
@@ -99,7 +98,7 @@ impl Base {
 
     /// Whether the application speaks by WebSocket.
     pub fn is_socket(&self) -> bool {
-        self.method == Some(HookMethod::Ws) || matches!(self.url.scheme(), "ws" | "wss")
+        self.method == Some(HookMethod::Link) || matches!(self.url.scheme(), "ws" | "wss")
     }
 
     /// Where sound is streamed to: an absolute `ws` or `wss` URL, or a path on the application's server.
@@ -112,7 +111,7 @@ impl Base {
             return Err(HookError::NotAUrl(quoted(text)));
         }
         let url = self.url.join(text).map_err(|_| HookError::NotAUrl(quoted(text)))?;
-        address(url, Some(HookMethod::Ws), None)
+        address(url, Some(HookMethod::Link), None)
     }
 
     /// The address of the application itself.
@@ -200,7 +199,7 @@ fn address(mut url: Url, method: Option<HookMethod>, auth: Option<BasicAuth>) ->
     url.set_fragment(None);
     let socket = match url.scheme() {
         "ws" | "wss" => true,
-        "http" | "https" => method == Some(HookMethod::Ws),
+        "http" | "https" => method == Some(HookMethod::Link),
         _ => return Err(HookError::Scheme(quoted(url.as_str()))),
     };
     if !socket {
@@ -259,7 +258,7 @@ mod tests {
 
     #[test]
     fn the_method_ws_makes_a_web_url_a_socket() {
-        let hook = Hook { url: "https://a.example.com/x".to_owned(), method: Some(HookMethod::Ws), auth: None };
+        let hook = Hook { url: "https://a.example.com/x".to_owned(), method: Some(HookMethod::Link), auth: None };
         let base = Base::of(&hook).unwrap();
         assert!(base.is_socket());
         assert!(matches!(base.address(), Ok(Address::Socket { url, .. }) if url == "wss://a.example.com/x"));

@@ -1,6 +1,6 @@
 //! The jambonz dialect, as pure translation: no request is made here, and nobody's hearing is decided.
 //!
-//! - [`verbs`]: the arrays that applications answer with; [`answer`]: how they answer, by HTTP or by ack.
+//! - [`verbs`]: the arrays that applications answer with; [`answer`]: how they answer by ack.
 //! - [`hooks`]: the bodies of everything that is told to them; [`hook`]: where a hook leads; [`signature`], [`json`]: how a
 //!   body is signed, and printed so that the signature holds; [`environment`]: variables that they declare.
 //! - [`frames`]: the WebSocket protocol of applications; [`audio`]: the one of sound streams.
@@ -45,6 +45,7 @@ pub mod json;
 pub mod link;
 mod request;
 pub mod rest;
+mod shortcut;
 pub mod signature;
 mod sound;
 pub mod verbs;

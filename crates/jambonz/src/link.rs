@@ -10,10 +10,10 @@ use std::time::Duration;
 use call::dialect::Purpose;
 use call::http::HttpError;
 use call::link::{Ask, Farewell, NoAnswer, Output, Protocol, Tell};
-use call::verb::{BasicAuth, Fetch};
+use call::verb::Fetch;
 
 use crate::frames::{self, Answer, Envelope, Frame, LARGEST_FRAME, MessageType, SUBPROTOCOL};
-use crate::hook::{self, Address, Base, Hook, HookMethod, Retries};
+use crate::hook::{Address, Base, BasicAuth, Hook, HookMethod, Retries};
 use crate::hooks::{self, ErrorReport};
 use crate::json::{self, Object, Value};
 
@@ -105,12 +105,8 @@ struct Queued {
 impl Link {
     /// The conversation with the application at this hook; `None` if it is no absolute URL that a WebSocket can be opened to.
     pub fn to(application: &Fetch) -> Option<Self> {
-        let auth = application.auth.as_ref();
-        let hook = Hook {
-            url: application.url.clone(),
-            method: Some(HookMethod::Ws),
-            auth: auth.map(|auth| hook::BasicAuth { username: auth.username.clone(), password: auth.password.clone() }),
-        };
+        let hook =
+            Hook { url: application.url.clone(), method: Some(HookMethod::Link), auth: application.auth.clone() };
         match Base::of(&hook).and_then(|base| base.address()) {
             Ok(Address::Socket { url, retries, .. }) => Some(Self::new(url, application.auth.clone(), retries)),
             _ => None,
@@ -159,7 +155,7 @@ impl Link {
         let takes_hook =
             matches!(kind, MessageType::VerbHook | MessageType::DialConfirm | MessageType::SessionRedirect);
         let hook = if takes_hook { hook } else { None };
-        let frame = Envelope { kind, msgid: msgid.clone(), call_sid: call.to_owned(), hook, data, b3: None };
+        let frame = Envelope { kind, msgid: msgid.clone(), call_sid: call.to_owned(), hook, data };
         self.outputs.push_back(Output::Send(frame.to_string()));
         msgid
     }
@@ -395,13 +391,7 @@ impl Protocol for Link {
     }
 
     fn tell(&mut self, tell: Tell, now: Duration) {
-        let kinds = [
-            MessageType::CallStatus,
-            MessageType::VerbHook,
-            MessageType::VerbStatus,
-            MessageType::TtsTokensResult,
-            MessageType::Error,
-        ];
+        let kinds = [MessageType::CallStatus, MessageType::VerbHook, MessageType::VerbStatus, MessageType::Error];
         match kinds.into_iter().find(|kind| kind.as_str() == tell.message) {
             Some(kind) if self.state != State::Over && self.ending.is_none() => {
                 let data = object(&tell.body);

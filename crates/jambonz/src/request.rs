@@ -1,12 +1,10 @@
 //! What programs are asked with.
 
-use call::dialect::{CallView, InputEnd, Outcome as Went, Purpose, Referred};
-use call::verb::{CallStatus as Status, QueueEnd};
+use call::dialect::{CallView, Outcome as Went, Purpose, Referred};
+use call::verb::CallStatus as Status;
 
 use crate::call_info::{object, session_start, uri_of, user};
-use crate::hooks::{
-    self, CallInfo, CallStatus, GatherReason, Outcome, QueuePosition, QueueResult, ReferDetails, Speech,
-};
+use crate::hooks::{self, CallInfo, CallStatus, Outcome, QueuePosition, ReferDetails, Speech};
 use crate::json::Object;
 
 /// The body of a request about `call`; `info` is the call as programs see it, `parent` makes the same of another.
@@ -76,7 +74,7 @@ fn action(info: &CallInfo, outcome: &Went, id: Option<&str>) -> Object {
             duration: dialled.seconds,
         },
         Went::Gathered(gathered) => Outcome::Gathered {
-            reason: reason(gathered.end),
+            end: gathered.end,
             digits: gathered.digits.as_deref(),
             speech: gathered.speech.as_ref().map(|heard| Speech {
                 language: &heard.language,
@@ -94,10 +92,8 @@ fn action(info: &CallInfo, outcome: &Went, id: Option<&str>) -> Object {
             let key = key.map(String::from);
             return hooks::action(info, id, &Outcome::Listened { duration: *seconds, digits: key.as_deref() });
         }
-        Went::Enqueued { queue, waited_s, end } => {
-            Outcome::Enqueued { queue_sid: queue, waited: *waited_s, result: queue_result(*end) }
-        }
-        Went::Dequeued(end) => Outcome::Dequeued(queue_result(*end)),
+        Went::Enqueued { queue, waited_s, end } => Outcome::Enqueued { queue_sid: queue, waited: *waited_s, end: *end },
+        Went::Dequeued(end) => Outcome::Dequeued(*end),
         Went::Referred { status, last } => Outcome::Referred { status: *status, last: *last },
         Went::Unsent(message, reason) => {
             let message = Some(message.clone()).filter(|id| !id.is_empty());
@@ -106,16 +102,6 @@ fn action(info: &CallInfo, outcome: &Went, id: Option<&str>) -> Object {
         }
     };
     hooks::action(info, id, &went)
-}
-
-fn reason(end: InputEnd) -> GatherReason {
-    match end {
-        InputEnd::Digits => GatherReason::Digits,
-        InputEnd::Speech => GatherReason::Speech,
-        InputEnd::Timeout => GatherReason::Timeout,
-        InputEnd::Error => GatherReason::Error,
-        InputEnd::Unclear => GatherReason::LowConfidence,
-    }
 }
 
 fn call_status(status: Status) -> CallStatus {
@@ -127,17 +113,6 @@ fn call_status(status: Status) -> CallStatus {
         Status::Failed => CallStatus::Failed,
         Status::Busy => CallStatus::Busy,
         Status::NoAnswer => CallStatus::NoAnswer,
-    }
-}
-
-fn queue_result(end: QueueEnd) -> QueueResult {
-    match end {
-        QueueEnd::Bridged => QueueResult::Bridged,
-        QueueEnd::Left => QueueResult::Left,
-        QueueEnd::Hangup => QueueResult::Hangup,
-        QueueEnd::Error => QueueResult::Error,
-        QueueEnd::Complete => QueueResult::Complete,
-        QueueEnd::Timeout => QueueResult::Timeout,
     }
 }
 

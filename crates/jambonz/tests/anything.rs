@@ -166,7 +166,7 @@ fn try_everything(value: &Value) {
         instructions(value).err().map(|error| error.to_string()),
         document(text.as_bytes()).err().map(|error| error.to_string()),
         read(&text).err().map(|error| error.report(&text).to_string()),
-        update_call(value).err().map(|error| error.body().to_string()),
+        update_call(value).err().map(|error| error.to_string()),
         create_call(value).err().map(|error| error.to_string()),
         room_tap(value).err().map(|error| error.to_string()),
         jambonz::audio::read(&text).err().map(|error| error.to_string()),

@@ -18,8 +18,7 @@ const OTHER: &str = "33333333-3333-4333-8333-333333333333";
 
 fn envelope(kind: MessageType, msgid: &str, hook: Option<&str>, data: Object) -> String {
     let call_sid = house::call().call_sid;
-    let b3 = Some("0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-1".to_owned());
-    Envelope { kind, msgid: msgid.to_owned(), call_sid, hook: hook.map(str::to_owned), data, b3 }.to_string()
+    Envelope { kind, msgid: msgid.to_owned(), call_sid, hook: hook.map(str::to_owned), data }.to_string()
 }
 
 /// What one library did: its frames by what caused them.

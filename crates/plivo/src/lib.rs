@@ -23,5 +23,5 @@ mod value;
 pub mod xml;
 
 pub use dialect::Plivo;
-pub use rest::{Api, Rate, not_found, router};
+pub use rest::{Api, RATE, Rate, not_found, router};
 pub use settings::MOST_PARTICIPANTS;

@@ -429,7 +429,7 @@ async fn every_bad_parameter_is_named_with_its_value_and_nothing_is_done() {
 #[tokio::test]
 async fn more_participants_than_the_server_has_room_for_are_refused_with_its_limit() {
     let house = Arc::new(House::default());
-    let api = plivo::Api::new(house.clone(), Arc::new(Books), plivo::Rate::default()).with_rooms_of(64);
+    let api = plivo::Api::new(house.clone(), Arc::new(Books), plivo::RATE).with_rooms_of(64);
     let app = router(Arc::new(api));
     let body = json!({ "role": "agent", "from": "4930", "to": "4940", "max_participants": 65 }).to_string();
     let reply = ask(&app, "POST", "MultiPartyCall/name_support/Participant/", &body).await;

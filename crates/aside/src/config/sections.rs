@@ -188,9 +188,9 @@ section! {
         /// SIP domains that all accounts share. They are this server's own: never looked up, never dialled outward.
         domains: Vec<String> = store::SHARED_REALMS.map(str::to_owned).to_vec(),
         /// Requests that one account may make at once.
-        rate_burst: u32 = 300,
+        rate_burst: u32 = plivo::RATE.burst,
         /// Seconds in which as many more become possible.
-        rate_window_s: u64 = 5,
+        rate_window_s: u64 = plivo::RATE.window.as_secs(),
     }
 }
 
@@ -198,9 +198,9 @@ section! {
     /// The jambonz dialect.
     pub struct JambonzSection in "jambonz" {
         /// REST requests that one account may make at once.
-        rate_burst: u32 = 600,
+        rate_burst: u32 = jambonz::rest::RATE.burst,
         /// Seconds in which as many more become possible.
-        rate_window_s: u64 = 300,
+        rate_window_s: u64 = jambonz::rest::RATE.window.as_secs(),
     }
 }
 

@@ -14,6 +14,7 @@ use metrics::{
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use store::{Account, Page};
 
+use super::web::Dialects;
 use crate::api::Api;
 
 const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -29,6 +30,7 @@ pub struct Metrics {
     sip: sip::Sip,
     api: Api,
     plivo: Arc<plivo::Api>,
+    jambonz: Arc<jambonz::rest::Api>,
     accounts: usize,
     started: Instant,
 }
@@ -60,14 +62,15 @@ impl Metrics {
         media: MediaPlane,
         sip: sip::Sip,
         api: Api,
-        plivo: Arc<plivo::Api>,
+        dialects: &Dialects,
         accounts: usize,
     ) -> Self {
         // The buckets are a constant that is not empty, so the builder takes them.
         let recorder = recorder().unwrap_or_else(|_| PrometheusBuilder::new().build_recorder());
         let handle = recorder.handle();
         with_local_recorder(&recorder, describe);
-        Self { recorder, handle, engine, media, sip, api, plivo, accounts, started: Instant::now() }
+        let (plivo, jambonz) = (Arc::clone(&dialects.plivo), Arc::clone(&dialects.jambonz));
+        Self { recorder, handle, engine, media, sip, api, plivo, jambonz, accounts, started: Instant::now() }
     }
 
     /// Notes which route a request takes.
@@ -135,6 +138,8 @@ impl Metrics {
         gauge!("aside_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         gauge!("aside_uptime_seconds").set(self.started.elapsed().as_secs_f64());
         counter!("aside_api_refusals_unrecorded_total").absolute(self.api.unrecorded_refusals());
+        counter!("aside_plivo_requests_refused_total").absolute(self.plivo.refused_requests());
+        counter!("aside_jambonz_requests_refused_total").absolute(self.jambonz.refused_requests());
         counter!("aside_plivo_unprotected_requests_total").absolute(self.plivo.unprotected_requests());
     }
 
@@ -149,6 +154,7 @@ impl Metrics {
             gauge!("aside_account_callbacks_pending", "account" => account()).set(load.callbacks as f64);
         }
         let counters = self.engine.counters();
+        gauge!("aside_links_live").set(counters.links_live.get() as f64);
         for (name, count) in [
             ("aside_calls_in_total", &counters.calls_in),
             ("aside_calls_out_total", &counters.calls_out),
@@ -286,6 +292,19 @@ fn describe() {
     describe_gauge!("aside_uptime_seconds", Unit::Seconds, "Since the start.");
     describe_gauge!("aside_calls_live", "Calls now.");
     describe_gauge!("aside_rooms_live", "Rooms now.");
+    describe_gauge!(
+        "aside_links_live",
+        "Applications on WebSockets of their own now, those that are being sought again counted in."
+    );
+    describe_counter!("aside_links_lost_total", "Applications on WebSockets of their own that were lost for good.");
+    describe_counter!(
+        "aside_jambonz_requests_refused_total",
+        "Requests of jambonz's REST interface refused with 429: [jambonz] rate_burst and rate_window_s."
+    );
+    describe_counter!(
+        "aside_plivo_requests_refused_total",
+        "Requests of Plivo's REST interface refused with 429: [plivo] rate_burst and rate_window_s."
+    );
     describe_gauge!("aside_account_calls_live", "Calls of an account now.");
     describe_gauge!("aside_account_rooms_live", "Rooms of an account now.");
     describe_gauge!("aside_account_callbacks_pending", "Callbacks that an account's programs are still owed.");

@@ -168,15 +168,9 @@ impl Server {
             plivo::Rate { burst: config.plivo.rate_burst, window: Duration::from_secs(config.plivo.rate_window_s) };
         let plivo = plivo::Api::new(Arc::new(engine.clone()), Arc::new(store.clone()), rate);
         let plivo = Arc::new(plivo.with_rooms_of(config.media.max_members_per_room));
+        let dialects = web::Dialects { plivo: Arc::clone(&plivo), jambonz };
         let metrics = config.metrics.enabled.then(|| {
-            Arc::new(Metrics::new(
-                engine.clone(),
-                media,
-                sip.clone(),
-                api.clone(),
-                Arc::clone(&plivo),
-                config.metrics.accounts,
-            ))
+            Arc::new(Metrics::new(engine.clone(), media, sip.clone(), api.clone(), &dialects, config.metrics.accounts))
         });
         let addresses = Addresses {
             api: address_of(&web, config.http.api),
@@ -184,7 +178,6 @@ impl Server {
             sip_udp: sip.local_addrs().udp,
             sip_tcp: sip.local_addrs().tcp,
         };
-        let dialects = web::Dialects { plivo: Arc::clone(&plivo), jambonz };
         let router = web::router(&api, dialects, Arc::clone(&health), metrics, config.http.body_bytes);
         let limits = listen::ListenLimits {
             connections: config.http.connections,

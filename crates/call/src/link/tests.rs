@@ -1,10 +1,16 @@
 //! The task, with a protocol of plain words and a server on loopback: `ask N` is answered by `answer N text`, anything else
 //! that the server says is a command.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::*;
+use crate::counter::Counters;
+use crate::http::HttpError;
 use crate::websocket::tests::{PROTOCOL, Server, http, listen};
 
 struct Plain {
@@ -125,6 +131,19 @@ async fn answers_and_commands_are_heard_in_the_order_in_which_the_program_gave_t
     for expected in [command("tag me"), answered(7, "room"), command("coach agent"), command("mute")] {
         assert_eq!(heard.recv().await, Some(expected));
     }
+}
+
+#[tokio::test]
+async fn a_link_is_counted_as_long_as_it_lives() {
+    let (handle, mut heard, mut server, counters, _listener) = linked(1).await;
+    assert_eq!(counters.links_live.get(), 1);
+    let other = handle.for_call(Arc::new(mpsc::channel::<Event>(1).0));
+    assert_eq!(counters.links_live.get(), 1, "two calls have one link");
+    handle.end(Farewell::Over);
+    drop((handle, other));
+    assert_eq!(close_code(&mut server).await, 1000);
+    while heard.recv().await.is_some() {}
+    assert_eq!(counters.links_live.get(), 0);
 }
 
 #[tokio::test]

@@ -7,7 +7,8 @@ use conference::{Audience, PlayerId};
 use media::{Play, PlayId, PlayerChange, Repeat, Sound};
 use tokio::sync::oneshot;
 
-use super::actor::{Actor, Extras};
+use super::actor::Actor;
+use super::change::Extras;
 use crate::command::Asker;
 use crate::dialect::{CallView, Kind};
 

@@ -4,7 +4,8 @@
 use conference::{EarlyId, Room};
 use media::LegId;
 
-use super::actor::{Actor, Extras};
+use super::actor::Actor;
+use super::change::Extras;
 use crate::command::{Asker, DialMusic};
 
 /// Legs that are being dialled and sound already.

@@ -3,6 +3,7 @@
 
 mod actor;
 mod announce;
+mod change;
 mod early;
 mod handle;
 mod message;
@@ -10,6 +11,7 @@ mod modes;
 mod music;
 pub mod plan;
 mod publish;
+mod seats;
 mod sounds;
 mod taps;
 mod telling;

@@ -3,7 +3,8 @@
 use conference::{Agents, Mode};
 use tokio::sync::{oneshot, watch};
 
-use super::actor::{Actor, Extras};
+use super::actor::Actor;
+use super::change::Extras;
 use super::message::Reply;
 use super::publish::After;
 use crate::command::{Applied, Asker, CommandError, ModeCommand, ModeName, Whom};

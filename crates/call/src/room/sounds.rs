@@ -9,7 +9,8 @@ use conference::{Audience, Clause, Listener, MemberId, Room, Status};
 use media::{LegId, PlayId, PlayerChange, PlayerId, Sound};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::actor::{Actor, Extras};
+use super::actor::Actor;
+use super::change::Extras;
 use super::message::RoomMessage;
 use super::music::{self, SoundKey};
 use crate::command::DialMusic;

@@ -7,7 +7,8 @@ use conference::{MemberId, Room, RoomError, TapId, Wants};
 use media::{TapReader, TapSetup};
 use tokio::sync::mpsc;
 
-use super::actor::{Actor, Extras};
+use super::actor::Actor;
+use super::change::Extras;
 use super::message::Reply;
 use super::publish::After;
 use crate::command::{Applied, Asker, CommandError, Tapped};

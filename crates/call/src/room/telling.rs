@@ -2,7 +2,8 @@
 
 use conference::{LeaveCause, MemberId, Room};
 
-use super::actor::{Actor, Extras};
+use super::actor::Actor;
+use super::change::Extras;
 use super::publish::{After, Change, Publication, letting_go};
 use crate::command::Asker;
 use crate::dialect::{CallView, Departure, Kind, MemberView};

@@ -2,7 +2,8 @@
 
 use conference::{MemberId, Room};
 
-use super::actor::{Actor, Seat};
+use super::actor::Actor;
+use super::seats::Seat;
 use crate::command::{HearingMatrix, HearingRow, RoomSnapshot};
 use crate::dialect::{MemberView, RoomView};
 use crate::records::RoomRows;

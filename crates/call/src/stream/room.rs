@@ -30,12 +30,7 @@ impl Engine {
         tap: TapRoom,
         dialect: &'static str,
     ) -> Result<Tapped, CommandError> {
-        let name = match room {
-            RoomRef::Name(name) | RoomRef::Uuid(name) => name.clone(),
-        };
-        let missing = || CommandError::NotFound { what: "room", id: name.clone() };
-        let room = self.room(account, room).filter(|room| account.sees(room.auth_id())).ok_or_else(missing)?;
-        follow(self.inner(), room, tap, dialect).await
+        follow(self.inner(), self.visible_room(account, room)?, tap, dialect).await
     }
 
     /// Ends that; false: there was no such stream.
@@ -43,12 +38,14 @@ impl Engine {
     /// # Errors
     /// No such room.
     pub async fn untap_room(&self, account: &AccountRef, room: &RoomRef, members: bool) -> Result<bool, CommandError> {
-        let name = match room {
-            RoomRef::Name(name) | RoomRef::Uuid(name) => name.clone(),
-        };
-        let missing = || CommandError::NotFound { what: "room", id: name.clone() };
-        let room = self.room(account, room).filter(|room| account.sees(room.auth_id())).ok_or_else(missing)?;
-        room.untap(members, None).await
+        self.visible_room(account, room)?.untap(members, None).await
+    }
+
+    fn visible_room(&self, account: &AccountRef, room: &RoomRef) -> Result<RoomHandle, CommandError> {
+        self.room(account, room).filter(|room| account.sees(room.auth_id())).ok_or_else(|| {
+            let (RoomRef::Name(id) | RoomRef::Uuid(id)) = room;
+            CommandError::NotFound { what: "room", id: id.clone() }
+        })
     }
 }
 

@@ -1,8 +1,8 @@
 //! Where the hooks and sounds of an application lead.
 
-use call::verb::{Action, BasicAuth, Fetch, Method};
+use call::verb::{Action, Fetch, Method};
 
-use crate::hook::{self, Address, Base, Hook, HookError, HookMethod};
+use crate::hook::{Address, Base, Hook, HookError};
 
 /// Most members of a room on any server.
 const MOST_MEMBERS: u32 = 1000;
@@ -39,15 +39,12 @@ impl Reach {
         // How often to try is said in the fragment, and read when it is asked.
         let fragment = hook.url.trim().split_once('#').map_or("", |(_, fragment)| fragment);
         let whole = |url: String| if fragment.is_empty() { url } else { format!("{url}#{fragment}") };
-        let auth = |auth: Option<hook::BasicAuth>| {
-            auth.map(|auth| BasicAuth { username: auth.username, password: auth.password })
-        };
         Ok(match address {
             Address::OwnSocket(name) => Fetch::new(name, Method::Link),
-            Address::Http { url, get, auth: own, .. } => {
-                Fetch { url: whole(url), method: if get { Method::Get } else { Method::Post }, auth: auth(own) }
+            Address::Http { url, get, auth, .. } => {
+                Fetch { url: whole(url), method: if get { Method::Get } else { Method::Post }, auth }
             }
-            Address::Socket { url, auth: own, .. } => Fetch { url: whole(url), method: Method::Link, auth: auth(own) },
+            Address::Socket { url, auth, .. } => Fetch { url: whole(url), method: Method::Link, auth },
         })
     }
 
@@ -63,7 +60,7 @@ impl Reach {
     pub(super) fn stream(&self, url: &str) -> Result<String, HookError> {
         let address = match &self.base {
             Some(base) => base.stream(url)?,
-            None => Base::of(&Hook { method: Some(HookMethod::Ws), ..Hook::plain(url) })?.address()?,
+            None => Base::of(&Hook { method: Some(Method::Link), ..Hook::plain(url) })?.address()?,
         };
         match address {
             Address::Socket { url, .. } => Ok(url),
@@ -91,12 +88,5 @@ impl Reach {
 }
 
 fn as_hook(fetch: &Fetch) -> Hook {
-    let method = match fetch.method {
-        Method::Get => HookMethod::Get,
-        Method::Post => HookMethod::Post,
-        Method::Link => HookMethod::Ws,
-    };
-    let auth = fetch.auth.as_ref();
-    let auth = auth.map(|auth| hook::BasicAuth { username: auth.username.clone(), password: auth.password.clone() });
-    Hook { url: fetch.url.clone(), method: Some(method), auth }
+    Hook { url: fetch.url.clone(), method: Some(fetch.method), auth: fetch.auth.clone() }
 }

@@ -12,12 +12,7 @@ use crate::rest::SAMPLE_RATES;
 use crate::verbs::{self, Conference, Entrance, Listen, ListenChange, MixType};
 
 impl Reach {
-    pub(super) fn conference(
-        &self,
-        conference: &Conference,
-        id: Option<&str>,
-        record: bool,
-    ) -> Result<Verb, HookError> {
+    pub(super) fn conference(&self, conference: &Conference, id: Option<&str>) -> Result<Verb, HookError> {
         let callbacks = match &conference.status {
             Some(status) if !status.events.is_empty() => {
                 StatusCallbacks { to: self.fetch(&status.hook)?, status: status.clone() }.to_json()
@@ -52,7 +47,7 @@ impl Reach {
             room_settings: RoomSettings {
                 policy,
                 callbacks: callbacks.clone(),
-                record: record || conference.record.is_some(),
+                record: conference.record.is_some(),
                 ..RoomSettings::default()
             },
             member_settings: MemberSettings {
@@ -73,11 +68,9 @@ impl Reach {
     }
 
     pub(super) fn listen(&self, listen: &Listen, id: Option<&str>) -> Result<Stream, HookError> {
-        let auth = listen.auth.as_ref();
         Ok(Stream {
             url: self.stream(&listen.url)?,
-            auth: auth
-                .map(|auth| call::verb::BasicAuth { username: auth.username.clone(), password: auth.password.clone() }),
+            auth: listen.auth.clone(),
             sample_rate: nearest(listen.sample_rate),
             mix: match listen.mix {
                 MixType::Mono => StreamMix::Inbound,

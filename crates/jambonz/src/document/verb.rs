@@ -42,9 +42,7 @@ impl Reach {
             verbs::Verb::Pause(length) => Verb::Prompt(Prompt::Silence(*length)),
             verbs::Verb::Gather(gather) => Verb::Gather(self.gather(gather, id)?),
             verbs::Verb::Dial(dial) => return self.dial(dial, id),
-            verbs::Verb::Conference(conference) => {
-                self.conference(conference, id, instruction.without_effect.contains(&"record"))?
-            }
+            verbs::Verb::Conference(conference) => self.conference(conference, id)?,
             verbs::Verb::Enqueue(enqueue) => Verb::Enqueue(Box::new(Enqueue {
                 name: enqueue.name.clone(),
                 // Those without a priority come last.

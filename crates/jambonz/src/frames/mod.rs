@@ -7,7 +7,7 @@ mod outgoing;
 
 pub use crate::answer::Answer;
 pub use incoming::{Command, Frame, FrameError, LARGEST_FRAME, read};
-pub use outgoing::{Envelope, MessageType, tokens_result};
+pub use outgoing::{Envelope, MessageType};
 
 /// The subprotocol of applications.
 pub const SUBPROTOCOL: &str = "ws.jambonz.org";

@@ -21,8 +21,6 @@ pub enum MessageType {
     CallStatus,
     /// A verb begins or is over.
     VerbStatus,
-    /// How streamed text was taken.
-    TtsTokensResult,
     /// Something went wrong.
     Error,
 }
@@ -39,22 +37,8 @@ impl MessageType {
             Self::DialConfirm => "dial:confirm",
             Self::CallStatus => "call:status",
             Self::VerbStatus => "verb:status",
-            Self::TtsTokensResult => "tts:tokens-result",
             Self::Error => "jambonz:error",
         }
-    }
-
-    /// Whether the application answers with an ack.
-    pub const fn wants_ack(self) -> bool {
-        matches!(
-            self,
-            Self::SessionNew
-                | Self::SessionRedirect
-                | Self::SessionAdulting
-                | Self::SessionReconnect
-                | Self::VerbHook
-                | Self::DialConfirm
-        )
     }
 
     /// Whether it can be the first of a connection. The libraries throw away whatever comes before one of these.
@@ -77,8 +61,6 @@ pub struct Envelope {
     pub hook: Option<String>,
     /// The body.
     pub data: Object,
-    /// Tracing: `<trace id>-<span id>-1`.
-    pub b3: Option<String>,
 }
 
 impl std::fmt::Display for Envelope {
@@ -90,16 +72,6 @@ impl std::fmt::Display for Envelope {
         frame.set("call_sid", self.call_sid.as_str());
         frame.set_some("hook", self.hook.as_deref());
         frame.set("data", self.data.clone());
-        frame.set_some("b3", self.b3.as_deref());
         frame.fmt(formatter)
     }
-}
-
-/// The data of `tts:tokens-result`: text of this number was not taken, and why.
-pub fn tokens_result(id: f64, reason: &str) -> Object {
-    let mut data = Object::new();
-    data.set("id", id);
-    data.set("status", "failed");
-    data.set("reason", reason);
-    data
 }

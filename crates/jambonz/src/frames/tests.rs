@@ -151,7 +151,6 @@ fn every_frame_has_type_id_and_data_in_this_order() {
         call_sid: "c".to_owned(),
         hook: None,
         data: Object::new(),
-        b3: None,
     };
     assert_eq!(envelope.to_string(), r#"{"type":"call:status","msgid":"m","call_sid":"c","data":{}}"#);
     let hook = Envelope { kind: MessageType::VerbHook, hook: Some("/x".to_owned()), ..envelope };

@@ -1,5 +1,8 @@
 //! What action hooks are told: the call, the verb's id, and how the verb went.
 
+use call::dialect::InputEnd;
+use call::verb::QueueEnd;
+
 use super::call::{CallInfo, CallStatus};
 use crate::json::Object;
 
@@ -24,7 +27,7 @@ pub enum Outcome<'a> {
     /// `gather`.
     Gathered {
         /// What ended it.
-        reason: GatherReason,
+        end: InputEnd,
         /// What was pressed.
         digits: Option<&'a str>,
         /// What was said.
@@ -55,10 +58,10 @@ pub enum Outcome<'a> {
         /// Seconds of waiting.
         waited: u64,
         /// How it ended.
-        result: QueueResult,
+        end: QueueEnd,
     },
     /// `dequeue`: `complete`, `timeout` or `hangup`.
-    Dequeued(QueueResult),
+    Dequeued(QueueEnd),
     /// `sip:refer`.
     Referred {
         /// The status that the REFER was answered with.
@@ -75,48 +78,26 @@ pub enum Outcome<'a> {
     },
 }
 
-/// What ended a `gather`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GatherReason {
-    /// Digits.
-    Digits,
-    /// Speech.
-    Speech,
-    /// Neither in time.
-    Timeout,
-    /// The recogniser failed, or there is none.
-    Error,
-    /// Speech that was not understood well enough.
-    LowConfidence,
+/// The word for how waiting in, or taking from, a queue ended.
+const fn queue_result(end: QueueEnd) -> &'static str {
+    match end {
+        QueueEnd::Bridged => "bridged",
+        QueueEnd::Left => "leave",
+        QueueEnd::Hangup => "hangup",
+        QueueEnd::Error => "error",
+        QueueEnd::Complete => "complete",
+        QueueEnd::Timeout => "timeout",
+    }
 }
 
-/// How waiting in, or taking from, a queue ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum QueueResult {
-    /// `enqueue`: somebody took the call.
-    Bridged,
-    /// `enqueue`: the verb `leave`.
-    Left,
-    /// The caller hung up.
-    Hangup,
-    /// `enqueue`: it could not go on.
-    Error,
-    /// `dequeue`: the connection is over.
-    Complete,
-    /// `dequeue`: nobody was in the queue in time.
-    Timeout,
-}
-
-impl QueueResult {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Bridged => "bridged",
-            Self::Left => "leave",
-            Self::Hangup => "hangup",
-            Self::Error => "error",
-            Self::Complete => "complete",
-            Self::Timeout => "timeout",
-        }
+/// The word for what ended a `gather`.
+const fn reason(end: InputEnd) -> &'static str {
+    match end {
+        InputEnd::Digits => "dtmfDetected",
+        InputEnd::Speech => "speechDetected",
+        InputEnd::Timeout => "timeout",
+        InputEnd::Error => "error",
+        InputEnd::Unclear => "stt-low-confidence",
     }
 }
 
@@ -162,9 +143,7 @@ pub fn action(call: &CallInfo, verb_id: Option<&str>, outcome: &Outcome<'_>) -> 
             body.set_some("dial_sbc_callid", *sbc_callid);
             body.set_some("duration", *duration);
         }
-        Outcome::Gathered { reason, digits, speech, error } => {
-            gathered(&mut body, *reason, *digits, speech.as_ref(), *error)
-        }
+        Outcome::Gathered { end, digits, speech, error } => gathered(&mut body, *end, *digits, speech.as_ref(), *error),
         Outcome::Played { completed, milliseconds, offset } => {
             body.set("reason", if *completed { "playCompleted" } else { "playFailed" });
             body.set("playback_seconds", milliseconds / 1000);
@@ -175,12 +154,12 @@ pub fn action(call: &CallInfo, verb_id: Option<&str>, outcome: &Outcome<'_>) -> 
             body.set("dial_call_duration", *duration);
             body.set_some("digits", *digits);
         }
-        Outcome::Enqueued { queue_sid, waited, result } => {
+        Outcome::Enqueued { queue_sid, waited, end } => {
             body.set("queue_sid", *queue_sid);
             body.set("queue_time", *waited);
-            body.set("queue_result", result.as_str());
+            body.set("queue_result", queue_result(*end));
         }
-        Outcome::Dequeued(result) => body.set("dequeue_result", result.as_str()),
+        Outcome::Dequeued(end) => body.set("dequeue_result", queue_result(*end)),
         Outcome::Referred { status, last } => {
             body.set("refer_status", *status);
             body.set_some("final_referred_call_status", *last);
@@ -195,23 +174,8 @@ pub fn action(call: &CallInfo, verb_id: Option<&str>, outcome: &Outcome<'_>) -> 
     body
 }
 
-fn gathered(
-    body: &mut Object,
-    reason: GatherReason,
-    digits: Option<&str>,
-    speech: Option<&Speech<'_>>,
-    error: Option<&str>,
-) {
-    body.set(
-        "reason",
-        match reason {
-            GatherReason::Digits => "dtmfDetected",
-            GatherReason::Speech => "speechDetected",
-            GatherReason::Timeout => "timeout",
-            GatherReason::Error => "error",
-            GatherReason::LowConfidence => "stt-low-confidence",
-        },
-    );
+fn gathered(body: &mut Object, end: InputEnd, digits: Option<&str>, speech: Option<&Speech<'_>>, error: Option<&str>) {
+    body.set("reason", reason(end));
     body.set_some("digits", digits);
     body.set_some("speech", speech.map(Speech::body));
     if let Some(error) = error {

@@ -62,11 +62,6 @@ impl CallStatus {
             _ => Self::Failed,
         }
     }
-
-    /// Whether the call is over.
-    pub const fn is_final(self) -> bool {
-        matches!(self, Self::Completed | Self::Failed | Self::Busy | Self::NoAnswer)
-    }
 }
 
 /// Who ended a call.
@@ -107,8 +102,6 @@ pub struct CallInfo {
     pub application_sid: Option<String>,
     /// This server's address for signalling.
     pub fs_sip_address: Option<String>,
-    /// This server's public IP address.
-    pub fs_public_ip: Option<String>,
     /// The number shown for the caller.
     pub caller_id: Option<String>,
     /// The display name of the caller.
@@ -123,8 +116,6 @@ pub struct CallInfo {
     pub headers: Vec<(String, String)>,
     /// What the verb `tag` or the REST request attached.
     pub customer_data: Option<Object>,
-    /// Where the REST interface is.
-    pub api_base_url: Option<String>,
 }
 
 impl CallInfo {
@@ -151,7 +142,6 @@ impl CallInfo {
         body.set("trace_id", self.trace_id.as_str());
         body.set_some("application_sid", self.application_sid.as_deref());
         body.set_some("fs_sip_address", self.fs_sip_address.as_deref());
-        body.set_some("fs_public_ip", self.fs_public_ip.as_deref());
         body.set_some("caller_id", self.caller_id.as_deref());
         body.set_some("caller_name", self.caller_name.as_deref());
         body.set_some("parent_call_sid", self.parent_call_sid.as_deref());
@@ -161,7 +151,6 @@ impl CallInfo {
             body.set("headers", headers(&self.headers));
         }
         body.set_some("customerData", self.customer_data.clone());
-        body.set_some("api_base_url", self.api_base_url.as_deref());
         body
     }
 }

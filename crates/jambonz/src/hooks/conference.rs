@@ -20,8 +20,6 @@ pub struct Happening<'a> {
     pub members: u32,
     /// `id` of a `room:say` or `room:play`.
     pub id: Option<&'a str>,
-    /// Tracing: `<trace id>-<span id>-1`.
-    pub b3: Option<&'a str>,
 }
 
 /// A room's id on the wire.
@@ -41,7 +39,6 @@ pub fn conference_status(call: &CallInfo, status: &StatusHook, happening: &Happe
     body.set("time", iso(happening.at));
     body.set("members", happening.members);
     body.set_some("id", happening.id);
-    body.set_some("b3", happening.b3);
     body.extend(call.body());
     Some(body)
 }

@@ -6,8 +6,6 @@ use crate::json::{Object, Value};
 /// What the first request about a call has beside the call itself.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SessionStart {
-    /// The service provider's UUID.
-    pub service_provider_sid: Option<String>,
     /// The application's voice and recogniser.
     pub defaults: Defaults,
     /// The application's environment variables.
@@ -103,7 +101,6 @@ pub fn session_new(call: &CallInfo, start: &SessionStart) -> Object {
     let mut body = Object::new();
     body.set_some("sip", start.sip.as_ref().map(SipRequest::body));
     body.extend(call.body());
-    body.set_some("service_provider_sid", start.service_provider_sid.as_deref());
     body.set("defaults", start.defaults.body());
     body.set_some("env_vars", start.env_vars.clone());
     body

@@ -13,21 +13,6 @@ pub enum VerbPhase {
     Finished,
 }
 
-/// What happens to sound that a verb plays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Playback {
-    /// It begins.
-    Start,
-    /// It has been heard.
-    Stop,
-    /// Something ended it.
-    Kill,
-    /// A digit ended it.
-    DigitBargeIn,
-    /// Speech ended it.
-    SpeechBargeIn,
-}
-
 /// `verb:status`: a verb begins or is over.
 pub fn verb_status(phase: VerbPhase, name: &str, id: Option<&str>) -> Object {
     let mut body = Object::new();
@@ -40,24 +25,6 @@ pub fn verb_status(phase: VerbPhase, name: &str, id: Option<&str>) -> Object {
     );
     body.set_some("id", id);
     body.set("name", name);
-    body
-}
-
-/// `verb:status`: what happens to a verb's sound.
-pub fn playback(playback: Playback, verb: &str, id: Option<&str>) -> Object {
-    let mut body = Object::new();
-    body.set(
-        "event",
-        match playback {
-            Playback::Start => "start-playback",
-            Playback::Stop => "stop-playback",
-            Playback::Kill => "kill-playback",
-            Playback::DigitBargeIn => "dtmf-bargein-detected",
-            Playback::SpeechBargeIn => "speech-bargein-detected",
-        },
-    );
-    body.set_some("id", id);
-    body.set("verb", verb);
     body
 }
 

@@ -149,14 +149,7 @@ pub(super) fn shown(hook: Option<&Hook>) -> Value {
     let Some(hook) = hook else { return Value::Null };
     let mut body = Object::new();
     body.set("url", hook.url.as_str());
-    body.set(
-        "method",
-        match hook.method {
-            Some(HookMethod::Get) => "GET",
-            Some(HookMethod::Post) | None => "POST",
-            Some(HookMethod::Ws) => "WS",
-        },
-    );
+    body.set("method", hook.method.unwrap_or(HookMethod::Post).as_str());
     let shown = |auth: &BasicAuth| (auth.username.clone(), HIDDEN);
     let (username, password) = hook.auth.as_ref().map(shown).unzip();
     body.set("username", username.map_or(Value::Null, Value::from));

@@ -3,7 +3,7 @@
 use axum::http::{Method, StatusCode};
 use call::command::{CommandError, RoomSnapshot, TapRoom};
 use call::dialect::MemberView;
-use call::verb::{BasicAuth, Stream, StreamMix};
+use call::verb::{Stream, StreamMix};
 use conference::Role;
 use store::Account;
 
@@ -11,7 +11,7 @@ use super::answer::{Answer, Result};
 use super::asked::Asked;
 use super::live::{account_ref, asker};
 use super::server::{Api, now};
-use super::{ParticipantRecord, RoomRecord, RoomTap, Scope, room_tap};
+use super::{ParticipantRecord, RoomRecord, RoomTap, TapScope, room_tap};
 use crate::json::{Object, Value};
 
 pub(super) async fn dispatch(api: &Api, asked: &Asked, account: &Account, rest: &[&str]) -> Result {
@@ -72,7 +72,7 @@ fn participant(member: &MemberView, caller_name: String) -> ParticipantRecord {
 
 async fn tap(api: &Api, asked: &Asked, account: &Account, room: &str) -> Result {
     let wanted = room_tap(&asked.body)?;
-    let members = wanted.scope == Scope::Members;
+    let members = wanted.scope == TapScope::Members;
     let tap = TapRoom { stream: stream(wanted), members };
     let tapped = match api.control.tap(&account_ref(account), room, tap, asker(asked)).await {
         Ok(tapped) => tapped.ok_or_else(Answer::not_found)?,
@@ -89,7 +89,7 @@ async fn tap(api: &Api, asked: &Asked, account: &Account, room: &str) -> Result 
 fn stream(tap: RoomTap) -> Stream {
     Stream {
         url: tap.url,
-        auth: tap.auth.map(|auth| BasicAuth { username: auth.username, password: auth.password }),
+        auth: tap.auth,
         sample_rate: tap.sample_rate,
         mix: StreamMix::Mixed,
         metadata: Some(tap.metadata.to_string()),
@@ -105,7 +105,7 @@ fn stream(tap: RoomTap) -> Stream {
 }
 
 async fn untap(api: &Api, asked: &Asked, account: &Account, room: &str) -> Result {
-    let members = Scope::of(asked.parameter("scope"))? == Scope::Members;
+    let members = TapScope::of(asked.parameter("scope"))? == TapScope::Members;
     let was = api.control.untap(&account_ref(account), room, members).await?;
     if was { Ok(Answer::done()) } else { Err(Answer::not_found()) }
 }

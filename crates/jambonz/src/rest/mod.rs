@@ -28,28 +28,20 @@ mod update;
 mod users;
 
 pub use accounts::QUEUE_EVENTS;
+pub use call::rate::Rate;
 pub use control::Control;
 pub use create::{CreateCall, Speech, create_call};
-pub use limit::Rate;
-pub use records::{ParticipantRecord, RoomRecord, call_count, call_record, created, queue_record};
+pub use limit::RATE;
+pub use records::{ParticipantRecord, RoomRecord, call_count, call_record, queue_record};
 pub use server::{Api, Signalling, router};
 pub use stored::ApplicationSettings;
-pub use tap::{RoomTap, SAMPLE_RATES, Scope, room_tap};
+pub use tap::{RoomTap, SAMPLE_RATES, TapScope, room_tap};
 pub use update::update_call;
 
 /// A body that is refused: status 400, `{"msg": …}`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadRequest(pub String);
-
-impl BadRequest {
-    /// The answer's body.
-    pub fn body(&self) -> crate::json::Object {
-        let mut body = crate::json::Object::new();
-        body.set("msg", self.0.as_str());
-        body
-    }
-}
 
 impl From<&str> for BadRequest {
     fn from(message: &str) -> Self {

@@ -3,19 +3,11 @@
 use crate::hooks::CallInfo;
 use crate::json::{Object, Value};
 
-/// The answer to a request for a call, status 201.
-pub fn created(call: &CallInfo) -> Object {
-    let mut body = Object::new();
-    body.set("sid", call.call_sid.as_str());
-    body.set("callId", call.call_id.as_str());
-    body
-}
-
 /// A call as it is listed and retrieved: scalars only. `duration` is in seconds, 0 before the call is answered;
 /// `service_url` is where this server's REST interface is.
 pub fn call_record(call: &CallInfo, duration: u64, terminated_by: Option<&str>, service_url: &str) -> Object {
     let mut record = call.body();
-    for name in ["customerData", "headers", "api_base_url"] {
+    for name in ["customerData", "headers"] {
         record.remove(name);
     }
     record.set("duration", duration);

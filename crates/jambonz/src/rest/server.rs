@@ -12,12 +12,14 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::Response;
 use axum::routing::any;
 use call::http::Http;
+use call::rate::{Limiter, Rate, Taken};
+use percent_encoding::percent_decode_str;
 use store::{Account, AccountId, BearerKey, Store, Timestamp};
 
 use super::answer::{Answer, Result};
 use super::asked::{Asked, Scope, Who};
 use super::control::Control;
-use super::limit::{Limiter, Rate, Taken};
+use super::limit;
 use super::{accounts, api_keys, applications, carriers, clients, discovery, gateways, numbers};
 use crate::json::{Object, Value, parse};
 
@@ -57,6 +59,11 @@ impl Api {
         rate: Rate,
     ) -> Self {
         Self { control, store, http, signalling, shared_domains, limiter: Limiter::new(rate) }
+    }
+
+    /// Requests that were refused because their account had asked too often.
+    pub fn refused_requests(&self) -> u64 {
+        self.limiter.refused()
     }
 
     /// Where an account's endpoints may register: its own realm, and those that all accounts share.
@@ -115,7 +122,7 @@ async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
 
 fn told(answer: Answer, taken: Taken) -> Response {
     let mut response = answer.response();
-    taken.tell(response.headers_mut());
+    limit::tell(taken, response.headers_mut());
     response
 }
 
@@ -151,7 +158,8 @@ async fn understood(head: &Parts, key: BearerKey, who: Who, body: Body) -> Resul
     let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default().to_owned();
     let mut path = Vec::new();
     for segment in uri.path().split('/').skip(2).filter(|segment| !segment.is_empty()) {
-        path.push(decoded(segment).ok_or_else(|| Answer::bad("Bad request"))?);
+        let decoded = percent_decode_str(segment).decode_utf8().map_err(|_| Answer::bad("Bad request"))?;
+        path.push(decoded.into_owned());
     }
     let query = uri.query().unwrap_or_default();
     let query = url::form_urlencoded::parse(query.as_bytes()).into_owned().take(100).collect();
@@ -167,26 +175,6 @@ async fn understood(head: &Parts, key: BearerKey, who: Who, body: Body) -> Resul
         parse(&bytes).map_err(|error| Answer::bad(format!("the body is not JSON: {error}")))?
     };
     Ok(Asked { who, key, method: method.clone(), host, path, query, body })
-}
-
-/// A segment of a path without its percent signs; `None` if it is not UTF-8.
-fn decoded(segment: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(segment.len());
-    let mut rest = segment.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let digits = after.get(..2).filter(|_| first == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
-        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 async fn dispatch(api: &Api, asked: &Asked) -> Result {

@@ -49,7 +49,7 @@ fn hook(url: &str, method: Method, auth: Option<BasicAuth>) -> Hook {
     let method = match method {
         Method::Get => HookMethod::Get,
         Method::Post => HookMethod::Post,
-        Method::Ws => HookMethod::Ws,
+        Method::Ws => HookMethod::Link,
     };
     Hook { url: url.to_owned(), method: Some(method), auth }
 }
@@ -57,7 +57,7 @@ fn hook(url: &str, method: Method, auth: Option<BasicAuth>) -> Hook {
 /// A hook's method as the store has it: a URL of `ws` or `wss` is a WebSocket whatever was written.
 pub(super) fn method(hook: &Hook) -> Method {
     match hook.method {
-        Some(HookMethod::Ws) => Method::Ws,
+        Some(HookMethod::Link) => Method::Ws,
         _ if hook.url.starts_with("ws://") || hook.url.starts_with("wss://") => Method::Ws,
         Some(HookMethod::Get) => Method::Get,
         Some(HookMethod::Post) | None => Method::Post,

@@ -23,19 +23,19 @@ pub struct RoomTap {
     /// The first text frame, verbatim; an empty object where none were written.
     pub metadata: Value,
     /// What is sent.
-    pub scope: Scope,
+    pub scope: TapScope,
 }
 
 /// What a tap sends. A room has at most one tap of each scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Scope {
+pub enum TapScope {
     /// Everybody in one.
     Mix,
     /// Every member apart.
     Members,
 }
 
-impl Scope {
+impl TapScope {
     /// From a body's or a query's `scope`; without one it is the mix.
     ///
     /// # Errors
@@ -58,7 +58,7 @@ pub fn room_tap(body: &Value) -> Result<RoomTap, BadRequest> {
     let properties = Properties::new(object);
     let url = properties.line("url")?.filter(|url| url.starts_with("ws://") || url.starts_with("wss://"));
     let hook =
-        Hook { method: Some(HookMethod::Ws), ..Hook::plain(url.ok_or("url must be an absolute ws or wss url")?) };
+        Hook { method: Some(HookMethod::Link), ..Hook::plain(url.ok_or("url must be an absolute ws or wss url")?) };
     let url = match Base::of(&hook).and_then(|base| base.address()) {
         Ok(Address::Socket { url, .. }) => url,
         _ => return Err("url must be an absolute ws or wss url".into()),
@@ -70,6 +70,6 @@ pub fn room_tap(body: &Value) -> Result<RoomTap, BadRequest> {
         auth: properties.auth("wsAuth")?,
         sample_rate: sample_rate.ok_or("sampleRate must be 8000, 16000, 24000 or 48000")?,
         metadata: properties.get("metadata").cloned().unwrap_or(Value::Object(Object::new())),
-        scope: Scope::of(properties.text("scope")?)?,
+        scope: TapScope::of(properties.text("scope")?)?,
     })
 }

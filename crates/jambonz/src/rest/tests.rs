@@ -75,7 +75,6 @@ fn refusals_are_worded_as_the_vendors() {
     ] {
         assert_eq!(refused(text), expected, "{text}");
     }
-    assert_eq!(BadRequest::from("x").body().to_string(), r#"{"msg":"x"}"#);
 }
 
 #[test]
@@ -165,11 +164,11 @@ fn a_tap_of_a_room_is_read() {
         r#"{"url":"wss://your-host/fork","sampleRate":16000,"metadata":{"room":"support-room-42","2":1,"1":2}}"#,
     ))
     .unwrap();
-    assert_eq!((tap.url.as_str(), tap.sample_rate, tap.scope), ("wss://your-host/fork", 16_000, Scope::Mix));
+    assert_eq!((tap.url.as_str(), tap.sample_rate, tap.scope), ("wss://your-host/fork", 16_000, TapScope::Mix));
     assert_eq!(tap.metadata.to_string(), r#"{"1":2,"2":1,"room":"support-room-42"}"#);
     let tap =
         room_tap(&body(r#"{"url":"ws://h/f","scope":"members","wsAuth":{"username":"u","password":"p"}}"#)).unwrap();
-    assert_eq!((tap.scope, tap.sample_rate, tap.metadata.to_string().as_str()), (Scope::Members, 8000, "{}"));
+    assert_eq!((tap.scope, tap.sample_rate, tap.metadata.to_string().as_str()), (TapScope::Members, 8000, "{}"));
     assert!(tap.auth.is_some());
     for (text, expected) in [
         ("{}", "url must be an absolute ws or wss url"),

@@ -44,7 +44,7 @@ pub struct Conference {
     pub enter_hook: Option<Hook>,
     /// Told the room's events.
     pub status: Option<StatusHook>,
-    /// Where a recording was asked for; only whoever opens the room can.
+    /// A recording was asked for; where it should lie, or empty. Only whoever opens the room can ask, and nothing is recorded.
     pub record: Option<String>,
     /// The room's mix goes there too.
     pub listen: Option<Box<Listen>>,
@@ -172,7 +172,7 @@ pub(super) fn read(properties: &Properties<'_>) -> Result<Conference, Fault> {
         wait_hook: properties.hook("waitHook")?,
         enter_hook: properties.hook("enterHook")?,
         status: status(properties)?,
-        record: record.map(|record| record.line("path")).transpose()?.flatten(),
+        record: record.map(|record| record.line("path").map(Option::unwrap_or_default)).transpose()?,
         listen: listen::inside(properties)?.and_then(|change| change.listen).map(Box::new),
         distribute_dtmf: properties.flag("distributeDtmf")?,
     })

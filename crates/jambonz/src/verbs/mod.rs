@@ -51,8 +51,6 @@ pub struct Instruction {
     pub id: Option<String>,
     /// What to do.
     pub verb: Verb,
-    /// Properties that are there, are read by the vendor's servers, and do nothing here.
-    pub without_effect: Vec<&'static str>,
 }
 
 /// What an instruction does.
@@ -240,7 +238,7 @@ fn instruction(index: usize, element: &Value) -> Result<Instruction, DocumentErr
     if !READ.contains(&name) {
         if names::is_unsupported(name) {
             let id = object.get("id").and_then(Value::as_str).map(quoted);
-            return Ok(Instruction { id, verb: Verb::Unsupported(name.to_owned()), without_effect: Vec::new() });
+            return Ok(Instruction { id, verb: Verb::Unsupported(name.to_owned()) });
         }
         return Err(DocumentError::UnknownVerb { index, verb: quoted(written) });
     }
@@ -253,9 +251,7 @@ fn instruction(index: usize, element: &Value) -> Result<Instruction, DocumentErr
         remedy: fault.remedy,
     };
     let id = properties.line("id").map_err(bad)?;
-    let verb = verb(name, &properties).map_err(bad)?;
-    let ignored = names::without_effect(name).iter().copied().filter(|name| properties.get(name).is_some());
-    Ok(Instruction { id, verb, without_effect: ignored.collect() })
+    Ok(Instruction { id, verb: verb(name, &properties).map_err(bad)? })
 }
 
 fn verb(name: &str, properties: &Properties<'_>) -> Result<Verb, Fault> {

@@ -150,11 +150,18 @@ fn a_verb_of_the_schemas_that_is_not_run_is_named_and_costs_nothing() {
 }
 
 #[test]
-fn properties_without_effect_are_reported() {
-    let verbs =
-        read(r#"[{"verb":"conference","name":"r","record":{"path":"x"},"beep":false},{"verb":"answer","x":1}]"#);
-    assert_eq!(verbs[0].without_effect, ["record"]);
-    assert!(verbs[1].without_effect.is_empty());
+fn a_recording_is_asked_for_whether_or_not_it_says_where() {
+    for (written, expected) in [
+        (r#","record":{"path":"x"}"#, Some("x")),
+        (r#","record":{}"#, Some("")),
+        (r#","record":null"#, None),
+        ("", None),
+    ] {
+        let Verb::Conference(room) = only(&format!(r#"[{{"verb":"conference","name":"r"{written}}}]"#)) else {
+            panic!("{written}")
+        };
+        assert_eq!(room.record.as_deref(), expected, "{written}");
+    }
 }
 
 #[test]

@@ -63,7 +63,6 @@ pub fn call() -> CallInfo {
         trace_id: "0af7651916cd43dd8448eb211c80319c".to_owned(),
         application_sid: Some("0e0681b0-d49f-4fb8-b973-b5a3c6758de1".to_owned()),
         fs_sip_address: Some("192.0.2.7:5060".to_owned()),
-        fs_public_ip: Some("192.0.2.7".to_owned()),
         caller_id: Some("15083084809".to_owned()),
         caller_name: Some("Zoë <&> \"x\"".to_owned()),
         parent_call_sid: Some("11111111-1111-4111-8111-111111111111".to_owned()),
@@ -73,7 +72,6 @@ pub fn call() -> CallInfo {
         customer_data: parse(br#"{"orderId":7,"2":"b","1":"a","deepKey":{"aB":[1.50,-0.0]}}"#)
             .ok()
             .and_then(|value| value.as_object().cloned()),
-        api_base_url: Some("https://aside.example.com/v1".to_owned()),
     }
 }
 

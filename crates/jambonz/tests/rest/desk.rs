@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use call::http::{Http, HttpPolicy, Network};
-use jambonz::rest::{Api, Control, Rate, Signalling, router};
+use jambonz::rest::{Api, Control, RATE, Rate, Signalling, router};
 use serde_json::{Value as Json, json};
 use store::{Account, AccountId, BearerKey, Store, StoreConfig, Timestamp};
 use tower::ServiceExt;
@@ -70,7 +70,7 @@ pub fn now() -> Timestamp {
 
 impl Desk {
     pub async fn open() -> Self {
-        Self::with_rate(Rate::default()).await
+        Self::with_rate(RATE).await
     }
 
     pub async fn with_rate(rate: Rate) -> Self {

@@ -80,7 +80,7 @@ async fn an_application_keeps_what_it_was_given_and_shows_no_password() {
     );
     let hook = ApplicationSettings::of(&app).call_hook(&app);
     let auth = BasicAuth { username: "u".to_owned(), password: "hidden-one".to_owned() };
-    assert_eq!((hook.method, hook.auth), (Some(HookMethod::Ws), Some(auth.clone())));
+    assert_eq!((hook.method, hook.auth), (Some(HookMethod::Link), Some(auth.clone())));
 
     // What a program read and writes back changes nothing; another server is not given the password.
     let mut again = seen.clone();

@@ -7,14 +7,14 @@ mod input;
 mod object;
 mod page;
 mod participant;
-mod rate;
 mod replay;
 mod room;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ::call::command::{AccountRef, Asker};
+use ::call::rate::Limiter;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -30,12 +30,14 @@ use crate::records::{Identity, Records};
 use crate::settings::{MOST_PARTICIPANTS, most_participants};
 use crate::value::Fields;
 use answer::Answer;
-use rate::Limiter;
 use replay::{Key, Replays, Turn, response};
 
 pub(crate) use replay::Handover;
 
-pub use rate::Rate;
+pub use ::call::rate::Rate;
+
+/// Plivo's: 300 in 5 s.
+pub const RATE: Rate = Rate { burst: 300, window: Duration::from_secs(5) };
 
 /// Largest request body, in bytes.
 const LARGEST_BODY: usize = 64 * 1024;
@@ -65,6 +67,11 @@ impl Api {
     #[must_use]
     pub fn with_rooms_of(self, members: usize) -> Self {
         Self { most_participants: most_participants(members), ..self }
+    }
+
+    /// Requests that were refused because their account had asked too often.
+    pub fn refused_requests(&self) -> u64 {
+        self.limiter.refused()
     }
 
     /// Requests that were worked on without protection against repetition, because too many were remembered.
@@ -200,8 +207,9 @@ async fn admitted(api: &Api, headers: &HeaderMap, path_auth_id: &str) -> Result<
     };
     let (auth_id, auth_token) = credentials(headers).ok_or_else(refused)?;
     let identity = api.records.authenticate(&auth_id, &auth_token).await?.ok_or_else(refused)?;
-    if let Err(wait) = api.limiter.take(&identity.account, Instant::now()) {
-        let seconds = wait.as_secs().saturating_add(1);
+    let taken = api.limiter.take(&identity.account, Instant::now());
+    if !taken.allowed {
+        let seconds = taken.reset.as_secs().saturating_add(1);
         return Err(Answer::too_many(
             seconds,
             "too many requests for this account; ask again after the time in Retry-After",

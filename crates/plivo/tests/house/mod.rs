@@ -126,7 +126,7 @@ impl Default for House {
 
 impl House {
     pub fn api(self: &Arc<Self>) -> Arc<Api> {
-        self.api_with(Rate::default())
+        self.api_with(plivo::RATE)
     }
 
     pub fn api_with(self: &Arc<Self>, rate: Rate) -> Arc<Api> {
