@@ -6,6 +6,8 @@ mod actions;
 mod events;
 #[path = "jambonz/exits.rs"]
 mod exits;
+#[path = "jambonz/member_taps.rs"]
+mod member_taps;
 #[path = "jambonz/sounds.rs"]
 mod sounds;
 #[path = "jambonz/waiting.rs"]

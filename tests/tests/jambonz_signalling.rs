@@ -1,5 +1,8 @@
 //! Transfers and other SIP requests of the jambonz dialect, both ways; and what a dial says while it rings and when its time is up.
 
+#[path = "jambonz/unmoved.rs"]
+mod unmoved;
+
 use std::time::{Duration, Instant};
 
 use phone::{Call, EventKind, Mouth, OnRefer, Phone, PhoneConfig};

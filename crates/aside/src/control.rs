@@ -190,12 +190,13 @@ async fn exchange(stream: UnixStream, command: &ManageCommand) -> io::Result<Rep
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manage::By;
 
     async fn listening() -> (store::Store, PathBuf, CancellationToken, tokio::task::JoinHandle<()>) {
         let store = store::Store::open_temporary(store::StoreConfig::default()).unwrap();
         let data_dir = store.path().parent().unwrap().to_owned();
         let stop = CancellationToken::new();
-        let manager = Manager { store: store.clone(), shared_domains: Vec::new(), live: None };
+        let manager = Manager { store: store.clone(), shared_domains: Vec::new(), live: None, by: By::Operator };
         let socket = ControlSocket::bind(&data_dir).unwrap();
         let task = tokio::spawn(socket.serve(manager, stop.clone()));
         (store, data_dir, stop, task)

@@ -141,6 +141,11 @@ impl Engine {
         &self.inner
     }
 
+    /// Where the carriers of its trunks are.
+    pub fn carriers(&self) -> &crate::carriers::Carriers {
+        self.inner.routing.carriers()
+    }
+
     /// The database.
     pub fn store(&self) -> &Store {
         &self.inner.store

@@ -7,6 +7,7 @@
 //! leaves through the `outbox`.
 #![forbid(unsafe_code)]
 
+pub mod carriers;
 pub mod cause;
 pub mod clock;
 pub mod command;

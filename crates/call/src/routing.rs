@@ -16,6 +16,7 @@ pub(crate) use carrier::Targeted;
 pub(crate) use destination::Route;
 pub(crate) use places::TrunkPlace;
 
+use crate::carriers::Carriers;
 use crate::dialect::Dialect;
 use crate::http::HttpPolicy;
 use places::Uses;
@@ -24,6 +25,7 @@ use places::Uses;
 pub(crate) struct Routing {
     store: Store,
     sip: sip::Sip,
+    carriers: Carriers,
     shared_domains: Vec<String>,
     /// Where trunks may lead.
     trunks: HttpPolicy,
@@ -61,7 +63,13 @@ impl Routing {
         trunks: HttpPolicy,
         dialects: Vec<Arc<dyn Dialect>>,
     ) -> Self {
-        Self { store, sip, shared_domains, trunks, dialects, uses: Uses::default() }
+        let carriers = Carriers::new(store.clone(), sip.clone());
+        Self { store, sip, carriers, shared_domains, trunks, dialects, uses: Uses::default() }
+    }
+
+    /// Where trunks lead.
+    pub fn carriers(&self) -> &Carriers {
+        &self.carriers
     }
 
     /// The domain for addresses of our own.

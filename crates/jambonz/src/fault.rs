@@ -112,7 +112,14 @@ fn told(property: &str, value: &Value) -> String {
     let secret = SECRETS.iter().any(|word| name.contains(word));
     match value {
         Value::Object(_) => "an object".to_owned(),
-        Value::Array(items) => format!("an array of {}", items.len()),
+        Value::Array(items) if items.iter().any(|item| item.as_object().is_some()) => {
+            format!("an array of {}", items.len())
+        }
+        Value::Array(items)
+            if secret || items.iter().any(|item| item.as_str().is_some_and(|text| text.contains("://"))) =>
+        {
+            format!("an array of {}", items.len())
+        }
         Value::Text(_) if secret => "a string that is not shown".to_owned(),
         Value::Number(_) if secret => "a number that is not shown".to_owned(),
         Value::Text(text) if text.as_str().contains("://") => format!("{:?}", call::http::shown(text.as_str())),

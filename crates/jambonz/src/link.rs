@@ -208,9 +208,8 @@ impl Link {
     }
 
     fn lose(&mut self, reason: String) {
-        let told = self.ending.is_some();
-        self.drop_all(NoAnswer::Lost);
-        if !told {
+        // Told first: whoever waits for an answer ends with it, and then says nothing more.
+        if self.ending.is_none() {
             self.outputs.push_back(Output::Lost(reason));
         }
         self.finish(GOING_AWAY, NoAnswer::Lost);

@@ -4,6 +4,7 @@
 pub mod app;
 pub mod clients;
 pub mod exchange;
+pub mod legs;
 pub mod rest;
 pub mod schemas;
 pub mod sink;

@@ -1,12 +1,12 @@
-//! A random walk over the actions of both dialects on one room: after each of a thousand steps the server's hearing is the model's, and again and again the
-//! phones are asked too.
+//! A random walk over the actions of both dialects on one room, whose members leave it and come back: after each of a thousand steps the server's hearing is
+//! the model's, and again and again the phones are asked too.
 
 #![allow(clippy::print_stdout, reason = "a walk tells its seed and what it has done")]
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use phone::Mouth;
+use phone::{CallState, Mouth};
 use serde_json::json;
 use system_tests::ears::{Heard, hears, tones};
 use system_tests::jambonz::exchange::Exchange;
@@ -14,10 +14,19 @@ use system_tests::model::random::Random;
 use system_tests::model::rule::{Ears, House, Listens, Person, Sounds, Who};
 use system_tests::office::Member;
 
+#[path = "walk_moves.rs"]
+mod moves;
+
+use moves::{Away, Moves};
+
 const ROOM: &str = "walk";
 const STEPS: usize = 1_000;
 /// Steps between two measurements by ear.
 const MEASURE_EVERY: usize = 100;
+/// One step of so many is somebody's departure or return.
+const MOVES: usize = 12;
+/// With fewer than these nobody leaves: an empty room would be another one.
+const FEWEST: usize = 3;
 /// Requests that one account may send to Plivo's API within five minutes, with a margin.
 const PLIVO_REQUESTS: usize = 280;
 /// Longest wait until a command without an answer holds.
@@ -25,22 +34,36 @@ const COMMAND: Duration = Duration::from_secs(10);
 
 const TAGS: [&str; 3] = ["agent", "customer", "trainee"];
 
+/// How somebody calls in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    /// As a participant with this role.
+    Plivo(&'static str),
+    /// As a caller of an application.
+    Jambonz,
+}
+
 /// Somebody in the room, and his number in the model.
 struct Somebody {
     member: Member,
     number: u32,
-    jambonz: bool,
-    supervisor: bool,
+    dialect: Dialect,
 }
 
-fn person(role: Option<&str>, tag: Option<&str>, coaching: Option<Vec<Who>>) -> Person {
+/// What was done, and whether it must hold at once.
+struct Done {
+    what: String,
+    at_once: bool,
+}
+
+fn person(role: Option<&str>, tag: Option<&str>, coaching: Option<Vec<Who>>, muted: bool) -> Person {
     Person {
         number: 0,
         role: role.map(str::to_owned),
         tag: tag.map(str::to_owned),
         coaching: coaching.is_some(),
         confidants: coaching.map_or(Ears::All, Ears::Only),
-        muted: false,
+        muted,
         held: false,
         deaf: false,
         ends: false,
@@ -50,11 +73,21 @@ fn person(role: Option<&str>, tag: Option<&str>, coaching: Option<Vec<Who>>) -> 
     }
 }
 
+/// A participant of this role as the model knows him when he enters.
+fn participant(role: &str) -> Person {
+    let staff = || vec![Who::Role("agent".into()), Who::Role("supervisor".into())];
+    person(Some(role), None, (role == "supervisor").then(staff), false)
+}
+
 struct Walk {
     exchange: Exchange,
     house: House,
+    room: String,
     people: Vec<Somebody>,
+    away: Vec<Away>,
     random: Random,
+    cursor: i64,
+    moves: Moves,
     plivo: usize,
     rest: usize,
     frames: usize,
@@ -66,43 +99,54 @@ impl Walk {
         let mut house = House::new(None, true);
         let mut people = Vec::new();
         let office = &exchange.office;
-        let mut comes = |member: Member, person: Person, jambonz: bool| {
-            let supervisor = person.role.as_deref() == Some("supervisor");
+        let mut comes = |member: Member, person: Person, dialect: Dialect| {
             let number = house.come(person).expect("the house is open");
-            people.push(Somebody { member, number, jambonz, supervisor });
+            people.push(Somebody { member, number, dialect });
         };
-        let staff = || Some(vec![Who::Role("agent".into()), Who::Role("supervisor".into())]);
-        let member = office.joins("plivo-customer", ROOM, "Customer", "stayAlone=\"true\"", Mouth::Silence).await;
-        comes(member, person(Some("customer"), None, None), false);
-        let member = office.joins("plivo-agent", ROOM, "Agent", "", Mouth::Silence).await;
-        comes(member, person(Some("agent"), None, None), false);
-        let member = office.joins("plivo-supervisor", ROOM, "Supervisor", "coachMode=\"true\"", Mouth::Silence).await;
-        comes(member, person(Some("supervisor"), None, staff()), false);
+        for (name, role, given, attributes) in [
+            ("plivo-customer", "customer", "Customer", "stayAlone=\"true\""),
+            ("plivo-agent", "agent", "Agent", ""),
+            ("plivo-supervisor", "supervisor", "Supervisor", "coachMode=\"true\""),
+        ] {
+            let member = office.joins(name, ROOM, given, attributes, Mouth::Silence).await;
+            comes(member, participant(role), Dialect::Plivo(role));
+        }
         let member = exchange.joins("tagged", json!({ "name": ROOM, "memberTag": "agent" }), Mouth::Silence).await;
-        comes(member, person(None, Some("agent"), None), true);
+        comes(member, person(None, Some("agent"), None, false), Dialect::Jambonz);
         let member = exchange.joins("untagged", json!({ "name": ROOM }), Mouth::Silence).await;
-        comes(member, person(None, None, None), true);
+        comes(member, person(None, None, None, false), Dialect::Jambonz);
         let member = exchange.joins("coach", json!({ "name": ROOM, "speakOnlyTo": "agent" }), Mouth::Silence).await;
-        comes(member, person(None, None, Some(vec![Who::Tag("agent".into())])), true);
-        Self { exchange, house, people, random: Random::new(seed, 7), plivo: 0, rest: 0, frames: 0 }
+        comes(member, person(None, None, Some(vec![Who::Tag("agent".into())]), false), Dialect::Jambonz);
+        let (room, cursor) = (people[0].member.room.clone(), exchange.cursor().await);
+        let (random, away, moves) = (Random::new(seed, 7), Vec::new(), Moves::default());
+        Self { exchange, house, room, people, away, random, cursor, moves, plivo: 0, rest: 0, frames: 0 }
     }
 
     fn below(&mut self, limit: usize) -> usize {
         self.random.below(limit)
     }
 
-    /// One action: on the server and in the model.
-    async fn step(&mut self) -> String {
+    /// One step: on the server and in the model.
+    async fn step(&mut self) -> Done {
+        if self.below(MOVES) != 0 {
+            return self.action().await;
+        }
+        let few = self.people.len() <= FEWEST;
+        match self.away.is_empty() || !few && self.below(2) == 0 {
+            true => self.somebody_leaves().await,
+            false => self.somebody_returns().await,
+        }
+    }
+
+    async fn action(&mut self) -> Done {
         let who = self.below(self.people.len());
-        let (number, jambonz, supervisor) = {
-            let somebody = &self.people[who];
-            (somebody.number, somebody.jambonz, somebody.supervisor)
-        };
+        let Somebody { number, dialect, .. } = self.people[who];
+        let (jambonz, supervisor) = (dialect == Dialect::Jambonz, dialect == Dialect::Plivo("supervisor"));
         let on = self.below(2) == 0;
         if self.below(if jambonz { 8 } else { 3 }) == 0
-            && let Some(done) = self.by_plivo(who, number, supervisor, on).await
+            && let Some(what) = self.by_plivo(who, number, supervisor, on).await
         {
-            return done;
+            return Done { what, at_once: true };
         }
         let tag = TAGS[self.below(TAGS.len())];
         let action = match self.below(if jambonz { 8 } else { 4 }) {
@@ -137,12 +181,21 @@ impl Walk {
         if by_frame {
             self.frames += 1;
             self.exchange.app.action(&sid, action.clone());
-            format!("frame to {}: {action}", self.people[who].member.name)
+            self.is_done(&sid).await;
+            Done { what: format!("frame to {}: {action}", self.people[who].member.name), at_once: false }
         } else {
             self.rest += 1;
             self.exchange.rest.action(&sid, action.clone()).await;
-            format!("REST to {}: {action}", self.people[who].member.name)
+            Done { what: format!("REST to {}: {action}", self.people[who].member.name), at_once: true }
         }
+    }
+
+    /// Waits until a call has done all frames so far. They have no answer, but for those that it cannot do; what a request asks for
+    /// meanwhile may overtake them.
+    async fn is_done(&self, sid: &str) {
+        let mark = self.exchange.app.mark();
+        self.exchange.app.command(sid, "media:path", json!("full-media"));
+        self.exchange.app.hears(sid, "jambonz:error", mark, |told| told.raw.contains("media:path")).await;
     }
 
     async fn by_plivo(&mut self, who: usize, number: u32, supervisor: bool, on: bool) -> Option<String> {
@@ -181,12 +234,11 @@ impl Walk {
     }
 
     /// The server says what the model says; at once after an answer, soon after a command that has none.
-    async fn agrees(&self, step: usize, done: &str) {
+    async fn agrees(&self, step: usize, done: &Done) {
         let expected = self.expected();
-        let by_frame = done.starts_with("frame");
-        let end = Instant::now() + if by_frame { COMMAND } else { Duration::ZERO };
+        let end = Instant::now() + if done.at_once { Duration::ZERO } else { COMMAND };
         loop {
-            let hearing: BTreeSet<_> = self.exchange.hearing(&self.people[0].member.room).await.into_iter().collect();
+            let hearing: BTreeSet<_> = self.exchange.hearing(&self.room).await.into_iter().collect();
             if hearing == expected {
                 return;
             }
@@ -199,22 +251,26 @@ impl Walk {
                 let show = |pairs: Vec<&(String, String)>| {
                     pairs.iter().map(|(l, s)| format!("{} hears {}", name(l), name(s))).collect::<Vec<_>>().join(", ")
                 };
+                let shown = self.exchange.office.native.get(&format!("/rooms/{}", self.room)).await;
                 panic!(
-                    "step {step}, {done}: too much: [{}]; missing: [{}]",
+                    "step {step}, {}: too much: [{}]; missing: [{}]\nthe model: {:#?}\nthe server: {shown:#}",
+                    done.what,
                     show(hearing.difference(&expected).collect()),
-                    show(expected.difference(&hearing).collect())
+                    show(expected.difference(&hearing).collect()),
+                    self.house.people
                 );
             }
         }
     }
 
-    /// The phones hear what the model says: three speak at a time.
+    /// The phones hear what the model says: three speak at a time. Whoever was put out hears nobody.
     async fn sounds(&self, what: &str) {
         let tones = tones::<3>();
-        for speaking in [[0usize, 2, 4], [1, 3, 5]] {
+        for first in [0, 1] {
+            let speaking: Vec<usize> = (first..self.people.len()).step_by(2).collect();
             let mut said = vec![None; self.people.len()];
-            for (place, tone) in speaking.into_iter().zip(tones) {
-                said[place] = Some(tone);
+            for (place, tone) in speaking.iter().zip(tones) {
+                said[*place] = Some(tone);
             }
             for (somebody, tone) in self.people.iter().zip(&said) {
                 match tone {
@@ -222,12 +278,15 @@ impl Walk {
                     None => somebody.member.falls_silent().await,
                 };
             }
-            let people: Vec<Heard<'_>> =
+            let mut people: Vec<Heard<'_>> =
                 self.people.iter().zip(&said).map(|(somebody, tone)| somebody.member.heard(*tone)).collect();
+            let idle = self.away.iter().filter(|away| away.dialect == Dialect::Jambonz);
+            let idle = idle.filter(|away| away.call.state() == CallState::Answered);
+            people.extend(idle.map(|away| Heard { name: &away.name, call: &away.call, tone: None }));
             let mut allowed = Vec::new();
             for listener in &self.people {
-                for place in speaking {
-                    let speaker = &self.people[place];
+                for place in &speaking {
+                    let speaker = &self.people[*place];
                     if self.house.hears(Listens::Ear(listener.number), Sounds::Voice(speaker.number)) {
                         allowed.push((listener.member.name.as_str(), speaker.member.name.as_str()));
                     }
@@ -246,7 +305,7 @@ async fn a_thousand_steps_of_both_dialects_never_differ_from_the_model() {
     let seed = std::env::var("ASIDE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random);
     println!("seed {seed} (ASIDE_SEED plays it again)");
     let mut walk = Walk::begin(seed).await;
-    walk.agrees(0, "joined").await;
+    walk.agrees(0, &Done { what: "joined".to_owned(), at_once: true }).await;
     walk.sounds("at the beginning").await;
     let mut heard = BTreeSet::new();
     for step in 1..=STEPS {
@@ -254,12 +313,15 @@ async fn a_thousand_steps_of_both_dialects_never_differ_from_the_model() {
         walk.agrees(step, &done).await;
         heard.insert(walk.expected());
         if step % MEASURE_EVERY == 0 {
-            walk.sounds(&format!("seed {seed}, step {step}, {done}")).await;
+            walk.sounds(&format!("seed {seed}, step {step}, {}", done.what)).await;
         }
     }
     println!("{} matrices; {} by Plivo, {} by REST, {} by frames", heard.len(), walk.plivo, walk.rest, walk.frames);
+    println!("{:?}", walk.moves);
     // A walk that stands still proves nothing.
     assert!(heard.len() > 100, "only {} different matrices", heard.len());
     assert!(walk.plivo > 100 && walk.rest > 100 && walk.frames > 100, "one way was hardly gone");
+    let kicked = walk.moves.by_rest + walk.moves.by_frame + walk.moves.by_plivo;
+    assert!(walk.moves.back > 10 && walk.moves.hung_up > 2 && kicked > 2, "hardly anybody moved: {:?}", walk.moves);
     walk.exchange.closes().await;
 }

@@ -97,11 +97,6 @@ pub async fn change_account(
     Extension(caller): Extension<Caller>,
     Body(change): Body<AccountUpdate>,
 ) -> Result<Json<AccountObject>, Problem> {
-    // Whoever has a domain has all calls to it: it is not for an account to take another's.
-    if change.realm.is_some() && change.realm != caller.account.sip_realm {
-        let why = "the realm of an account is for the operator to change: `aside account update --realm`";
-        return Err(api.refused(&caller, "change the realm", why, None).await);
-    }
     let id = caller.account.id.to_string();
     api.manage_one(&caller, Subject::Account(Action::Update(Change { id, change }))).await.map(Json)
 }

@@ -8,7 +8,7 @@ use super::output::{Failure, answer, print};
 use super::{Common, small_runtime};
 use crate::config::Config;
 use crate::control;
-use crate::manage::{Action, Answer, ManageCommand, Manager, Subject, now};
+use crate::manage::{Action, Answer, By, ManageCommand, Manager, Subject, now};
 use crate::serve::{database_path, prepare_data_dir};
 
 pub(super) fn run(common: &Common, config: &Config, account: Option<String>, subject: Subject) -> Result<(), Failure> {
@@ -34,7 +34,8 @@ async fn execute(config: &Config, command: ManageCommand) -> Result<Answer, Fail
         }
         Err(error) => return Err(error.into()),
     };
-    let manager = Manager { store: store.clone(), shared_domains: config.plivo.domains.clone(), live: None };
+    let manager =
+        Manager { store: store.clone(), shared_domains: config.plivo.domains.clone(), live: None, by: By::Operator };
     let done = manager.run(command, now()).await;
     store.shutdown().await?;
     Ok(done?)

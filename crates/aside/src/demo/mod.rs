@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::manage::{
-    Action, ApplicationCreate, EndpointCreate, ManageCommand, ManageError, Manager, NumberCreate, Subject, now,
+    Action, ApplicationCreate, By, EndpointCreate, ManageCommand, ManageError, Manager, NumberCreate, Subject, now,
 };
 use crate::serve::{Server, StartError};
 use cast::Cast;
@@ -91,6 +91,7 @@ pub async fn run(options: DemoOptions) -> Result<bool, DemoError> {
         store: server.engine().store().clone(),
         shared_domains: vec!["phone.plivo.com".to_owned()],
         live: None,
+        by: By::Operator,
     };
     let screen = Screen::new(options.plain || options.once);
     let outcome = async {

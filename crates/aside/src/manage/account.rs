@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::object::AccountObject;
 use super::select::{check_name, set};
-use super::{Action, Answer, ManageError, Manager, many, one};
+use super::{Action, Answer, By, ManageError, Manager, many, one};
 
 /// A new account.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, Args, ToSchema)]
@@ -126,6 +126,12 @@ impl Manager {
                 return Err(ManageError::invalid("a sub-account uses its main account's realm"));
             }
             let changes = account.sip_realm.as_deref() != Some(realm.as_str());
+            // Whoever has a domain has all calls to it: it is not for an account to take another's.
+            if changes && self.by == By::Account {
+                return Err(ManageError::conflict(
+                    "the realm of an account is for the operator to change: `aside account update --realm`",
+                ));
+            }
             if changes && self.store.endpoints(account.id, None, Page::first(PAGE_LIMIT)).await?.total > 0 {
                 return Err(ManageError::conflict(
                     "the account has endpoints, whose passwords are kept for its present realm; delete them first",

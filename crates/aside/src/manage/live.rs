@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use store::{AccountId, StoreError};
+use call::carriers::Carriers;
+use store::{AccountId, StoreError, Trunk};
 use tokio::sync::Mutex;
 
 use super::Manager;
@@ -12,14 +13,15 @@ use super::Manager;
 #[derive(Clone, Debug)]
 pub struct Live {
     sip: sip::Sip,
+    carriers: Carriers,
     /// Trunks are read and told in one step, so that an older reading never follows a newer one.
     telling: Arc<Mutex<()>>,
 }
 
 impl Live {
-    /// Of this signalling plane.
-    pub fn new(sip: sip::Sip) -> Self {
-        Self { sip, telling: Arc::default() }
+    /// Of this signalling plane, whose trunks lead to these carriers.
+    pub fn new(sip: sip::Sip, carriers: Carriers) -> Self {
+        Self { sip, carriers, telling: Arc::default() }
     }
 }
 
@@ -38,6 +40,14 @@ impl Manager {
             && let Err(error) = self.tell_trunks(live).await
         {
             tracing::warn!(%error, "the addresses of trunks were not read: new ones count as strangers until the next change");
+        }
+    }
+
+    /// Whether the trunk is at a carrier of another account's, which an account cannot choose by itself.
+    pub(crate) async fn is_anothers(&self, trunk: &Trunk) -> Result<bool, StoreError> {
+        match &self.live {
+            Some(live) => live.carriers.is_anothers(trunk).await,
+            None => Ok(false),
         }
     }
 

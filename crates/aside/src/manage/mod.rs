@@ -194,6 +194,15 @@ impl From<StoreError> for ManageError {
     }
 }
 
+/// Who commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// Whoever runs the server.
+    Operator,
+    /// A program with a key of the account.
+    Account,
+}
+
 /// What commands need beside the store.
 #[derive(Clone, Debug)]
 pub struct Manager {
@@ -203,9 +212,16 @@ pub struct Manager {
     pub shared_domains: Vec<String>,
     /// The running server, if this is in it.
     pub live: Option<Live>,
+    /// Who commands.
+    pub by: By,
 }
 
 impl Manager {
+    /// The same for programs, which may not touch what is other accounts'.
+    pub fn for_accounts(self) -> Self {
+        Self { by: By::Account, ..self }
+    }
+
     /// Does it. An answer means that it is committed.
     ///
     /// # Errors

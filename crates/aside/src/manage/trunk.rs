@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::object::TrunkObject;
 use super::select::{check_name, set, set_or_clear};
-use super::{Action, Answer, ManageError, Manager, Refusal, many, one};
+use super::{Action, Answer, By, ManageError, Manager, Refusal, many, one};
 
 /// A new trunk. Nothing is open unless it is named: no source comes in, no destination goes out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, Args, ToSchema)]
@@ -200,6 +200,16 @@ impl Manager {
         }
         for (what, list) in [("allow-prefix", &trunk.allowed_prefixes), ("allow-caller-id", &trunk.caller_id.allowed)] {
             check_prefixes(what, list)?;
+        }
+        if self.by == By::Account {
+            let before = self.store.trunk(trunk.account, trunk.id).await?;
+            let same = |before: &Trunk| before.host == trunk.host && before.sources == trunk.sources;
+            if !before.as_ref().is_some_and(same) && self.is_anothers(&trunk).await? {
+                return Err(ManageError::conflict(
+                    "another account has a carrier at this host or these sources; the operator can add it (`aside trunk`), or \
+                     that account can grant its trunk",
+                ));
+            }
         }
         self.store.batch().put_trunk(trunk.clone()).commit().await?;
         self.trust_trunks().await;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use call::engine::Engine;
 use call::http::Http;
 use jambonz::rest::{Api, Rate, Signalling};
-use store::AccountId;
+use store::{AccountId, StoreError, Trunk};
 
 use crate::config::{Config, planes};
 use crate::manage::Manager;
@@ -20,6 +20,10 @@ impl Signalling for Manager {
 
     async fn trunks_changed(&self) {
         self.trust_trunks().await;
+    }
+
+    async fn is_anothers(&self, trunk: &Trunk) -> Result<bool, StoreError> {
+        Manager::is_anothers(self, trunk).await
     }
 }
 

@@ -29,7 +29,7 @@ use crate::api::Api;
 use crate::config::{Config, planes};
 use crate::control::{ControlError, ControlSocket};
 use crate::first_start::{Credentials, first_start};
-use crate::manage::{Live, Manager, now};
+use crate::manage::{By, Live, Manager, now};
 pub use data_dir::{database_path, prepare as prepare_data_dir};
 pub use front_door::load_or_make as front_door_authority;
 use health::Health;
@@ -158,12 +158,20 @@ impl Server {
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let shared_domains = planes::shared_domains(config);
-        let manager = Manager { store: store.clone(), shared_domains, live: Some(Live::new(sip.clone())) };
+        let carriers = engine.carriers().clone();
+        let live = Live::new(sip.clone(), carriers.clone());
+        let manager = Manager { store: store.clone(), shared_domains, live: Some(live), by: By::Operator };
         manager.trust_trunks().await;
+        let found = carriers.clone();
+        tasks.spawn(async move {
+            if let Err(error) = found.find().await {
+                tracing::warn!(%error, "the carriers of trunks were not looked up: they will be when somebody dials");
+            }
+        });
         tasks.spawn(control.serve(manager.clone(), stop.clone()));
         let health = Arc::new(Health::new(store.clone(), media.clone(), sip.clone(), engine.clone()));
         let jambonz = jambonz_rest::api(config, &engine, &manager);
-        let api = Api::new(engine.clone(), manager, config.http.event_streams, stop.clone());
+        let api = Api::new(engine.clone(), manager.for_accounts(), config.http.event_streams, stop.clone());
         let rate =
             plivo::Rate { burst: config.plivo.rate_burst, window: Duration::from_secs(config.plivo.rate_window_s) };
         let plivo = plivo::Api::new(Arc::new(engine.clone()), Arc::new(store.clone()), rate);

@@ -1,17 +1,13 @@
 //! Where the INVITEs of a route go, and whether a program may have them go there.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use sip::{Party, Target};
-use store::{StoreError, Trunk, UsableTrunk};
-use tokio::task::JoinSet;
+use store::{StoreError, UsableTrunk};
 
 use super::{Route, Routing};
+use crate::carriers::{carrier, plain_host};
 use crate::http::HttpPolicy;
-
-/// For the addresses of all trunks to be found.
-const TRUNKS_FOUND: Duration = Duration::from_secs(3);
 
 /// Why a carrier cannot be called.
 #[derive(Debug, thiserror::Error)]
@@ -87,24 +83,9 @@ impl Targeted {
         Self { target, to: Some(to), from_user: None, auth: None, route: None, transport: None, dialled: false }
     }
 
-    /// Where the calls out of a trunk go, if any do.
-    fn to_carrier(trunk: &Trunk) -> Option<(String, sip::Transport)> {
-        let host = trunk.host.clone()?;
-        let authority = match trunk.port {
-            Some(port) => format!("{host}:{port}"),
-            None => host,
-        };
-        let transport = match trunk.transport {
-            store::Transport::Udp => sip::Transport::Udp,
-            // A trunk with TLS cannot be made while signalling does not speak it.
-            store::Transport::Tcp | store::Transport::Tls => sip::Transport::Tcp,
-        };
-        Some((authority, transport))
-    }
-
     fn by_trunk(usable: &UsableTrunk, digits: &str, from: &str) -> Self {
         let trunk = &usable.trunk;
-        let (authority, transport) = Self::to_carrier(trunk).unwrap_or((String::new(), sip::Transport::Udp));
+        let (authority, transport) = carrier(trunk).unwrap_or((String::new(), sip::Transport::Udp));
         let auth = trunk.username.clone().zip(trunk.password.as_ref().map(|password| password.reveal().to_owned()));
         Self {
             target: Target::Uri(format!("sip:{digits}@{authority}")),
@@ -175,9 +156,7 @@ impl Routing {
         }
         let Some(address) = address else { return Ok(()) };
         let address = address.to_canonical();
-        if trunks.iter().any(|trunk| trunk.sources.iter().any(|block| block.contains(address)))
-            || self.leads_to(&trunks, address).await
-        {
+        if self.carriers.lead_to(&trunks, address).await {
             return Err(is_trunk());
         }
         match HttpPolicy::default().allows(address) {
@@ -185,28 +164,4 @@ impl Routing {
             false => Err(Unreachable::Private { host, address }),
         }
     }
-
-    /// Whether one of these trunks has its carrier there. A name that has no address now leads nowhere.
-    async fn leads_to(&self, trunks: &[Trunk], address: IpAddr) -> bool {
-        let mut looked_up = JoinSet::new();
-        for trunk in trunks {
-            let Some(targeted) = Targeted::to_carrier(trunk) else { continue };
-            let sip = self.sip.clone();
-            looked_up.spawn(async move { sip.locate(&targeted.0, targeted.1).await.map(|at| at.ip().to_canonical()) });
-        }
-        let found = async {
-            while let Some(found) = looked_up.join_next().await {
-                if matches!(found, Ok(Ok(at)) if at == address) {
-                    return true;
-                }
-            }
-            false
-        };
-        tokio::time::timeout(TRUNKS_FOUND, found).await.unwrap_or(false)
-    }
-}
-
-/// A host as others can be compared with.
-fn plain_host(host: &str) -> String {
-    host.trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase()
 }

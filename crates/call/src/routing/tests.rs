@@ -71,6 +71,31 @@ async fn an_address_that_a_program_dials_never_leads_round_the_rules_of_a_trunk(
     assert_eq!(routing.aim(&mut lan).await.unwrap(), IpAddr::from([127, 0, 0, 9]));
 }
 
+#[tokio::test]
+async fn a_carrier_of_another_account_is_known_by_its_name_its_address_and_its_sources() {
+    let store = Store::open_temporary(StoreConfig::default()).unwrap();
+    let (routing, asking) = routing(&store).await;
+    let other = Account::new("other", None, Timestamp::from_micros(1));
+    let mut theirs = Trunk::new(other.id, "carrier", Timestamp::from_micros(1));
+    theirs.host = Some("carrier.test".to_owned());
+    theirs.sources = vec!["8.8.8.0/24".parse().unwrap()];
+    store.batch().put_account(other).put_trunk(theirs).commit().await.unwrap();
+    let is_anothers = async |host: Option<&str>, source: Option<&str>| {
+        let mut mine = Trunk::new(asking.id.parse().unwrap(), "mine", Timestamp::from_micros(1));
+        mine.host = host.map(str::to_owned);
+        mine.sources = source.map(|block| block.parse().unwrap()).into_iter().collect();
+        routing.carriers().is_anothers(&mine).await.unwrap()
+    };
+    for host in ["Carrier.TEST.", "alias.test", "203.0.113.7", "8.8.8.9"] {
+        assert!(is_anothers(Some(host), None).await, "{host}");
+    }
+    for source in ["8.8.8.8", "8.8.0.0/16", "203.0.113.0/24", "0.0.0.0/0"] {
+        assert!(is_anothers(None, Some(source)).await, "{source}");
+    }
+    assert!(!is_anothers(Some("198.51.100.1"), Some("198.51.100.0/24")).await);
+    assert!(!is_anothers(None, None).await);
+}
+
 fn uri_target() -> Targeted {
     let target = Target::Uri("sip:1@lan.test".to_owned());
     Targeted { target, to: None, from_user: None, auth: None, route: None, transport: None, dialled: true }

@@ -9,7 +9,7 @@ use call::verb::{
 
 use super::{Reach, prompts};
 use crate::hook::HookError;
-use crate::verbs::{self, Config, Dial, Instruction, Recognizer};
+use crate::verbs::{self, Complete, Config, Dial, Instruction, Recognizer};
 
 /// How long a dialled party rings where the program does not say.
 const RINGING: Duration = Duration::from_secs(60);
@@ -97,10 +97,10 @@ impl Reach {
             action: self.action(gather.action_hook.as_ref(), id)?,
             report: Report::Outcome,
             first_digit,
-            next_digit: gather.inter_digit.unwrap_or(first_digit),
-            finish_on: verbs::keys(&gather.finish_on_key).next().filter(|_| gather.digits),
-            min_digits: usize::try_from(gather.min_digits).unwrap_or(1),
-            max_digits: gather.max_digits.and_then(|most| usize::try_from(most).ok()).unwrap_or(MOST_DIGITS),
+            next_digit: gather.complete.inter_digit.unwrap_or(first_digit),
+            finish_on: finish_on(&gather.complete).filter(|_| gather.digits),
+            min_digits: usize::try_from(gather.complete.min_digits).unwrap_or(1),
+            max_digits: max_digits(&gather.complete),
             valid: if gather.digits { KEYS.to_owned() } else { String::new() },
             invalid_sound: None,
             attempts: 1,
@@ -205,7 +205,10 @@ impl Reach {
                 report: Report::Outcome,
                 first_digit: EVER,
                 valid: if input.digits { KEYS.to_owned() } else { String::new() },
-                max_digits: MOST_DIGITS,
+                next_digit: input.complete.inter_digit.unwrap_or(Gather::default().next_digit),
+                finish_on: finish_on(&input.complete),
+                min_digits: usize::try_from(input.complete.min_digits).unwrap_or(1),
+                max_digits: max_digits(&input.complete),
                 speech: input.speech.then(|| Box::new(understanding(config.recognizer.as_ref(), SPOKEN))),
                 ..Gather::default()
             }))),
@@ -220,6 +223,14 @@ impl Reach {
             request_hook: self.optional(config.sip_request_hook.as_ref())?,
         })
     }
+}
+
+fn finish_on(complete: &Complete) -> Option<char> {
+    verbs::keys(&complete.finish_on_key).next()
+}
+
+fn max_digits(complete: &Complete) -> usize {
+    complete.max_digits.and_then(|most| usize::try_from(most).ok()).unwrap_or(MOST_DIGITS)
 }
 
 fn understanding(recognizer: Option<&Recognizer>, silence: Duration) -> Understanding {

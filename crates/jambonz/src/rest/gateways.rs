@@ -2,12 +2,12 @@
 
 use std::net::IpAddr;
 
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use store::{Gateway, Transport, Trunk};
 use uuid::Uuid;
 
 use super::answer::{Answer, Result};
-use super::asked::{Asked, Scope, flag, listed, uuid};
+use super::asked::{Asked, Scope, Who, flag, listed, uuid};
 use super::carriers::put;
 use super::server::Api;
 use crate::json::{Object, Value};
@@ -31,6 +31,7 @@ pub(super) async fn dispatch(api: &Api, asked: &Asked, scope: &Scope, rest: &[&s
             let mut gateways = trunk.gateways();
             apply(asked, gateways.get_mut(place).ok_or_else(Answer::not_found)?)?;
             trunk.set_gateways(gateways)?;
+            of_nobody_else(api, asked, &trunk).await?;
             put(api, trunk).await?;
             Ok(Answer::done())
         }
@@ -46,6 +47,15 @@ pub(super) async fn dispatch(api: &Api, asked: &Asked, scope: &Scope, rest: &[&s
         }
         _ => Err(Answer::not_found()),
     }
+}
+
+/// Refuses an account the carrier of another one: it trusts this server, and would let both call.
+async fn of_nobody_else(api: &Api, asked: &Asked, trunk: &Trunk) -> Result<()> {
+    if matches!(asked.who, Who::Operator) || !api.signalling.is_anothers(trunk).await? {
+        return Ok(());
+    }
+    let words = "another account has a carrier at this address; an operator's key can add it";
+    Err(Answer::refused(StatusCode::FORBIDDEN, words))
 }
 
 /// The carrier that has this gateway, and the gateway's place in its list.
@@ -113,6 +123,7 @@ async fn create(api: &Api, asked: &Asked, scope: &Scope) -> Result {
     let mut gateways = trunk.gateways();
     gateways.push(gateway);
     trunk.set_gateways(gateways)?;
+    of_nobody_else(api, asked, &trunk).await?;
     put(api, trunk).await?;
     Ok(Answer::created(sid))
 }

@@ -14,7 +14,7 @@ use axum::routing::any;
 use call::http::Http;
 use call::rate::{Limiter, Rate, Taken};
 use percent_encoding::percent_decode_str;
-use store::{Account, AccountId, BearerKey, Store, Timestamp};
+use store::{Account, AccountId, BearerKey, Store, StoreError, Timestamp, Trunk};
 
 use super::answer::{Answer, Result};
 use super::asked::{Asked, Scope, Who};
@@ -33,6 +33,8 @@ pub trait Signalling: Send + Sync + 'static {
     async fn registrations_over(&self, account: AccountId, endpoint: Option<&str>);
     /// Trunks were changed.
     async fn trunks_changed(&self);
+    /// Whether the carrier of another account is where this trunk leads, or where its calls come from.
+    async fn is_anothers(&self, trunk: &Trunk) -> std::result::Result<bool, StoreError>;
 }
 
 /// What the REST interface works with.

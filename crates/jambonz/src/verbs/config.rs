@@ -1,6 +1,6 @@
 //! The verb `config`: what holds for the rest of the call.
 
-use super::gather::input;
+use super::gather::{Complete, complete, input};
 use super::listen::{self, ListenChange};
 use super::speech::{self, Recognizer, Synthesizer};
 use crate::fault::{Fault, Properties};
@@ -44,6 +44,8 @@ pub struct BargeIn {
     pub digits: bool,
     /// Speech counts.
     pub speech: bool,
+    /// When digits are complete.
+    pub complete: Complete,
 }
 
 pub(crate) fn read(properties: &Properties<'_>) -> Result<Config, Fault> {
@@ -59,6 +61,7 @@ pub(crate) fn read(properties: &Properties<'_>) -> Result<Config, Fault> {
                 action_hook: inner.hook("actionHook")?,
                 digits,
                 speech,
+                complete: complete(&inner)?,
             })
         }
     };

@@ -21,16 +21,10 @@ pub struct Gather {
     pub say: Option<Say>,
     /// Heard first.
     pub play: Option<Play>,
-    /// Fewer digits are no input.
-    pub min_digits: u32,
-    /// The input is complete with this many; from `numDigits` or `maxDigits`.
-    pub max_digits: Option<u32>,
-    /// Keys that complete the input and are not part of it.
-    pub finish_on_key: String,
+    /// When digits are complete.
+    pub complete: Complete,
     /// How long to wait for anything, after the prompt; `None`: without end.
     pub timeout: Option<Duration>,
-    /// How long to wait for a further digit.
-    pub inter_digit: Option<Duration>,
     /// How long to wait for further speech.
     pub speech_timeout: Option<Duration>,
     /// A digit stops the prompt.
@@ -47,11 +41,33 @@ pub struct Gather {
     pub partial_result_hook: Option<Hook>,
 }
 
-pub(super) fn read(properties: &Properties<'_>) -> Result<Gather, Fault> {
-    let (digits, speech) = input(properties)?;
+/// When digits are complete.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Complete {
+    /// Fewer digits are no input.
+    pub min_digits: u32,
+    /// With this many; from `numDigits` or `maxDigits`.
+    pub max_digits: Option<u32>,
+    /// With one of these keys, which is not part of the input.
+    pub finish_on_key: String,
+    /// With no further digit for so long.
+    pub inter_digit: Option<Duration>,
+}
+
+pub(super) fn complete(properties: &Properties<'_>) -> Result<Complete, Fault> {
     let count = |name| properties.whole(name, 0, MOST_DIGITS);
     let exactly = count("numDigits")?.filter(|count| *count > 0);
     let (least, most) = (count("minDigits")?, count("maxDigits")?.filter(|count| *count > 0));
+    Ok(Complete {
+        min_digits: exactly.or(least).unwrap_or(1).max(1),
+        max_digits: exactly.or(most),
+        finish_on_key: properties.line("finishOnKey")?.unwrap_or_default(),
+        inter_digit: properties.seconds("interDigitTimeout")?.filter(|wait| !wait.is_zero()),
+    })
+}
+
+pub(super) fn read(properties: &Properties<'_>) -> Result<Gather, Fault> {
+    let (digits, speech) = input(properties)?;
     for name in ["fillerNoise", "actionHookDelayAction"] {
         properties.object(name)?;
     }
@@ -62,13 +78,10 @@ pub(super) fn read(properties: &Properties<'_>) -> Result<Gather, Fault> {
         speech,
         say: properties.inner("say")?.map(|say| prompt::say(&say)).transpose()?,
         play: properties.inner("play")?.map(|play| prompt::optional_play(&play)).transpose()?,
-        min_digits: exactly.or(least).unwrap_or(1).max(1),
-        max_digits: exactly.or(most),
-        finish_on_key: properties.line("finishOnKey")?.unwrap_or_default(),
+        complete: complete(properties)?,
         timeout: properties
             .seconds("timeout")?
             .map_or(Some(DEFAULT_TIMEOUT), |wait| Some(wait).filter(|wait| !wait.is_zero())),
-        inter_digit: properties.seconds("interDigitTimeout")?.filter(|wait| !wait.is_zero()),
         speech_timeout: properties.seconds("speechTimeout")?.filter(|wait| !wait.is_zero()),
         dtmf_bargein: properties.boolean("dtmfBargein")?.unwrap_or(true),
         bargein: properties.flag("bargein")?,

@@ -24,7 +24,7 @@ use std::time::Duration;
 pub use conference::{Conference, Entrance, StatusEvent, StatusHook};
 pub use config::{BargeIn, Config};
 pub use dial::{Dial, DtmfCapture, Target, TargetKind};
-pub use gather::Gather;
+pub use gather::{Complete, Gather};
 pub use listen::{Listen, ListenChange, MixType, TwoWay};
 pub use names::{READ, UNSUPPORTED};
 pub use prompt::{Play, Repeat, Say};

@@ -184,7 +184,7 @@ fn numbers_out_of_range_are_brought_into_it() {
 #[test]
 fn the_number_of_digits_counts_before_least_and_most() {
     let gather = |properties: &str| match only(&format!(r#"[{{"verb":"gather"{properties}}}]"#)) {
-        Verb::Gather(gather) => (gather.min_digits, gather.max_digits, gather.timeout),
+        Verb::Gather(gather) => (gather.complete.min_digits, gather.complete.max_digits, gather.timeout),
         other => panic!("{other:?}"),
     };
     assert_eq!(gather(r#","numDigits":4,"minDigits":1,"maxDigits":9"#), (4, Some(4), Some(Duration::from_secs(5))));

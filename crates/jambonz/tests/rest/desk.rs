@@ -10,10 +10,13 @@ use axum::http::Request;
 use call::http::{Http, HttpPolicy, Network};
 use jambonz::rest::{Api, Control, RATE, Rate, Signalling, router};
 use serde_json::{Value as Json, json};
-use store::{Account, AccountId, BearerKey, Store, StoreConfig, Timestamp};
+use store::{Account, AccountId, BearerKey, Store, StoreConfig, StoreError, Timestamp, Trunk};
 use tower::ServiceExt;
 
 use crate::fake::Paper;
+
+/// The carrier of an account that is none of the two.
+pub const THEIR_CARRIER: &str = "theirs.carrier.test";
 
 /// What signalling was told.
 #[derive(Default)]
@@ -27,6 +30,10 @@ impl Signalling for Told {
 
     async fn trunks_changed(&self) {
         self.0.lock().unwrap().push("trunks".to_owned());
+    }
+
+    async fn is_anothers(&self, trunk: &Trunk) -> Result<bool, StoreError> {
+        Ok(trunk.host.as_deref() == Some(THEIR_CARRIER))
     }
 }
 
