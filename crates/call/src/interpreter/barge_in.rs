@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::gathering::Gathering;
 use super::{Doing, Interpreter, Step};
 use crate::dialect::{Gathered, InputEnd, Kind, Outcome, Purpose, Understood};
-use crate::verb::{Gather, Label, Settings};
+use crate::verb::{Gather, Label, Settings, Understanding};
 
 /// Input that is waited for beside the instructions.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,22 +123,22 @@ impl Interpreter {
     pub(super) fn understood_beside(&mut self, heard: Result<Understood, String>, now: Duration) {
         let Some(barge_in) = self.barge_in.as_mut().filter(|barge_in| barge_in.listens) else { return };
         barge_in.listens = false;
+        let clear = barge_in.gather.speech.as_ref().is_some_and(|speech| is_clear(&heard, speech));
         let heard = match heard {
-            Ok(heard) => heard,
-            Err(error) => {
-                // Once more would fail at once, and for ever: keys still count.
-                barge_in.gather.speech = None;
-                let fault = Kind::Fault(format!("{error}; speech does not interrupt any more"), barge_in.label.clone());
-                self.steps.push_back(Step::Happened(fault));
-                return;
-            }
+            Ok(heard) if clear => heard,
+            Ok(_) => return self.listen_beside(),
+            Err(error) => return self.speech_fails_beside(&error),
         };
-        let least = barge_in.gather.speech.as_ref().map_or(0.0, |speech| speech.min_confidence);
-        if heard.alternatives.first().is_none_or(|(_, confidence)| *confidence < least) {
-            return self.listen_beside();
-        }
         self.hops = 0;
         self.input_beside(Gathered { end: InputEnd::Speech, digits: None, speech: Some(heard), error: None }, now);
+    }
+
+    /// Speech cannot be understood. Once more would fail at once, and for ever; keys still count.
+    pub(super) fn speech_fails_beside(&mut self, error: &str) {
+        let Some(barge_in) = &mut self.barge_in else { return };
+        barge_in.gather.speech = None;
+        let fault = Kind::Fault(format!("{error}; speech does not interrupt any more"), barge_in.label.clone());
+        self.steps.push_back(Step::Happened(fault));
     }
 
     pub(super) fn barge_in_timed_out(&mut self, now: Duration) {
@@ -198,6 +198,12 @@ impl Interpreter {
         }
         self.listen_beside();
     }
+}
+
+/// Whether something was understood, and well enough.
+pub(super) fn is_clear(heard: &Result<Understood, String>, speech: &Understanding) -> bool {
+    let best = heard.as_ref().ok().and_then(|heard| heard.alternatives.first());
+    best.is_some_and(|(_, confidence)| *confidence >= speech.min_confidence)
 }
 
 impl InputEnd {

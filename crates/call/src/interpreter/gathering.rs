@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::barge_in::is_clear;
 use super::{Doing, Interpreter, Step};
 use crate::dialect::{Gathered, InputEnd, Outcome, Purpose, Understood};
 use crate::verb::{Gather, Prompt, Report, Times, Verb};
@@ -57,6 +58,17 @@ impl Interpreter {
     pub fn understood(&mut self, heard: Result<Understood, String>, now: Duration) {
         let Doing::Gathering(gathering) = &mut self.doing else { return self.understood_beside(heard, now) };
         let Some(speech) = &gathering.gather.speech else { return };
+        if gathering.barge_in && !is_clear(&heard, speech) {
+            // The keys that he presses count all the same.
+            let speech = speech.clone();
+            return match heard {
+                Ok(_) => self.steps.push_back(Step::Understand(speech)),
+                Err(error) => {
+                    gathering.gather.speech = None;
+                    self.speech_fails_beside(&error);
+                }
+            };
+        }
         let gathered = match heard {
             Ok(heard) => {
                 let best = heard.alternatives.first().map_or(0.0, |(_, confidence)| *confidence);

@@ -32,6 +32,7 @@ mod split;
 mod stay;
 mod steps;
 mod stream;
+mod targets;
 mod ties;
 mod tracks;
 mod understanding;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::asked::Asked;
-use super::bridge::address_of;
 use super::race::{Calling, Errand, Race};
+use super::targets::address_of;
 use super::{Control, Session};
 use crate::command::{AccountRef, CommandError, PlaceCall, Placed};
 use crate::dialect::{AtEnd, CallView, Direction, Origin, Purpose};

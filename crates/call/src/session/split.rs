@@ -43,7 +43,7 @@ impl Session {
         }
         let goes_on = parent.is_some();
         if let Some(connection) = &mut self.ties.connection {
-            connection.then = parent;
+            connection.then = parent.or(connection.then.take());
         }
         tokio::spawn(async move {
             let done = parted.await.is_ok() || goes_on;

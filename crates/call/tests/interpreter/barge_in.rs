@@ -255,6 +255,21 @@ fn a_recogniser_that_fails_is_told_once_and_keys_still_count() {
 }
 
 #[test]
+fn speech_that_is_not_understood_takes_no_key_away() {
+    let both = Gather { speech: Some(understanding()), ..input() };
+    let mut interpreter = listening(both, true, vec![say("a")]);
+    interpreter.digit('1', NOW);
+    assert_eq!(steps(&mut interpreter), [Step::StopPlaying]);
+    interpreter.understood(Ok(heard("mumble", 0.2)), NOW);
+    assert_eq!(steps(&mut interpreter), [Step::Understand(understanding())]);
+    interpreter.understood(Err("no recogniser".into()), NOW);
+    let fault = Kind::Fault("no recogniser; speech does not interrupt any more".into(), None);
+    assert_eq!(steps(&mut interpreter), [Step::Happened(fault)]);
+    interpreter.digit('#', NOW);
+    assert_eq!(steps(&mut interpreter), [Step::Fetch(1, fetch("input"), pressed("1"))]);
+}
+
+#[test]
 fn other_instructions_do_not_end_it_even_while_keys_are_pressed() {
     let mut interpreter = listening(input(), false, vec![say("a")]);
     interpreter.digit('1', NOW);
