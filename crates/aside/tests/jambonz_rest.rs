@@ -4,7 +4,8 @@ mod common;
 
 use aside::config;
 use aside::manage::{
-    Action, Answer, ApplicationCreate, JambonzKeyAction, JambonzKeyCreate, ManageCommand, Manager, Named, Subject, now,
+    Action, Answer, ApplicationCreate, By, JambonzKeyAction, JambonzKeyCreate, ManageCommand, Manager, Named, Subject,
+    now,
 };
 use aside::serve::Server;
 use common::{Directory, ask};
@@ -22,7 +23,7 @@ async fn house() -> House {
     let config = config::load_text("test", &directory.config(""), Vec::new()).unwrap().config;
     let server = Server::start(&config).await.unwrap();
     let store = server.engine().store().clone();
-    let manager = Manager { store, shared_domains: vec!["phone.plivo.com".to_owned()], live: None };
+    let manager = Manager { store, shared_domains: vec!["phone.plivo.com".to_owned()], live: None, by: By::Operator };
     House { server, manager, directory }
 }
 

@@ -50,8 +50,24 @@ pub trait Dialect: Send + Sync + 'static {
     /// What a happening is worth to this dialect's programs: the callbacks to deliver, in order.
     fn callbacks(&self, happening: &Happening<'_>) -> Vec<Callback>;
 
+    /// What a happening to a queue is worth to the account, by its settings in the dialect's words.
+    fn queue_callbacks(&self, happening: &Happening<'_>, settings: &serde_json::Value) -> Vec<Callback> {
+        let _ = (happening, settings);
+        Vec::new()
+    }
+
     /// Delivery limits that the URL asks for, for example in its fragment.
     fn delivery(&self, url: &str) -> DeliveryOptions;
+
+    /// How long is waited between the attempts at a request for instructions.
+    fn pauses(&self) -> Pauses {
+        Pauses::default()
+    }
+
+    /// Longest document, bytes: of a longer answer nothing is read.
+    fn largest_document(&self) -> usize {
+        100 * 1024
+    }
 
     /// The protocol with an application that is reached by a connection of its own for each call.
     fn link(&self, application: &Fetch) -> Option<Box<dyn link::Protocol>> {
@@ -246,7 +262,7 @@ pub struct DeliveryOptions {
     pub connect: Duration,
     /// Longest time for the whole exchange.
     pub total: Duration,
-    /// Further attempts at once, for requests whose answer is awaited.
+    /// Further attempts, after [`Dialect::pauses`], for requests whose answer is awaited.
     pub retries: u32,
     /// Retry after a refused or timed-out connection.
     pub retry_connect: bool,
@@ -256,6 +272,15 @@ pub struct DeliveryOptions {
     pub retry_4xx: bool,
     /// Retry after 5xx.
     pub retry_5xx: bool,
+}
+
+/// Waits between the attempts at a request. By default there are none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pauses {
+    /// Before the second attempt; twice as long before each one after it.
+    pub first: Duration,
+    /// Longest time for all attempts, with the waits between them.
+    pub all: Option<Duration>,
 }
 
 /// Something that a program is told, and whose answer nobody waits for.

@@ -2,6 +2,7 @@
 
 mod config;
 mod facts;
+mod look;
 mod members;
 mod rooms;
 
@@ -71,6 +72,7 @@ pub(crate) struct Inner {
     pub routing: Routing,
     pub numbers: MemberNumbers,
     pub counters: Arc<Counters>,
+    /// What a stopping server waits for: the outbox, and what programs are still told. Each ends by itself.
     pub tasks: TaskTracker,
     dials: AtomicU64,
     draining: AtomicBool,
@@ -181,12 +183,21 @@ impl Engine {
         self.inner.calls.of_account(&account.id)
     }
 
-    /// A live call of the account.
+    /// A live call of the account; as it was last recorded, if it is too busy to say.
     pub async fn call(&self, account: &AccountRef, uuid: &str) -> Option<CallSnapshot> {
-        let (reply, answer) = oneshot::channel();
         let mailbox = self.inner.calls.get(&account.id, uuid)?;
-        mailbox.send(CallMessage::Snapshot(reply)).await.then_some(())?;
-        answer.await.ok().filter(|snapshot| account.sees(&snapshot.call.auth_id))
+        let snapshot = match look::at(&mailbox, look::LONGEST).await {
+            Ok(snapshot) => snapshot?,
+            Err(look::Busy) => look::recorded(&self.inner.store, &account.id, uuid).await?,
+        };
+        Some(snapshot).filter(|snapshot| account.sees(&snapshot.call.auth_id))
+    }
+
+    /// The account's live calls. One that is busy holds none of the others up.
+    pub async fn live(&self, account: &AccountRef) -> Vec<CallSnapshot> {
+        let uuids = self.calls(account);
+        let looks = uuids.iter().map(|uuid| self.call(account, uuid));
+        futures_util::future::join_all(looks).await.into_iter().flatten().collect()
     }
 
     /// Changes a live call. Returns when it is done.
@@ -228,8 +239,8 @@ impl Engine {
         self.inner.queues.of(|owner| owner == own || !sub && owner.starts_with(&under))
     }
 
-    /// Stops: takes no new calls, waits up to `wait` for the live ones to end, hangs up the rest, and delivers the callbacks
-    /// that are due, for as long as [`outbox::OutboxConfig::drain`].
+    /// Stops: takes no new calls, waits up to `wait` for the live ones to end, hangs up the rest, tells their programs the
+    /// last that there is to tell, and delivers the callbacks that are due, for as long as [`outbox::OutboxConfig::drain`].
     pub async fn shutdown(&self, wait: Duration) {
         let inner = &self.inner;
         inner.draining.store(true, Ordering::Relaxed);
@@ -269,7 +280,10 @@ impl Engine {
         inner.tasks.close();
         // The last requests begin just before the time is up, and have a limit of their own.
         if tokio::time::timeout(inner.config.outbox.drain + outbox::LAST_REQUESTS, inner.tasks.wait()).await.is_err() {
-            tracing::warn!("callbacks under way were cut off; they are delivered after the next start");
+            tracing::warn!(
+                links = inner.counters.links_live.get(),
+                "requests under way were cut off; callbacks among them are delivered after the next start"
+            );
         }
     }
 }

@@ -12,9 +12,6 @@ use crate::http::{Answer, Content, Http, HttpError, Request, shown};
 use crate::intake::Download;
 use crate::verb::{Fetch, Instruction, Method, Prompt};
 
-/// Longest document of instructions, bytes.
-const DOCUMENT: usize = 100 * 1024;
-
 /// Why a hook gave no usable answer.
 #[derive(Debug, thiserror::Error)]
 pub enum HookError {
@@ -69,8 +66,9 @@ impl Hooks {
         fetch: &Fetch,
         purpose: &Purpose,
     ) -> Result<Option<Vec<Instruction>>, HookError> {
-        let answer = self.ask(account, dialect, call, fetch, purpose, DOCUMENT).await?;
-        Ok(self.dialect(dialect)?.document(base, purpose, &answer.content_type, &answer.body)?)
+        let speaker = self.dialect(dialect)?;
+        let answer = self.ask(account, dialect, call, fetch, purpose, speaker.largest_document()).await?;
+        Ok(speaker.document(base, purpose, &answer.content_type, &answer.body)?)
     }
 
     /// The prompts of an answer to a music URL.
@@ -131,7 +129,7 @@ impl Hooks {
         let speaker = self.dialect(dialect)?;
         let options = DeliveryOptions { retries: 0, ..speaker.delivery(&to.url) };
         let options = DeliveryOptions { total: options.total.min(Duration::from_secs(15)), ..options };
-        self.send(&keys, speaker, (to, own), body, options, (DOCUMENT, None)).await.map(drop)
+        self.send(&keys, speaker, (to, own), body, options, (speaker.largest_document(), None)).await.map(drop)
     }
 
     /// Fetches a sound file. Files are larger than documents: where the URL asks for nothing, they may take their time.
@@ -170,17 +168,15 @@ impl Hooks {
             (Method::Get, Body::Form(params)) => with_query(url, params)?,
             _ => url.to_owned(),
         };
-        let now = self.clock.utc() / 1_000_000;
-        let mut headers = speaker.sign(keys, fetch.method, &url, body, now);
-        headers.extend_from_slice(own);
+        let sign = || speaker.sign(keys, fetch.method, &url, body, self.clock.utc() / 1_000_000);
         let (method, auth) = (fetch.method, fetch.auth.as_ref());
         let content = match body {
             Body::Nothing => Content::Nothing,
             Body::Form(params) => Content::Form(params),
             Body::Json(text) => Content::Json(text),
         };
-        let request = Request { method, url: &url, auth, content, headers: &headers, limit, download };
-        Ok(self.http.send(&request, options).await?)
+        let request = Request { method, url: &url, auth, content, headers: own, limit, download };
+        Ok(self.http.send_signed(&request, &sign, options, speaker.pauses()).await?)
     }
 
     async fn account(&self, account: AccountId) -> Result<store::Account, HookError> {

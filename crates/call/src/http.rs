@@ -2,6 +2,7 @@
 //! checked: neither a literal address, nor a name, nor a redirect reaches this machine or its network unless the
 //! configuration allows it.
 
+mod attempts;
 mod error;
 mod policy;
 
@@ -11,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
+use tokio::time::Instant;
 use url::{Host, Url};
 
 pub use error::{HttpError, shown};
@@ -18,9 +20,10 @@ pub use policy::{HttpPolicy, Network};
 
 pub(crate) use error::host_of;
 
-use crate::dialect::{DeliveryOptions, Params};
+use crate::dialect::{DeliveryOptions, Params, Pauses};
 use crate::intake::Download;
 use crate::verb::{BasicAuth, Method};
+use attempts::Attempts;
 use error::describe;
 use policy::CheckedResolver;
 
@@ -108,11 +111,22 @@ impl Http {
         }
     }
 
-    /// One exchange, tried again as `options` say. Redirects are not followed.
+    /// One exchange, tried again at once as `options` say. Redirects are not followed.
     pub async fn send(&self, request: &Request<'_>, options: DeliveryOptions) -> Result<Answer, HttpError> {
+        self.send_signed(request, &Params::new, options, Pauses::default()).await
+    }
+
+    /// The same with pauses, and further headers that are made for each attempt anew: a signature tells its time.
+    pub(crate) async fn send_signed(
+        &self,
+        request: &Request<'_>,
+        sign: &(dyn Fn() -> Params + Sync),
+        options: DeliveryOptions,
+        pauses: Pauses,
+    ) -> Result<Answer, HttpError> {
         let url = self.check(request.url)?;
-        let mut attempt = 0;
-        match self.attempts(&url, request, options, &mut attempt).await? {
+        let mut attempts = Attempts::new(options, pauses, Instant::now());
+        match self.attempts(&url, request, sign, &mut attempts).await? {
             // Following it would move the instructions to a place that nobody signed for.
             (_, Some(_)) => Err(HttpError::Redirected { host: host_of(&url) }),
             (answer, None) => Ok(answer),
@@ -128,7 +142,7 @@ impl Http {
         download: &Download,
     ) -> Result<Answer, HttpError> {
         let mut url = self.check(url)?;
-        let mut attempt = 0;
+        let mut attempts = Attempts::new(options, Pauses::default(), Instant::now());
         for _ in 0..=MAX_REDIRECTS {
             let text = url.to_string();
             let request = Request {
@@ -140,7 +154,7 @@ impl Http {
                 limit,
                 download: Some(download),
             };
-            match self.attempts(&url, &request, options, &mut attempt).await? {
+            match self.attempts(&url, &request, &Params::new, &mut attempts).await? {
                 (answer, None) => return Ok(answer),
                 (_, Some(location)) => {
                     let next = url.join(&location).map_err(|_| HttpError::BadUrl { url: shown(&location) })?;
@@ -151,27 +165,19 @@ impl Http {
         Err(HttpError::Redirected { host: host_of(&url) })
     }
 
-    /// Exchanges until one succeeds or no attempt is left; `attempt` counts those that failed.
+    /// Exchanges until one succeeds or no attempt is left.
     async fn attempts(
         &self,
         url: &Url,
         request: &Request<'_>,
-        options: DeliveryOptions,
-        attempt: &mut u32,
+        sign: &(dyn Fn() -> Params + Sync),
+        attempts: &mut Attempts,
     ) -> Result<(Answer, Option<String>), HttpError> {
         loop {
-            let outcome = self.exchange(url, request, options).await;
-            let again = match &outcome {
-                Err(HttpError::Connect { .. }) => options.retry_connect,
-                Err(HttpError::Timeout { .. }) => options.retry_timeout,
-                Err(HttpError::Status { status, .. }) if *status >= 500 => options.retry_5xx,
-                Err(HttpError::Status { status, .. }) if *status >= 400 => options.retry_4xx,
-                _ => false,
-            };
-            if !again || *attempt >= options.retries {
-                return outcome;
+            match self.exchange(url, request, &sign(), attempts.options(Instant::now())).await {
+                Err(error) if attempts.again(&error).await => {}
+                outcome => return outcome,
             }
-            *attempt += 1;
         }
     }
 
@@ -179,10 +185,11 @@ impl Http {
         &self,
         url: &Url,
         request: &Request<'_>,
+        signature: &Params,
         options: DeliveryOptions,
     ) -> Result<(Answer, Option<String>), HttpError> {
         let client = self.client(options.connect)?;
-        let end = tokio::time::Instant::now() + options.total;
+        let end = Instant::now() + options.total;
         let crowded = |_| HttpError::Crowded { host: host_of(url), limit: options.total };
         if let Some(download) = request.download {
             tokio::time::timeout_at(end, download.begin()).await.map_err(crowded)?;
@@ -193,8 +200,7 @@ impl Http {
             // No request: a connection is asked for by `websocket`.
             Method::Link => return Err(HttpError::BadUrl { url: shown(url.as_str()) }),
         };
-        let mut builder =
-            client.request(method, url.clone()).timeout(end.saturating_duration_since(tokio::time::Instant::now()));
+        let mut builder = client.request(method, url.clone()).timeout(end.saturating_duration_since(Instant::now()));
         if let Some(auth) = request.auth {
             builder = builder.basic_auth(&auth.username, Some(&auth.password));
         }
@@ -209,7 +215,7 @@ impl Http {
             }
             _ => {}
         }
-        for (name, value) in request.headers {
+        for (name, value) in request.headers.iter().chain(signature) {
             builder = builder.header(name, value);
         }
         let describe = |error: reqwest::Error| describe(url, options.total, error);

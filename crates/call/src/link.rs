@@ -10,6 +10,8 @@ use tokio::sync::mpsc;
 pub use protocol::{Output, Protocol};
 pub use task::{LinkHandle, start};
 
+pub(crate) use task::start_in;
+
 use crate::dialect::Purpose;
 
 /// A request for instructions.

@@ -111,7 +111,12 @@ impl Records {
                     continue;
                 }
             };
-            for callback in dialect.callbacks(&happening) {
+            let mut callbacks = dialect.callbacks(&happening);
+            if let Kind::Queue(..) = happened.kind {
+                let settings = self.store.account(account).await?.map(|account| account.settings);
+                callbacks.extend(settings.iter().flat_map(|settings| dialect.queue_callbacks(&happening, settings)));
+            }
+            for callback in callbacks {
                 match (callback, subject) {
                     (Callback::Request { to, body }, Some(subject)) => {
                         let delivery = delivery(account, subject, name, (to, body), at)?;
@@ -358,7 +363,7 @@ fn put_room(
     Ok(batch)
 }
 
-fn call_row(
+pub(crate) fn call_row(
     account: AccountId,
     dialect: &str,
     app_id: Option<&str>,

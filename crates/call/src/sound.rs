@@ -1,5 +1,7 @@
 //! Turns prompts and music URLs into sounds: fetched, decoded and spoken away from the media plane, cached, limited.
 
+mod turns;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -12,6 +14,7 @@ use crate::hooks::{HookError, Hooks};
 use crate::intake::Intake;
 use crate::speech::{self, Cut, SpeechError};
 use crate::verb::{Fetch, Method, Prompt, Times};
+use turns::Turns;
 
 /// Limits of sounds.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +71,7 @@ impl From<Sound> for Heard {
     }
 }
 
-/// Texts spoken at once; further ones wait.
+/// Texts spoken at once; further ones wait for their account's turn.
 const VOICES: usize = 4;
 /// Files decoded at once.
 const DECODERS: usize = 2;
@@ -103,8 +106,8 @@ struct Cached {
     until: Instant,
 }
 
-/// Fetches under way.
-type Flights = HashMap<(As, Key), Weak<Flight>>;
+/// Fetches under way, each of one account: nobody waits for another's turn.
+type Flights = HashMap<(As, String, Key), Weak<Flight>>;
 
 /// The source of all sounds. Cheap to clone.
 #[derive(Clone)]
@@ -116,7 +119,7 @@ pub struct Sounds {
     intake: Arc<Intake>,
     counters: Arc<Counters>,
     /// Places for children that speak.
-    voices: Arc<Semaphore>,
+    voices: Turns,
     /// Places for files being decoded.
     decoders: Arc<Semaphore>,
 }
@@ -131,7 +134,7 @@ impl Sounds {
             flights: Arc::default(),
             intake: Arc::new(Intake::new(config.limits.bytes, Arc::clone(counters))),
             counters: Arc::clone(counters),
-            voices: Arc::new(Semaphore::new(VOICES)),
+            voices: Turns::new(VOICES),
             decoders: Arc::new(Semaphore::new(DECODERS)),
         }
     }
@@ -161,7 +164,7 @@ impl Sounds {
         };
         // What a POST answers is for this once (RFC 9111 has it kept only where it says so, and nobody does).
         let fetched = match fetch.method {
-            Method::Get => self.once(As::Music, &key, load).await?,
+            Method::Get => self.once(As::Music, account, &key, load).await?,
             Method::Post | Method::Link => load().await?,
         };
         match fetched {
@@ -190,13 +193,16 @@ impl Sounds {
                     self.keep(key.clone(), &heard, answer.fresh_for);
                     Ok(Fetched::Heard(heard))
                 };
-                self.once(As::Prompt, &key, load).await?
+                self.once(As::Prompt, account, &key, load).await?
             }
             Prompt::Speech { text, voice, language, .. } => {
                 let key = Key::Speech(text.clone(), voice.clone(), language.clone());
                 let load = || async {
-                    // A closed semaphore is impossible: nobody closes it.
-                    let _voice = self.voices.acquire().await;
+                    let _voice = self.voices.take(account).await;
+                    // Another account may have had the same spoken meanwhile.
+                    if let Some(heard) = self.cached(&key) {
+                        return Ok(Fetched::Heard(heard));
+                    }
                     let spoken = speech::speak(text, voice, language, self.config.limits.duration).await?;
                     // It is as long as it may be, whatever that is in bytes.
                     let limits = SoundLimits { bytes: usize::MAX, ..self.config.limits };
@@ -204,7 +210,7 @@ impl Sounds {
                     self.keep(key.clone(), &heard, None);
                     Ok(Fetched::Heard(heard))
                 };
-                self.once(As::Prompt, &key, load).await?
+                self.once(As::Prompt, account, &key, load).await?
             }
         };
         match fetched {
@@ -214,11 +220,17 @@ impl Sounds {
     }
 
     /// What is kept, or what the one fetch of it under way comes to.
-    async fn once<F>(&self, as_what: As, key: &Key, load: impl FnOnce() -> F) -> Result<Fetched, SoundFault>
+    async fn once<F>(
+        &self,
+        as_what: As,
+        account: &str,
+        key: &Key,
+        load: impl FnOnce() -> F,
+    ) -> Result<Fetched, SoundFault>
     where
         F: Future<Output = Result<Fetched, SoundFault>>,
     {
-        let place = (as_what, key.clone());
+        let place = (as_what, account.to_owned(), key.clone());
         let flight = {
             let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(heard) = self.cached(key) {

@@ -6,9 +6,12 @@ use call::verb::{Fetch, Label, Method};
 use serde::{Deserialize, Serialize};
 
 use crate::call_info::{connected_seconds, terminated_by};
+use crate::document::Reach;
 use crate::frames::MessageType;
-use crate::hooks::{self, CallInfo, CallStatus, ErrorReport, TerminatedBy, VerbPhase};
+use crate::hook::Hook;
+use crate::hooks::{self, CallInfo, CallStatus, ErrorReport, QueueEvent, TerminatedBy, VerbPhase};
 use crate::json::Object;
+use crate::rest::QUEUE_EVENTS;
 use crate::verbs::{StatusEvent, StatusHook};
 
 /// Where a conference's events go: [`call::dialect::RoomView::callbacks`] and [`call::dialect::MemberView::callbacks`].
@@ -121,6 +124,27 @@ fn of_room(event: StatusEvent, happening: &Happening<'_>, call: &CallView, info:
         Method::Link => message(MessageType::VerbHook, call, Some(callbacks.status.hook.url.trim()), &body),
         Method::Get | Method::Post => request(&callbacks.to, &body),
     })
+}
+
+/// What the account's own hook is told of its queues; nothing, if it has none that can be asked.
+pub(crate) fn of_queue(
+    happening: &Happening<'_>,
+    settings: &serde_json::Value,
+    info: impl Fn(&CallView) -> CallInfo,
+) -> Vec<Callback> {
+    let (Kind::Queue(came, queue, length), Some(call)) = (happening.kind, happening.call) else { return Vec::new() };
+    let hook = settings.get(QUEUE_EVENTS).and_then(|hook| Hook::deserialize(hook).ok());
+    let to = hook.and_then(|hook| Reach::of(&Fetch::new("", Method::Post)).fetch(&hook).ok());
+    let Some(to) = to.filter(|to| to.method != Method::Link) else { return Vec::new() };
+    let at = u64::try_from(happening.at / 1_000).unwrap_or(0);
+    let event = match (came, &call.room) {
+        (true, _) => QueueEvent::Join { at },
+        // Whoever was taken out is with him who took it.
+        (false, Some(_)) => QueueEvent::Leave { reason: "dequeued", at },
+        (false, None) => QueueEvent::Leave { reason: "abandoned", at },
+    };
+    let length = u32::try_from(*length).unwrap_or(u32::MAX);
+    vec![request(&to, &hooks::queue_event(&info(call), queue, length, &event))]
 }
 
 fn request(to: &Fetch, body: &Object) -> Callback {

@@ -174,7 +174,7 @@ pub struct RoomSound<T> {
     pub sound: T,
     /// Repeated in its events.
     pub id: Option<String>,
-    /// What the room is hearing this way ends first.
+    /// What the room hears in this way ends first, and what waits to be heard is left out.
     pub replace: bool,
 }
 

@@ -5,7 +5,7 @@ use call::dialect::CallView;
 use call::verb::{Fetch, Instruction, Method, Prompt, StreamChange, Verb};
 use conference::{Audience, Tag};
 
-use crate::change::{CallEnd, Change, ParticipantAction, StreamStatus};
+use crate::change::{CallEnd, Change, ParticipantAction, RoomSound, StreamStatus};
 use crate::document::{NotRun, Reach, say};
 use crate::hook::{Hook, HookError};
 use crate::verbs;
@@ -74,9 +74,11 @@ pub(crate) fn command(reach: &Reach, change: Change) -> Result<CallCommand, BadC
             headers: request.headers,
         },
         Change::Record(_) => CallCommand::Unsupported("record".to_owned()),
-        Change::RoomSay(sound) => CallCommand::RoomSound { prompts: say(&sound.sound), spoken: true, id: sound.id },
-        Change::RoomPlay(sound) => {
-            CallCommand::RoomSound { prompts: reach.play(&sound.sound), spoken: false, id: sound.id }
+        Change::RoomSay(RoomSound { sound, id, replace }) => {
+            CallCommand::RoomSound { prompts: say(&sound), spoken: true, id, replace }
+        }
+        Change::RoomPlay(RoomSound { sound, id, replace }) => {
+            CallCommand::RoomSound { prompts: reach.play(&sound), spoken: false, id, replace }
         }
         Change::Config(config) => CallCommand::Configure(Box::new(reach.config(&config, None)?)),
         Change::Tokens { .. } => CallCommand::Unsupported("tts:tokens".to_owned()),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use call::command::CallCommand;
 use call::dialect::{
-    AtEnd, Body, CallView, Callback, DeliveryOptions, Dialect, DocumentError, Happening, Profile, Purpose, Shortcut,
-    SigningKeys,
+    AtEnd, Body, CallView, Callback, DeliveryOptions, Dialect, DocumentError, Happening, Pauses, Profile, Purpose,
+    Shortcut, SigningKeys,
 };
 use call::link::Protocol;
 use call::stream::Words;
@@ -18,10 +18,14 @@ use crate::hook::{Address, Base, Hook};
 use crate::hooks::CallInfo;
 use crate::link::Link;
 use crate::rest::ApplicationSettings;
-use crate::{callbacks, command, document, request, signature};
+use crate::{callbacks, command, document, request, signature, verbs};
 
 /// How long a program may take to answer.
 const ANSWER: Duration = Duration::from_secs(10);
+/// How long all attempts at a hook may take, with the waits between them.
+const ALL_ATTEMPTS: Duration = Duration::from_secs(60);
+/// Before the second attempt.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
 /// The jambonz dialect. One value serves all accounts.
 #[derive(Clone, Debug)]
@@ -104,6 +108,10 @@ impl Dialect for Jambonz {
         callbacks::callbacks(happening, |call| self.info(call))
     }
 
+    fn queue_callbacks(&self, happening: &Happening<'_>, settings: &serde_json::Value) -> Vec<Callback> {
+        callbacks::of_queue(happening, settings, |call| self.info(call))
+    }
+
     fn delivery(&self, url: &str) -> DeliveryOptions {
         let options = DeliveryOptions {
             connect: ANSWER,
@@ -125,6 +133,14 @@ impl Dialect for Jambonz {
             },
             Ok(Address::OwnSocket(_)) | Err(_) => options,
         }
+    }
+
+    fn pauses(&self) -> Pauses {
+        Pauses { first: FIRST_PAUSE, all: Some(ALL_ATTEMPTS) }
+    }
+
+    fn largest_document(&self) -> usize {
+        verbs::LARGEST
     }
 
     fn link(&self, application: &Fetch) -> Option<Box<dyn Protocol>> {

@@ -148,6 +148,21 @@ fn the_other_changes_command_what_they_say() {
                 prompts: vec![Prompt::Audio { url: "https://a.example.com/1".to_owned(), times: Times::Count(1) }],
                 spoken: false,
                 id: Some("p".to_owned()),
+                replace: false,
+            },
+        ),
+        (
+            json!({"room_say": {"text": "stop", "replace": true}}),
+            CallCommand::RoomSound {
+                prompts: vec![Prompt::Speech {
+                    text: "stop".to_owned(),
+                    voice: String::new(),
+                    language: String::new(),
+                    times: Times::Count(1),
+                }],
+                spoken: true,
+                id: None,
+                replace: true,
             },
         ),
         (json!({"transcribe_status": "pause"}), CallCommand::Unsupported("transcribe_status".to_owned())),

@@ -256,3 +256,49 @@ fn every_body_of_a_callback_is_its_own_reserialisation() {
         assert_eq!(value(&serde_json::from_str(text).expect("JSON")).to_string().len(), text.len());
     }
 }
+
+#[test]
+fn an_accounts_hook_is_told_who_comes_to_its_queues_and_who_goes() {
+    let told = |settings: &Json, kind: &Kind, room: Option<&str>| {
+        let call = CallView { room: room.map(str::to_owned), ..answered() };
+        let happening =
+            Happening { at: AT + 12_345_000, sequence: 7, kind, room: None, member: None, call: Some(&call) };
+        Jambonz::default().queue_callbacks(&happening, settings)
+    };
+    let settings = json!({ "queue_event_hook": { "url": "https://q.example.com/events", "method": "POST" } });
+    let (came, gone) = (Kind::Queue(true, "support".to_owned(), 2), Kind::Queue(false, "support".to_owned(), 1));
+    let at = (AT + 12_345_000) / 1_000;
+    let base = |event: &str, length: u32| {
+        let mut body = json!({ "event": event, "account_sid": ACCOUNT, "call_sid": CALL, "queue": "support" });
+        body["length"] = length.into();
+        body
+    };
+    let with = |mut body: Json, further: Json| {
+        let (Some(body_object), Json::Object(further)) = (body.as_object_mut(), further) else { panic!("objects") };
+        body_object.extend(further);
+        body
+    };
+    let to = "https://q.example.com/events".to_owned();
+    let expected = with(base("join", 2), json!({ "join_time": at }));
+    assert_eq!(single(told(&settings, &came, None)), (to.clone(), None, expected));
+    let expected = with(base("leave", 1), json!({ "leave_reason": "abandoned", "leave_time": at }));
+    assert_eq!(single(told(&settings, &gone, None)), (to.clone(), None, expected));
+    let expected = with(base("leave", 1), json!({ "leave_reason": "dequeued", "leave_time": at }));
+    assert_eq!(single(told(&settings, &gone, Some("r"))), (to, None, expected));
+    // Where nobody is to be told, or by a socket that nobody has, nobody is.
+    assert!(told(&json!({}), &came, None).is_empty());
+    let socket = json!({ "queue_event_hook": { "url": "wss://q.example.com/events" } });
+    assert!(told(&socket, &came, None).is_empty());
+    let other = Kind::CallAnswered;
+    assert!(told(&settings, &other, None).is_empty());
+}
+
+#[test]
+fn a_document_of_256_kib_may_come_by_http() {
+    let text = "x".repeat(200 * 1024);
+    let document = json!([{ "verb": "tag", "data": { "text": text } }]).to_string();
+    let dialect = Jambonz::default();
+    assert_eq!(dialect.largest_document(), 256 * 1024);
+    let read = dialect.document(&http(), &Purpose::Answer, "application/json", document.as_bytes());
+    assert!(read.expect("it is good").is_some());
+}

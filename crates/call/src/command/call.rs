@@ -71,6 +71,8 @@ pub enum CallCommand {
         spoken: bool,
         /// The program's name for it.
         id: Option<String>,
+        /// In place of what the room hears in this way, and of what waits to be heard.
+        replace: bool,
     },
     /// Send a request within the dialog.
     Request {

@@ -91,3 +91,67 @@ async fn a_name_that_leads_to_a_private_address_is_refused() {
     let error = http.send(&request, options).await.unwrap_err();
     assert!(matches!(error, HttpError::Forbidden { .. }), "{error}");
 }
+
+/// Answers the first request with 503 and the second with 200; what both were, head by head.
+async fn hesitant() -> (String, tokio::task::JoinHandle<Vec<String>>) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let served = tokio::spawn(async move {
+        let mut heads = Vec::new();
+        for status in ["503 Service Unavailable", "200 OK"] {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.expect("a request"));
+            }
+            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.expect("answered");
+            heads.push(String::from_utf8(head).expect("text"));
+        }
+        heads
+    });
+    (url, served)
+}
+
+#[tokio::test]
+async fn each_attempt_is_signed_at_its_own_time() {
+    let (url, served) = hesitant().await;
+    let allowed = Network::parse("127.0.0.0/8").into_iter().collect();
+    let http = Http::new(HttpPolicy { allowed, ..HttpPolicy::default() });
+    let options = DeliveryOptions {
+        connect: Duration::from_secs(10),
+        total: Duration::from_secs(10),
+        retries: 1,
+        retry_connect: false,
+        retry_timeout: false,
+        retry_4xx: false,
+        retry_5xx: true,
+    };
+    let own = [("X-Own".to_owned(), "yes".to_owned())];
+    let request = Request {
+        method: Method::Get,
+        url: &url,
+        auth: None,
+        content: Content::Nothing,
+        headers: &own,
+        limit: 10,
+        download: None,
+    };
+    let signed = std::sync::atomic::AtomicU32::new(0);
+    let sign = || {
+        let number = signed.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        vec![("X-Signed".to_owned(), number.to_string())]
+    };
+    let pause = Duration::from_millis(300);
+    let begun = std::time::Instant::now();
+    let sent = http.send_signed(&request, &sign, options, Pauses { first: pause, all: None });
+    let answer = tokio::time::timeout(Duration::from_secs(20), sent).await.expect("it ends");
+    answer.expect("the second attempt is good");
+    assert!(begun.elapsed() >= pause, "the second attempt came at once");
+    let heads = served.await.expect("two requests");
+    for (number, head) in heads.iter().enumerate() {
+        let head = head.to_ascii_lowercase();
+        assert!(head.contains(&format!("x-signed: {number}\r\n")) && head.contains("x-own: yes\r\n"), "{head}");
+    }
+}

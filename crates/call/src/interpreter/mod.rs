@@ -14,6 +14,7 @@ pub use step::Step;
 use step::Steps;
 
 use crate::cause::{FaultAt, FaultKind, HangupCause, InstructionsFault};
+use crate::command::CommandError;
 use crate::dialect::{AtEnd, Departure, Kind, Outcome, Purpose};
 use crate::verb::{Action, Fetch, Hangup, Instruction, Label, Prompt, Refusal, Verb};
 use barge_in::BargeIn;
@@ -24,6 +25,23 @@ const MOST_HOPS: u32 = 30;
 /// Whoever waits this long between two requests goes round in no loop: however the call spends it, it is heard, rung or
 /// waited for. A program that is heard again and again is asked no more often.
 const BETWEEN_HOPS: Duration = Duration::from_secs(1);
+/// Instructions of one call that may wait where others are added to them.
+const MOST_WAITING: usize = 500;
+
+/// Whether so many instructions may follow those that wait.
+///
+/// # Errors
+/// [`CommandError::Conflict`]: they would be more than 500.
+pub(crate) fn may_follow(waiting: usize, more: usize) -> Result<(), CommandError> {
+    if more > 0 && waiting.saturating_add(more) > MOST_WAITING {
+        let text = format!(
+            "{waiting} instructions of the call wait already, and at most {MOST_WAITING} may: the {more} new ones were left \
+             out; queue them when some have run, or replace the rest"
+        );
+        return Err(CommandError::Conflict(text));
+    }
+    Ok(())
+}
 
 #[derive(Clone, Debug, PartialEq)]
 enum Doing {
@@ -215,15 +233,30 @@ impl Interpreter {
     }
 
     /// New instructions follow the old ones.
-    pub fn append(&mut self, instructions: Vec<Instruction>, now: Duration) {
+    ///
+    /// # Errors
+    /// [`CommandError::Conflict`]: more than 500 would wait then. Nothing has changed.
+    pub fn append(&mut self, instructions: Vec<Instruction>, now: Duration) -> Result<(), CommandError> {
         if self.doing == Doing::Over {
-            return;
+            return Ok(());
         }
+        may_follow(self.rest.len(), instructions.len())?;
         self.rest.extend(instructions);
         if self.doing == Doing::Idle {
             self.doing = Doing::Nothing;
             self.advance(now);
         }
+        Ok(())
+    }
+
+    /// What is done is broken off, and nothing follows before other instructions come.
+    pub fn leave_off(&mut self) {
+        if self.doing == Doing::Over {
+            return;
+        }
+        self.break_off();
+        self.rest.clear();
+        self.instruction_over();
     }
 
     /// A program moves the call to other instructions, which replace whatever is left of the old ones.
@@ -377,9 +410,7 @@ impl Interpreter {
 
     fn advance(&mut self, now: Duration) {
         while self.doing == Doing::Nothing {
-            if let Some(label) = self.current.take() {
-                self.steps.push_back(Step::Happened(Kind::Instruction(false, label)));
-            }
+            self.instruction_over();
             self.steps.are_of(None);
             let prompts = self.leading_prompts();
             if !prompts.is_empty() {
@@ -394,6 +425,12 @@ impl Interpreter {
                 self.steps.push_back(Step::Happened(Kind::Instruction(true, label.clone())));
             }
             self.run(instruction, now);
+        }
+    }
+
+    fn instruction_over(&mut self) {
+        if let Some(label) = self.current.take() {
+            self.steps.push_back(Step::Happened(Kind::Instruction(false, label)));
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
 use super::{Ask, Event, Farewell, Listener, NoAnswer, Output, Protocol, Tell};
 use crate::counter::Counters;
@@ -42,6 +43,30 @@ pub struct LinkHandle {
 /// Starts a link: it connects with the first question. Answers to questions by the handle that this returns go to `owner`,
 /// and so do commands, in the order in which they come.
 pub fn start(http: Http, counters: Arc<Counters>, protocol: Box<dyn Protocol>, owner: Arc<dyn Listener>) -> LinkHandle {
+    let (handle, driver) = made(http, counters, protocol, owner);
+    tokio::spawn(driver.run());
+    handle
+}
+
+/// The same; whoever waits for `tasks` waits until all that was asked and told before the link's end has been said.
+pub(crate) fn start_in(
+    tasks: &TaskTracker,
+    http: Http,
+    counters: Arc<Counters>,
+    protocol: Box<dyn Protocol>,
+    owner: Arc<dyn Listener>,
+) -> LinkHandle {
+    let (handle, driver) = made(http, counters, protocol, owner);
+    tasks.spawn(driver.run());
+    handle
+}
+
+fn made(
+    http: Http,
+    counters: Arc<Counters>,
+    protocol: Box<dyn Protocol>,
+    owner: Arc<dyn Listener>,
+) -> (LinkHandle, Driver) {
     let (sender, requests) = mpsc::channel(REQUESTS);
     let (farewell, parting) = watch::channel(None);
     let handle = LinkHandle {
@@ -66,8 +91,7 @@ pub fn start(http: Http, counters: Arc<Counters>, protocol: Box<dyn Protocol>, o
         telling: None,
         begun: Instant::now(),
     };
-    tokio::spawn(driver.run());
-    handle
+    (handle, driver)
 }
 
 impl LinkHandle {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::counter::Counters;
@@ -279,4 +280,32 @@ async fn a_program_that_cannot_be_reached_is_lost() {
     assert!(matches!(heard.recv().await, Some(Event::Lost(why)) if why.contains("no connection to 127.0.0.1")));
     let over = Event::Answered { number: 1, purpose: Purpose::Redirect, answer: Err(NoAnswer::Over) };
     assert_eq!(heard.recv().await, Some(over));
+}
+
+#[tokio::test]
+async fn whoever_waits_for_the_tasks_of_links_waits_until_all_is_said_and_closed() {
+    let (listener, url) = listen().await;
+    let (owner, _heard) = mpsc::channel::<Event>(8);
+    let counters = Arc::new(Counters::default());
+    let plain = Box::new(Plain { url, connected: false, outputs: VecDeque::new() });
+    let tasks = TaskTracker::new();
+    let handle = start_in(&tasks, http(), Arc::clone(&counters), plain, Arc::new(owner));
+    handle.ask(ask(99, "call")).expect("room");
+    let (mut server, _) = Server::accept(&listener, Some(PROTOCOL)).await;
+    assert_eq!(text(&mut server).await, "hello");
+    handle.tell(tell("the last"));
+    handle.end(Farewell::Over);
+    tasks.close();
+    let program = async {
+        let last = text(&mut server).await;
+        (last, close_code(&mut server).await)
+    };
+    let over = async {
+        tasks.wait().await;
+        counters.links_live.get()
+    };
+    let both = async { tokio::join!(program, over) };
+    let (said, live) = tokio::time::timeout(Duration::from_secs(20), both).await.expect("it ends");
+    assert_eq!(said, ("the last".to_owned(), 1000));
+    assert_eq!(live, 0, "nobody waited for the link");
 }

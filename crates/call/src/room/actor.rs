@@ -74,6 +74,8 @@ pub(super) struct Actor {
     /// Commands that had an id, and what became of them.
     pub(super) commands: VecDeque<(ModeCommand, Outcome)>,
     pub(super) plays: u64,
+    /// How often members were told of their hold.
+    pub(super) holds_told: u64,
     pub(super) revision: u64,
     pub(super) publications: mpsc::Sender<Publication>,
     /// The room is gone from the media plane; what is left to do is to end it.
@@ -128,6 +130,7 @@ pub(crate) fn open(inner: &Arc<Inner>, opening: Opening) -> Result<RoomHandle, C
         ended: None,
         commands: VecDeque::new(),
         plays: 0,
+        holds_told: 0,
         revision: 0,
         publications,
         media_failed: false,
@@ -187,17 +190,7 @@ impl Actor {
                 let _ = self.change(Asker::server(), extras, leave).await;
             }
             RoomMessage::Start(by, reply) => self.command(by, reply, None, Room::start).await,
-            RoomMessage::End(by, cause, reply) => {
-                let mut room = self.room.clone();
-                match room.end(cause) {
-                    Err(error) => drop(reply.send(Err(error.into()))),
-                    Ok(()) => {
-                        let extras = Extras { after: vec![After::Applied(reply)], ..Extras::duty() };
-                        // A duty is never refused.
-                        let _ = self.settle(room, by, extras).await;
-                    }
-                }
-            }
+            RoomMessage::End(by, cause, reply) => self.owed(by, reply, |room| room.end(cause)).await,
             RoomMessage::Change(whom, change, by, reply) => match self.members_of(&whom) {
                 Ok(ids) => self.command(by, reply, None, |room| apply(room, &ids, &change)).await,
                 Err(error) => drop(reply.send(Err(error))),
@@ -217,7 +210,8 @@ impl Actor {
                 Err(error) => drop(reply.send(Err(error))),
             },
             RoomMessage::Mode(command, by, reply) => self.mode(command, by, reply).await,
-            RoomMessage::Admit(id, by, reply) => self.command(by, reply, None, |room| room.admit(id)).await,
+            RoomMessage::Hold(hold, by, reply) => self.hold(hold, by, reply).await,
+            RoomMessage::Admit(id, by, reply) => self.owed(by, reply, |room| room.admit(id)).await,
             RoomMessage::Tap(members, follower, reply) => self.tap(members, follower, reply).await,
             RoomMessage::Tapped(members, reply) => drop(reply.send(Ok(self.taps.running(members)))),
             RoomMessage::Untap(members, id, reply) => self.untap(members, id, reply).await,

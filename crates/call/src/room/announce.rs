@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use conference::{Audience, PlayerId};
+use conference::{Audience, PlayerId, Room};
 use media::{Play, PlayId, PlayerChange, Repeat, Sound};
 use tokio::sync::oneshot;
 
@@ -11,9 +11,12 @@ use super::actor::Actor;
 use super::change::Extras;
 use crate::command::Asker;
 use crate::dialect::{CallView, Kind};
+use crate::session::PerSecond;
 
 /// Announcements that may wait behind the first.
 const MOST: usize = 16;
+/// Refusals that are told per second: a program can earn them without end.
+const MOST_FAULTS: u32 = 20;
 
 /// Sounds that are heard one after the other.
 pub(crate) type Sounds = VecDeque<(Sound, Repeat)>;
@@ -23,6 +26,8 @@ pub(crate) struct Announced {
     pub notice: RoomNotice,
     /// What is heard, when it is loaded; dropped if there is nothing.
     pub sounds: oneshot::Receiver<Sounds>,
+    /// In place of what sounds and of what waits.
+    pub replace: bool,
 }
 
 /// What is told of an announcement.
@@ -46,6 +51,7 @@ impl RoomNotice {
 pub(super) struct Announcements {
     sounding: Option<Sounding>,
     waiting: VecDeque<Announced>,
+    faults: PerSecond,
 }
 
 struct Sounding {
@@ -71,12 +77,36 @@ impl Announcements {
 
 impl Actor {
     pub(super) async fn announce(&mut self, announced: Announced) {
+        if announced.replace {
+            self.silence_announcements().await;
+        }
         if self.announcements.is_full() {
             self.inner.counters.notices_dropped.add(1);
+            if !self.announcements.faults.takes(MOST_FAULTS, self.inner.clock.monotonic()) {
+                return self.inner.counters.records_dropped.add(1);
+            }
             let text = format!("{MOST} sounds for the room wait already; this one is left out");
             return self.tell(Kind::Fault(text, None), None, Some(announced.notice.by)).await;
         }
         self.announcements.waiting.push_back(announced);
+    }
+
+    /// What sounds is over, however often it would have been heard; what waits is never heard, and nothing is told of it.
+    async fn silence_announcements(&mut self) {
+        self.announcements.waiting.clear();
+        let Some(Sounding { player, notice, .. }) = self.announcements.sounding.take() else { return };
+        let players = vec![(media::PlayerId(u64::from(player.0)), PlayerChange::Stop)];
+        self.remove_announcement(player, players).await;
+        self.tell(notice.tells(false), None, Some(notice.by)).await;
+    }
+
+    async fn remove_announcement(&mut self, player: PlayerId, players: Vec<(media::PlayerId, PlayerChange)>) {
+        let remove = |room: &mut Room| {
+            room.remove_player(player);
+            Ok(())
+        };
+        // A duty is never refused.
+        let _ = self.change(Asker::server(), Extras { players, ..Extras::duty() }, remove).await;
     }
 
     /// The first of those that wait is loaded, and nothing sounds.
@@ -90,13 +120,7 @@ impl Actor {
     pub(super) async fn announcement_ended(&mut self, player: PlayerId) -> bool {
         let ended = self.announcements.sounding.take_if(|sounding| sounding.player == player);
         let Some(Sounding { notice, rest, .. }) = ended else { return false };
-        // A duty is never refused.
-        let _ = self
-            .change(Asker::server(), Extras { duty: true, ..Extras::default() }, |room| {
-                room.remove_player(player);
-                Ok(())
-            })
-            .await;
+        self.remove_announcement(player, Vec::new()).await;
         self.sound(notice, rest).await;
         true
     }

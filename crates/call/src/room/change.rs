@@ -68,6 +68,24 @@ impl Actor {
         }
     }
 
+    /// The same, of what must happen: it is never refused for want of a place.
+    pub(super) async fn owed(
+        &mut self,
+        by: Asker,
+        reply: Reply<Applied>,
+        edit: impl FnOnce(&mut Room) -> Result<(), RoomError>,
+    ) {
+        let mut room = self.room.clone();
+        match edit(&mut room) {
+            Err(error) => drop(reply.send(Err(error.into()))),
+            Ok(()) => {
+                let extras = Extras { after: vec![After::Applied(reply)], ..Extras::duty() };
+                // A duty is never refused.
+                let _ = self.settle(room, by, extras).await;
+            }
+        }
+    }
+
     pub(super) async fn change(
         &mut self,
         by: Asker,

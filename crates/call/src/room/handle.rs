@@ -8,6 +8,7 @@ use media::LegId;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::announce::Announced;
+use super::hold::Hold;
 use super::message::{MediaFact, RoomMessage};
 use super::taps::Follower;
 use crate::command::{
@@ -184,14 +185,26 @@ impl RoomHandle {
         self.enqueue(|reply| RoomMessage::Change(whom, change, by, reply))
     }
 
+    /// A call changes its own hold; in the room's queue when this returns. Its call is told when that is done.
+    pub(crate) fn enqueue_hold(&self, hold: Hold, by: Asker) -> Result<Answer<Applied>, CommandError> {
+        self.enqueue(|reply| RoomMessage::Hold(hold, by, reply))
+    }
+
     /// Removes members; in the room's queue when this returns.
     pub(crate) fn enqueue_kick(&self, whom: Whom, by: Asker) -> Result<Answer<Applied>, CommandError> {
         self.enqueue(|reply| RoomMessage::Kick(whom, by, reply))
     }
 
-    /// A member that entered unprepared takes part from now on.
+    /// A member that entered unprepared takes part from now on. It is never refused: it waits for a place.
+    ///
+    /// # Errors
+    /// The member or the room is gone.
     pub(crate) async fn admit(&self, member: MemberId, by: Asker) -> Result<Applied, CommandError> {
-        self.ask(|reply| RoomMessage::Admit(member, by, reply)).await
+        let (reply, answer) = oneshot::channel();
+        if self.mailbox.send(RoomMessage::Admit(member, by, reply)).await.is_err() {
+            return Err(self.over());
+        }
+        Answer { answer, room: self.clone() }.await
     }
 
     /// Streams the mix, or (`members`) each member's sound, to whoever follows, unless that is done already.

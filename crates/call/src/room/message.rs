@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 
 use super::announce::Announced;
 use super::handle::{JoinRequest, Joined};
+use super::hold::Hold;
 use super::music::SoundKey;
 use super::sounds::Announcement;
 use super::taps::Follower;
@@ -26,6 +27,8 @@ pub(crate) enum RoomMessage {
     Change(Whom, MemberChange, Asker, Reply<Applied>),
     Kick(Whom, Asker, Reply<Applied>),
     Mode(ModeCommand, Asker, Reply<Applied>),
+    /// A call changes its own hold.
+    Hold(Hold, Asker, Reply<Applied>),
     /// An unprepared member takes part from now on.
     Admit(MemberId, Asker, Reply<Applied>),
     /// Streams the mix, or (true) each member's sound.

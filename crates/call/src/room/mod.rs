@@ -6,6 +6,7 @@ mod announce;
 mod change;
 mod early;
 mod handle;
+mod hold;
 mod message;
 mod modes;
 mod music;
@@ -21,6 +22,7 @@ pub(crate) use actor::{Opening, open};
 pub(crate) use announce::{Announced, RoomNotice, Sounds};
 pub(crate) use handle::Answer;
 pub use handle::{JoinRequest, Joined, RoomHandle};
+pub(crate) use hold::Hold;
 pub(crate) use message::MediaFact;
 pub(crate) use taps::{Follower, Track};
 

@@ -13,7 +13,8 @@ use crate::session::CallMessage;
 impl Actor {
     /// Publishes something that changes nothing. What may come without end is left out while far too much waits to be recorded.
     pub(super) async fn tell(&mut self, kind: Kind, member: Option<MemberView>, call: Option<CallView>) {
-        let small = matches!(kind, Kind::Digit(_) | Kind::Speaking(_) | Kind::Warning(_));
+        use Kind as K;
+        let small = matches!(kind, K::Digit(_) | K::Speaking(_) | K::Warning(_) | K::Fault(..) | K::RoomSound { .. });
         if small && self.me.identity.backlog.is_long() {
             self.inner.counters.records_dropped.add(1);
             return;
@@ -105,6 +106,7 @@ impl Actor {
             let view = self.view_of(id);
             records.push(self.happened(&room, Kind::Speaking(speaking), view, None));
         }
+        after.extend(self.tell_unheld(old));
         // A departure is told to the call after whoever caused it has his answer.
         let mut steps = extras.after;
         steps.append(&mut after);

@@ -2,6 +2,7 @@
 
 mod announcements;
 mod hardship;
+mod holding;
 mod taking_part;
 mod unnamed;
 

@@ -90,6 +90,11 @@ impl AddedMember {
         self.dial_music == DialMusic::Ringback && !self.confirms && for_everybody
     }
 
+    /// Whether he will be a moderator.
+    pub(super) fn moderates(&self) -> bool {
+        self.join.member_settings.moderator
+    }
+
     /// Tells that a dialled member never came.
     pub(super) async fn absent(&self, call: &CallView) {
         let view = MemberView {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use conference::{Entry, LeaveCause};
 use tokio::sync::oneshot;
 
+use super::attached::attached;
 use super::callee::{Callee, Expected};
 use super::patterns::KeyWatch;
 use super::race::{Errand, Race};
@@ -134,6 +135,10 @@ impl Session {
             self.warn(format!("only the first {MOST_TARGETS} targets are called at once; the others are left out"))
                 .await;
             connect.targets.truncate(MOST_TARGETS);
+        }
+        if let Some(Err(error)) = connect.attached.clone().map(attached) {
+            connect.attached = None;
+            self.refused(error, self.programs.own.label().cloned()).await;
         }
         let number = self.inner.next_dial();
         let callings = self.callings(&connect).await;
@@ -284,6 +289,7 @@ impl Session {
         }
         if let Some(Expected { callee, .. }) = self.ties.expected() {
             callee.missed(&self.view).await;
+            self.rooms.coming = None;
         }
         // Whoever goes elsewhere is nobody's callee any more, and his programs are his own.
         if !self.life.over && self.ties.dialled_by.take().is_some() {

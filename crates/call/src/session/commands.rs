@@ -6,25 +6,24 @@ use conference::LeaveCause;
 use tokio::sync::oneshot;
 
 use super::asked::Program;
-use super::interlude::Waiting;
+use super::attached::attached;
 use super::message::answer_after;
 use super::prompts::{Lane, Playing, repeat};
 use super::{CallMessage, Session};
 use crate::cause::HangupCause;
 use crate::command::{Applied, Asker, CallChanged, CallCommand, CommandError, MemberChange, Next, Whom};
 use crate::dialect::Kind;
-use crate::room::{Announced, Answer, RoomNotice, Sounds};
-use crate::verb::{Fetch, Label, Prompt, Settings};
+use crate::interpreter::may_follow;
+use crate::room::{Announced, Answer, Hold, RoomNotice, Sounds};
+use crate::verb::{Fetch, Instruction, Label, Prompt, Settings};
 
 /// Whoever asked waits here.
 pub(super) type CommandReply = oneshot::Sender<Result<CallChanged, CommandError>>;
 
-/// Most bytes of a program's own data: every request about the call carries them.
-const MOST_ATTACHED: usize = 16 * 1024;
-
 impl Session {
     /// Does what a program asks, in the order in which it was asked. Nobody who has gone away is waited for.
     pub(super) async fn command(&mut self, command: CallCommand, by: Asker, reply: CommandReply) {
+        let Some((command, by, reply)) = self.rooms.keep((command, by, reply)) else { return };
         let Some((command, by, reply)) = self.ties.put_off((command, by, reply)) else { return };
         let done = match command {
             CallCommand::Hangup(refusal) => {
@@ -39,14 +38,7 @@ impl Session {
                 Ok(())
             }
             CallCommand::Transfer(fetch) => return self.transfer(fetch, reply).await,
-            CallCommand::Instructions { run, queue: true } => {
-                match self.ties.then() {
-                    // These follow what the call goes on with in a moment.
-                    Some(Next::Run(then)) => then.extend(run),
-                    _ => self.programs.own.append(run, self.inner.clock.monotonic()),
-                }
-                Ok(())
-            }
+            CallCommand::Instructions { run, queue: true } => self.follow(run),
             CallCommand::Instructions { run, queue: false } => {
                 self.becomes_independent();
                 let recorded = self.abandon(LeaveCause::Transferred).await;
@@ -61,7 +53,7 @@ impl Session {
                 let change = MemberChange { mute: Some(mute), ..MemberChange::default() };
                 return self.change_member(change, by, reply);
             }
-            CallCommand::Hold { on, wait } => return self.hold(on, wait, by, reply).await,
+            CallCommand::Hold { on, wait } => return self.hold(on, wait, by, reply),
             CallCommand::MuteRoom(mute) => return self.mute_room(mute, by, reply),
             CallCommand::Kick => return self.kick(by, reply),
             CallCommand::Whisper(prompts) => {
@@ -77,7 +69,7 @@ impl Session {
                 self.configure(*settings, None).await;
                 Ok(())
             }
-            CallCommand::RoomSound { prompts, spoken, id } => self.room_sound(prompts, spoken, id).await,
+            CallCommand::RoomSound { prompts, spoken, id, replace } => self.room_sound(prompts, (spoken, id), replace),
             CallCommand::Request { method, content_type, body, headers } => {
                 return self.request(method, content_type, body, headers, reply);
             }
@@ -87,6 +79,19 @@ impl Session {
             }
         };
         drop(reply.send(done.map(|()| CallChanged::default())));
+    }
+
+    /// These come after the rest.
+    fn follow(&mut self, run: Vec<Instruction>) -> Result<(), CommandError> {
+        match self.ties.then() {
+            // They follow what the call goes on with in a moment.
+            Some(Next::Run(then)) => {
+                may_follow(then.len(), run.len())?;
+                then.extend(run);
+                Ok(())
+            }
+            _ => self.programs.own.append(run, self.inner.clock.monotonic()),
+        }
     }
 
     async fn transfer(&mut self, fetch: Fetch, reply: CommandReply) {
@@ -110,18 +115,10 @@ impl Session {
         reply_when(stay.room.enqueue_change(Whom::Members(vec![stay.number]), change, by), reply);
     }
 
-    async fn hold(&mut self, on: bool, wait: Option<Fetch>, by: Asker, reply: CommandReply) {
+    /// What is heard meanwhile begins and ends when the room has done it: see [`Session::hold_told`].
+    fn hold(&self, on: bool, wait: Option<Fetch>, by: Asker, reply: CommandReply) {
         let Some(stay) = &self.rooms.stay else { return self.no_member(reply) };
-        let change = MemberChange { hold: Some(on), ..MemberChange::default() };
-        let asked = stay.room.enqueue_change(Whom::Members(vec![stay.number]), change, by);
-        if asked.is_ok() {
-            self.end_waiting(Waiting::Hold).await;
-            match on {
-                true => self.hold_with(wait).await,
-                false => self.wait_on().await,
-            }
-        }
-        reply_when(asked, reply);
+        reply_when(stay.room.enqueue_hold(Hold { member: stay.member, on, wait }, by), reply);
     }
 
     fn mute_room(&self, mute: bool, by: Asker, reply: CommandReply) {
@@ -144,11 +141,7 @@ impl Session {
 
     /// Later requests carry this of the program's own.
     pub(super) fn attach(&mut self, data: String) -> Result<(), CommandError> {
-        if data.len() > MOST_ATTACHED {
-            let text = format!("the data has {} bytes; attach at most {MOST_ATTACHED}", data.len());
-            return Err(CommandError::Invalid(text));
-        }
-        self.view.attached = Some(data);
+        self.view.attached = Some(attached(data)?);
         Ok(())
     }
 
@@ -202,14 +195,19 @@ impl Session {
         self.step_out(cause).await
     }
 
-    async fn room_sound(&mut self, prompts: Vec<Prompt>, spoken: bool, id: Option<String>) -> Result<(), CommandError> {
+    fn room_sound(
+        &self,
+        prompts: Vec<Prompt>,
+        (spoken, id): (bool, Option<String>),
+        replace: bool,
+    ) -> Result<(), CommandError> {
         let Some(stay) = &self.rooms.stay else { return Ok(()) };
         let place = Arc::clone(&self.sound.for_room).try_acquire_owned();
         let place = place.map_err(|_| CommandError::Busy("sounds of one call being loaded for its room"))?;
         let (tell, sounds) = oneshot::channel();
         // Its place is taken before it is loaded: none overtakes another.
         let notice = RoomNotice { spoken, id, by: self.view.clone() };
-        stay.room.announce(Announced { notice, sounds })?;
+        stay.room.announce(Announced { notice, sounds, replace })?;
         let (account, dialect, mailbox) = (self.view.account.clone(), self.control.dialect, self.mailbox.clone());
         let loader = self.inner.sounds.clone();
         let own = self.control.voice.as_ref();

@@ -81,7 +81,8 @@ impl Session {
             let dialect = self.inner.hooks.dialect(self.control.dialect)?;
             let protocol = dialect.link(&self.control.application).ok_or(HookError::Link(NoAnswer::Over))?;
             let owner = Arc::new(self.mailbox.sender());
-            let link = link::start(self.inner.http.clone(), Arc::clone(&self.inner.counters), protocol, owner);
+            let (http, counters) = (self.inner.http.clone(), Arc::clone(&self.inner.counters));
+            let link = link::start_in(&self.inner.tasks, http, counters, protocol, owner);
             self.inner.links.add(&self.view.uuid, link.clone());
             self.control.link = Some(link);
         }
@@ -132,7 +133,8 @@ impl Session {
             // What it has said goes on; what would have waited for it ends.
             link::Event::Left => {
                 self.programs.own.set_at_end(AtEnd::Hangup);
-                self.programs.own.append(Vec::new(), self.inner.clock.monotonic());
+                // Nothing is too much.
+                let _ = self.programs.own.append(Vec::new(), self.inner.clock.monotonic());
             }
             link::Event::Lost(why) => {
                 self.warn(format!("the call's application is gone: {why}; the call ends")).await;
@@ -181,7 +183,8 @@ impl Session {
         }
         let (hooks, view) = (self.inner.hooks.clone(), self.view.clone());
         let (account, dialect) = (self.view.account.clone(), self.control.dialect);
-        tokio::spawn(async move {
+        // A server that stops waits for it: it may be the last that the program hears.
+        self.inner.tasks.spawn(async move {
             if let Err(error) = hooks.ask(&account, dialect, &view, &fetch, &purpose, TOLD).await {
                 tracing::warn!(account, call = view.uuid, url = shown(&fetch.url), %error, "a program could not be told");
             }

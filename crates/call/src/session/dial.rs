@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use sip::{LegEvent, sdp};
 use tokio::sync::{mpsc, oneshot};
 
+use super::attached::attached;
 use super::diary::Diary;
 use super::far::FarSide;
 use super::media_leg::MediaLeg;
@@ -209,6 +210,7 @@ impl<'a> Runner<'a> {
         session.input.speaking = self.speaking;
         session.life = session.life.at_most(self.limit);
         session.life.answered();
+        session.rooms.coming = race.coming();
         let confirmed = match &self.confirm {
             Some(confirm) => session.confirmed(confirm, race).await,
             None => Ok(()),
@@ -278,8 +280,8 @@ async fn hung_up(
                 return HangupCause::Requested;
             }
             Some(CallMessage::Command(CallCommand::Attach(data), _, reply)) => {
-                view.attached = Some(data);
-                drop(reply.send(Ok(CallChanged::default())));
+                let done = attached(data).map(|data| view.attached = Some(data));
+                drop(reply.send(done.map(|()| CallChanged::default())));
             }
             Some(CallMessage::Snapshot(reply)) => {
                 drop(reply.send(CallSnapshot { call: view.clone(), room_uuid: None }));

@@ -1,12 +1,18 @@
 //! What is recorded of a call, and told to its programs.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
+use super::rate::PerSecond;
 use super::{Control, Session};
 use crate::dialect::{CallView, Kind};
 use crate::engine::Inner;
 use crate::journal::{self, Journal};
 use crate::records::Happened;
+
+/// Faults of one call that are told per second: a program can make them without end.
+const MOST_FAULTS: u32 = 20;
 
 /// The records of one call.
 #[derive(Default)]
@@ -14,9 +20,19 @@ pub(super) struct Diary {
     /// How many things with a number of their own have happened.
     sequence: u64,
     journal: Journal,
+    faults: PerSecond,
 }
 
 impl Diary {
+    /// Whether this is told: what may come without end is left out while far too much waits to be recorded.
+    fn takes(&mut self, kind: &Kind, now: Duration) -> bool {
+        match kind {
+            Kind::Warning(_) | Kind::Instruction(..) => !self.journal.is_behind(),
+            Kind::Fault(..) => !self.journal.is_behind() && self.faults.takes(MOST_FAULTS, now),
+            _ => true,
+        }
+    }
+
     /// Records something about the call and tells its programs; waits for that until then.
     pub(super) async fn record(
         &mut self,
@@ -58,6 +74,9 @@ impl Diary {
 impl Session {
     /// Records something about the call and tells its programs.
     pub(super) async fn happened(&mut self, kind: Kind) {
+        if !self.diary.takes(&kind, self.inner.clock.monotonic()) {
+            return self.inner.counters.records_dropped.add(1);
+        }
         self.happened_until(kind, journal::moment(&self.inner)).await;
     }
 
@@ -71,9 +90,23 @@ impl Session {
     }
 
     pub(super) async fn warn(&mut self, text: String) {
-        if self.diary.journal.is_behind() {
-            return self.inner.counters.records_dropped.add(1);
-        }
         self.happened(Kind::Warning(text)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_tells_twenty_faults_a_second_and_whatever_else_happens() {
+        let mut diary = Diary::default();
+        let fault = || Kind::Fault("the verb is not run".to_owned(), None);
+        for second in 0..3 {
+            let now = Duration::from_millis(second * 1000 + 500);
+            let told = (0..100).filter(|_| diary.takes(&fault(), now)).count();
+            assert_eq!(told, 20, "in second {second}");
+            assert!(diary.takes(&Kind::CallEnded, now) && diary.takes(&Kind::Warning(String::new()), now));
+        }
     }
 }

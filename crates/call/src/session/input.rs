@@ -1,10 +1,11 @@
 //! What comes from the caller's phone: keys, and sound that may be speech.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio_util::task::AbortOnDropHandle;
 
 use super::keys::{By, Keys};
+use super::rate::PerSecond;
 use super::{LegFact, Session};
 use crate::cause::HangupCause;
 use crate::room::MediaFact;
@@ -16,8 +17,7 @@ const MOST_DIGITS: u32 = 20;
 /// What comes from the phone.
 #[derive(Default)]
 pub(super) struct Input {
-    /// The second, and how many digits came in it.
-    digits: (u64, u32),
+    digits: PerSecond,
     /// Keys that may be told a second time.
     keys: Keys,
     /// Whether sound like speech comes from its microphone.
@@ -37,13 +37,6 @@ impl Input {
     /// Whether keys that are told by SIP INFO come with the sound as well.
     pub(super) fn keys_come_with_sound(&self) -> bool {
         self.keys.come_with_sound()
-    }
-
-    /// Counts a digit; false if nobody presses so many.
-    fn takes_digit(&mut self, now: Duration) -> bool {
-        let second = now.as_secs();
-        self.digits = if self.digits.0 == second { (second, self.digits.1 + 1) } else { (second, 1) };
-        self.digits.1 <= MOST_DIGITS
     }
 }
 
@@ -75,7 +68,7 @@ impl Session {
 
     /// Counts a digit; false if nobody presses so many.
     pub(super) fn takes_digit(&mut self) -> bool {
-        let takes = self.input.takes_digit(self.inner.clock.monotonic());
+        let takes = self.input.digits.takes(MOST_DIGITS, self.inner.clock.monotonic());
         if !takes {
             self.inner.counters.digits_dropped.add(1);
         }

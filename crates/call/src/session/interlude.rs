@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::Session;
 use super::asked::{Asked, Program};
 use super::prompts::{Lane, Playing};
+use super::{HoldTold, Session};
 use crate::dialect::Purpose;
 use crate::interpreter::{Interpreter, Step};
 use crate::verb::Fetch;
@@ -188,8 +188,20 @@ impl Session {
         }
     }
 
+    /// The room has put the call on hold or taken it off, whoever asked for it.
+    pub(super) async fn hold_told(&mut self, told: HoldTold) {
+        if !self.rooms.is_news(&told) {
+            return;
+        }
+        self.end_waiting(Waiting::Hold).await;
+        match told.held {
+            true => self.hold_with(told.wait).await,
+            false => self.wait_on().await,
+        }
+    }
+
     /// It is not on hold any more: whoever waits for the room to start hears again what he heard before.
-    pub(super) async fn wait_on(&mut self) {
+    async fn wait_on(&mut self) {
         if self.programs.interlude.is_none() && self.rooms.stay.as_ref().is_some_and(|stay| !stay.started) {
             self.begin_stay(false).await;
         }

@@ -1,6 +1,6 @@
 //! What a call's task is told.
 
-use conference::LeaveCause;
+use conference::{LeaveCause, MemberId};
 use media::PlayId;
 use tokio::sync::{mpsc, oneshot};
 
@@ -11,7 +11,7 @@ use crate::hooks::HookError;
 use crate::link;
 use crate::room::{Joined, RoomHandle};
 use crate::sound::{Heard, SoundFault};
-use crate::verb::{Instruction, Join, Label};
+use crate::verb::{Fetch, Instruction, Join, Label};
 
 use super::asked::Asked;
 use super::prompts::Lane;
@@ -25,6 +25,8 @@ pub(crate) enum CallMessage {
     LeftRoom(Box<Departure>, LeaveCause),
     /// The room that the call is in has started.
     RoomStarted(String),
+    /// Whether the call is on hold in its room, or what it hears there.
+    Hold(Box<HoldTold>),
     Command(CallCommand, Asker, oneshot::Sender<Result<CallChanged, CommandError>>),
     Move {
         join: Box<Join>,
@@ -63,6 +65,17 @@ pub(crate) enum LegFact {
     Speaking(bool),
     Timeout,
     Failed(String),
+}
+
+/// What a room tells of a member's hold.
+pub(crate) struct HoldTold {
+    pub room: String,
+    pub member: MemberId,
+    /// Greater than that of whatever the room told before.
+    pub number: u64,
+    pub held: bool,
+    /// Asked again and again for what it hears meanwhile.
+    pub wait: Option<Fetch>,
 }
 
 /// The answer to a request for instructions.

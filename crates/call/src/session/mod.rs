@@ -4,8 +4,10 @@
 mod added;
 mod aside;
 mod asked;
+mod attached;
 mod bridge;
 mod callee;
+mod coming;
 mod commands;
 mod confirm;
 mod connection;
@@ -25,6 +27,7 @@ mod placed;
 mod prompts;
 mod queue;
 mod race;
+mod rate;
 mod referral;
 mod ringing;
 mod sound;
@@ -48,8 +51,9 @@ pub(crate) use added::{DialledMember, ENTERED, NOT_ENTERED, dial_member};
 pub(crate) use control::Control;
 pub(crate) use inbound::take;
 pub use message::CallMailbox;
-pub(crate) use message::{CallMessage, LegFact};
+pub(crate) use message::{CallMessage, HoldTold, LegFact};
 pub(crate) use placed::place;
+pub(crate) use rate::PerSecond;
 
 use crate::cause::{HangupCause, HangupSource};
 use crate::command::CallSnapshot;
@@ -157,6 +161,7 @@ impl Session {
             CallMessage::Media(fact) => self.media_fact(fact).await,
             CallMessage::LeftRoom(departure, cause) => self.left_room(*departure, cause).await,
             CallMessage::RoomStarted(room) => self.room_started(&room).await,
+            CallMessage::Hold(told) => self.hold_told(*told).await,
             CallMessage::Command(command, by, reply) => self.command(command, by, reply).await,
             CallMessage::Understood(number, heard) => self.heard_speech(number, heard),
             CallMessage::StreamEnded(slot, number, ended) => self.stream_ended(slot, number, ended).await,
@@ -166,6 +171,9 @@ impl Session {
                 let recorded = self.abandon(LeaveCause::Transferred).await;
                 // A call that another program moves is that program's from then on.
                 if self.control.dialect != dialect {
+                    // How the last instruction went is for the program whose it was, in its own words.
+                    self.programs.own.leave_off();
+                    self.run_steps().await;
                     self.let_go_of_application();
                     self.programs.own.set_at_end(AtEnd::Hangup);
                     self.programs.own.end_barge_in();

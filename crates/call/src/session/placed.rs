@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::asked::Asked;
+use super::attached::attached;
 use super::race::{Calling, Errand, Race};
 use super::targets::address_of;
 use super::{Control, Session};
@@ -30,6 +31,7 @@ pub(crate) async fn place(inner: &Arc<Inner>, account: &AccountRef, call: PlaceC
         return Err(CommandError::Busy("it is being stopped"));
     }
     inner.store.ready()?;
+    let data = call.attached.map(attached).transpose()?;
     let route = inner.routing.route(account, &call.target.kind, &call.from).await?;
     let ceilings = inner.config.call_ceilings();
     inner.calls.check(&account.id, 1, ceilings).map_err(|full| {
@@ -47,7 +49,7 @@ pub(crate) async fn place(inner: &Arc<Inner>, account: &AccountRef, call: PlaceC
         caller_name: call.caller_name,
         request_uuid: Some(uuid.clone()),
         app_sid: call.app_sid,
-        attached: call.attached,
+        attached: data,
         origin: Some(Arc::new(Origin { invite: None, settings: call.settings })),
         hangup_callback: call.status,
         ..CallView::new(uuid.clone(), account.id.clone(), Direction::Outbound, inner.clock.utc())

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::added::AddedMember;
 use super::callee::Callee;
+use super::coming::Coming;
 use super::dial::Runner;
 use super::placed::Placing;
 use super::{Control, Session};
@@ -143,6 +144,15 @@ impl Race {
         match &self.errand {
             Errand::Member(member) => Some((&member.room, member.dial_id)).filter(|_| member.wants_early_media()),
             Errand::Connection(callee) => Some((&callee.room, callee.dial)).filter(|_| callee.early_media),
+            Errand::Instructions(_) => None,
+        }
+    }
+
+    /// How whoever answers goes on, if it is into a room.
+    pub(super) fn coming(&self) -> Option<Coming> {
+        match &self.errand {
+            Errand::Member(member) => Some(Coming::new(member.moderates())),
+            Errand::Connection(_) => Some(Coming::new(false)),
             Errand::Instructions(_) => None,
         }
     }

@@ -6,9 +6,11 @@ use std::time::Duration;
 use conference::{LeaveCause, MemberId};
 use tokio::sync::oneshot;
 
-use super::{CallMessage, Session};
+use super::callee::Later;
+use super::coming::{Coming, NotKept};
+use super::{CallMessage, HoldTold, Session};
 use crate::cause::HangupCause;
-use crate::command::{Asker, CommandError, TapRoom};
+use crate::command::{Asker, CallChanged, CommandError, TapRoom};
 use crate::dialect::Departure;
 use crate::room::{JoinRequest, Joined, RoomHandle};
 use crate::stream;
@@ -29,12 +31,36 @@ pub(super) struct Rooms {
     pub(super) destination: Option<RoomHandle>,
     /// Whoever moved the call into a room waits here.
     pub(super) moving: Option<oneshot::Sender<Result<Joined, CommandError>>>,
+    /// It is about to enter its first: what programs want of it there.
+    pub(super) coming: Option<Coming>,
 }
 
 impl Rooms {
     /// Whether the call is in that room, as that member.
     fn is_stay(&self, room: &str, member: MemberId) -> bool {
         self.stay.as_ref().is_some_and(|stay| stay.room.uuid() == room && stay.member == member)
+    }
+
+    /// Whether this tells of the call's hold as it is now; what comes late is old news.
+    pub(super) fn is_news(&mut self, told: &HoldTold) -> bool {
+        let here = |stay: &&mut Stay| stay.room.uuid() == told.room && stay.member == told.member;
+        let Some(stay) = self.stay.as_mut().filter(here) else { return false };
+        let news = told.number > stay.hold_told;
+        stay.hold_told = stay.hold_told.max(told.number);
+        news
+    }
+
+    /// Keeps what a program wants of the member that the call is about to be; else it is given back.
+    pub(super) fn keep(&mut self, later: Later) -> Option<Later> {
+        let Some(coming) = &mut self.coming else { return Some(later) };
+        let (command, by, reply) = later;
+        let answer = match coming.keep(command) {
+            Ok(()) => Ok(CallChanged::default()),
+            Err(NotKept::Refused(error)) => Err(error),
+            Err(NotKept::Other(command)) => return Some((command, by, reply)),
+        };
+        drop(reply.send(answer));
+        None
     }
 }
 
@@ -47,6 +73,8 @@ pub(super) struct Stay {
     /// Whether the room has started.
     pub(super) started: bool,
     pub(super) hooks: JoinHooks,
+    /// The number of what the room has told of its hold.
+    pub(super) hold_told: u64,
 }
 
 impl Session {
@@ -67,7 +95,8 @@ impl Session {
         Some(room.leave(member, cause).await)
     }
 
-    pub(super) async fn join(&mut self, join: Join) {
+    pub(super) async fn join(&mut self, mut join: Join) {
+        let wait = self.rooms.coming.take().and_then(|coming| coming.enters(&mut join.entry));
         let outcome = self.enter(join).await;
         let started = outcome.as_ref().ok().map(|joined| joined.started);
         if let Err(error) = &outcome {
@@ -80,6 +109,7 @@ impl Session {
         if let Some(started) = started {
             self.stream_room();
             self.begin_stay(started).await;
+            self.hold_with(wait).await;
         }
     }
 
@@ -136,6 +166,7 @@ impl Session {
                         moderator: join.member_settings.moderator,
                         started: joined.started,
                         hooks: join.hooks,
+                        hold_told: 0,
                     });
                     return Ok(joined);
                 }

@@ -248,6 +248,25 @@ fn other_instructions_abandon_what_the_call_is_in_and_its_action_can_say_nothing
 }
 
 #[test]
+fn what_is_left_off_is_told_at_once_and_nothing_follows_before_other_instructions_come() {
+    for (verb, step, outcome) in journeys(Some(action("over"))) {
+        let mut interpreter = started(vec![verb, say("rest")]);
+        assert_eq!(steps(&mut interpreter), [step]);
+        interpreter.leave_off();
+        assert_eq!(steps(&mut interpreter), [Step::Abandon(Some(action("over")))]);
+        interpreter.done(&outcome, NOW);
+        assert_eq!((steps(&mut interpreter), interpreter.next_timeout()), (vec![], None));
+        document(&mut interpreter, vec![say("other")], NOW);
+        assert_eq!(steps(&mut interpreter), [Step::Play(1, vec![prompt("other")])], "it is told a second time");
+    }
+    let mut playing = started(vec![say("a")]);
+    steps(&mut playing);
+    playing.leave_off();
+    playing.prompts_ended(1, NOW);
+    assert_eq!(steps(&mut playing), [Step::StopPlaying]);
+}
+
+#[test]
 fn a_call_that_is_over_owes_its_last_action_the_outcome_once() {
     for (verb, _, outcome) in journeys(Some(action("over"))) {
         let mut interpreter = started(vec![verb, say("rest")]);
@@ -257,7 +276,7 @@ fn a_call_that_is_over_owes_its_last_action_the_outcome_once() {
         assert_eq!(interpreter.hung_up(|| outcome.clone()), None);
         assert!(interpreter.is_over());
         interpreter.done(&outcome, NOW);
-        interpreter.append(instructions(vec![say("more")]), NOW);
+        interpreter.append(instructions(vec![say("more")]), NOW).unwrap();
         document(&mut interpreter, vec![say("more")], NOW);
         interpreter.transfer(fetch("there"), NOW);
         assert_eq!((steps(&mut interpreter), interpreter.next_timeout()), (vec![], None));

@@ -29,7 +29,7 @@ fn a_call_that_stays_waits_for_its_program_without_a_deadline() {
     assert_eq!(steps(&mut interpreter), [Step::Play(2, vec![prompt("b")])]);
     // Nobody is left who could say what next: with its instructions the call ends.
     interpreter.set_at_end(AtEnd::Hangup);
-    interpreter.append(vec![], NOW);
+    interpreter.append(vec![], NOW).unwrap();
     assert_eq!(steps(&mut interpreter), [], "it still plays");
     interpreter.prompts_ended(2, NOW);
     assert_eq!(steps(&mut interpreter), [the_end()]);
@@ -37,7 +37,7 @@ fn a_call_that_stays_waits_for_its_program_without_a_deadline() {
     let mut idle = staying(vec![]);
     assert_eq!(steps(&mut idle), []);
     idle.set_at_end(AtEnd::Hangup);
-    idle.append(vec![], NOW);
+    idle.append(vec![], NOW).unwrap();
     assert_eq!(steps(&mut idle), [the_end()]);
 }
 
@@ -62,8 +62,8 @@ fn a_scheduled_hangup_ends_a_call_that_stays() {
 #[test]
 fn instructions_that_are_added_follow_the_others_and_run_at_once_where_nothing_is_left() {
     let mut busy = started(vec![say("a"), Verb::Join(Box::new(join(None)))]);
-    busy.append(instructions(vec![say("b")]), NOW);
-    busy.append(instructions(vec![say("c")]), NOW);
+    busy.append(instructions(vec![say("b")]), NOW).unwrap();
+    busy.append(instructions(vec![say("c")]), NOW).unwrap();
     assert_eq!(steps(&mut busy), [Step::Play(1, vec![prompt("a")])]);
     busy.prompts_ended(1, NOW);
     assert!(matches!(steps(&mut busy)[..], [Step::Join(_)]));
@@ -71,20 +71,46 @@ fn instructions_that_are_added_follow_the_others_and_run_at_once_where_nothing_i
     assert_eq!(steps(&mut busy), [Step::Play(2, vec![prompt("b"), prompt("c")])]);
 
     let mut idle = staying(vec![]);
-    idle.append(instructions(vec![say("b")]), NOW);
+    idle.append(instructions(vec![say("b")]), NOW).unwrap();
     assert_eq!(steps(&mut idle), [Step::Play(1, vec![prompt("b")])]);
 
     // While an answer is under way they wait for it; instructions in it replace them, an empty one does not.
     let mut asking = staying(vec![Verb::Gather(Gather { report: Report::Outcome, ..gather(vec![]) })]);
     asking.digit('#', NOW);
     steps(&mut asking);
-    asking.append(instructions(vec![say("b")]), NOW);
+    asking.append(instructions(vec![say("b")]), NOW).unwrap();
     assert_eq!(steps(&mut asking), []);
     let mut replaced = asking.clone();
     asking.answered(None, NOW);
     assert_eq!(steps(&mut asking), [Step::Play(1, vec![prompt("b")])]);
     replaced.answered(Some(instructions(vec![say("c")])), NOW);
     assert_eq!(steps(&mut replaced), [Step::Play(1, vec![prompt("c")])]);
+}
+
+#[test]
+fn no_more_than_five_hundred_instructions_wait_and_what_is_too_much_changes_nothing() {
+    let many = |count: usize| instructions(std::iter::repeat_with(|| Verb::Answer).take(count).collect());
+    let mut busy = started(vec![say("a")]);
+    steps(&mut busy);
+    for count in [300, 200, 0] {
+        busy.append(many(count), NOW).unwrap();
+    }
+    for count in [1, 500] {
+        let refused = busy.append(many(count), NOW).unwrap_err().to_string();
+        assert!(refused.contains("at most 500"), "{refused}");
+    }
+    busy.prompts_ended(1, NOW);
+    let ran = steps(&mut busy);
+    assert_eq!(ran.iter().filter(|step| **step == Step::Answer).count(), 500);
+
+    let mut idle = staying(vec![]);
+    assert!(idle.append(many(501), NOW).is_err());
+    assert_eq!(steps(&mut idle), []);
+    idle.append(many(500), NOW).unwrap();
+    assert_eq!(steps(&mut idle).len(), 500);
+    // Those that have run count no more.
+    idle.append(many(500), NOW).unwrap();
+    assert_eq!(steps(&mut idle).len(), 500);
 }
 
 fn asked(number: u64) -> Step {

@@ -166,7 +166,7 @@ proptest! {
             };
             match input {
                 Input::Document(kinds) => interpreter.document(run(kinds), now),
-                Input::Append(kinds) => interpreter.append(run(kinds), now),
+                Input::Append(kinds) => interpreter.append(run(kinds), now).unwrap(),
                 Input::Answered(kinds) => interpreter.answered(kinds.map(run), now),
                 Input::Failed => drop(interpreter.failed(now)),
                 Input::Transfer => interpreter.transfer(fetch("moved"), now),

@@ -33,29 +33,33 @@ pub fn queue_wait(call: &CallInfo, position: &QueuePosition<'_>) -> Object {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QueueEvent<'a> {
     /// A call came.
-    Join,
-    /// A call went; how, as `queue_result` says it.
+    Join {
+        /// When, UTC milliseconds since 1970.
+        at: u64,
+    },
+    /// A call went.
     Leave {
-        /// `bridged`, `hangup`, `leave` or `error`.
+        /// `dequeued`: somebody took it; `abandoned`: it hung up, left, or has other instructions.
         reason: &'a str,
         /// When, UTC milliseconds since 1970.
         at: u64,
     },
 }
 
-/// The body of an account's `queue_event_hook`: the queue's name, its calls after the event, and when the call came, UTC
-/// milliseconds since 1970.
-pub fn queue_event(call: &CallInfo, queue: &str, length: u32, joined: u64, event: &QueueEvent<'_>) -> Object {
+/// The body of an account's `queue_event_hook`: the queue's name, and its calls after the event.
+pub fn queue_event(call: &CallInfo, queue: &str, length: u32, event: &QueueEvent<'_>) -> Object {
     let mut body = Object::new();
-    body.set("event", if *event == QueueEvent::Join { "join" } else { "leave" });
+    body.set("event", if matches!(event, QueueEvent::Join { .. }) { "join" } else { "leave" });
     body.set("account_sid", call.account_sid.as_str());
     body.set("call_sid", call.call_sid.as_str());
     body.set("queue", queue);
     body.set("length", length);
-    body.set("join_time", joined);
-    if let QueueEvent::Leave { reason, at } = event {
-        body.set("leave_reason", *reason);
-        body.set("leave_time", *at);
+    match event {
+        QueueEvent::Join { at } => body.set("join_time", *at),
+        QueueEvent::Leave { reason, at } => {
+            body.set("leave_reason", *reason);
+            body.set("leave_time", *at);
+        }
     }
     body
 }

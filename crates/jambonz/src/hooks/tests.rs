@@ -88,14 +88,13 @@ fn a_call_that_was_never_answered_ends_by_its_status() {
 
 #[test]
 fn a_queue_tells_who_came_and_why_he_left() {
-    let text = |event: &QueueEvent<'_>| queue_event(&call(), "support", 2, 1_700_000_000_123, event).to_string();
+    let text = |event: &QueueEvent<'_>| queue_event(&call(), "support", 2, event).to_string();
     assert_eq!(
-        text(&QueueEvent::Join),
+        text(&QueueEvent::Join { at: 1_700_000_000_123 }),
         r#"{"event":"join","account_sid":"acc","call_sid":"c","queue":"support","length":2,"join_time":1700000000123}"#
     );
-    assert!(
-        text(&QueueEvent::Leave { reason: "bridged", at: 5 }).ends_with(r#""leave_reason":"bridged","leave_time":5}"#)
-    );
+    let left = text(&QueueEvent::Leave { reason: "dequeued", at: 5 });
+    assert!(left.ends_with(r#""length":2,"leave_reason":"dequeued","leave_time":5}"#), "{left}");
 }
 
 #[test]

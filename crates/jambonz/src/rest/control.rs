@@ -46,12 +46,7 @@ pub trait Control: Send + Sync + 'static {
 #[async_trait]
 impl Control for Engine {
     async fn calls(&self, account: &AccountRef) -> Vec<CallView> {
-        let mut calls = Vec::new();
-        for uuid in Self::calls(self, account) {
-            // One that ends meanwhile is not live any more.
-            calls.extend(Self::call(self, account, &uuid).await.map(|snapshot| snapshot.call));
-        }
-        calls
+        self.live(account).await.into_iter().map(|snapshot| snapshot.call).collect()
     }
 
     async fn call(&self, account: &AccountRef, uuid: &str) -> Option<CallView> {

@@ -17,7 +17,7 @@ fn sounds(sounds: usize, repeat: Repeat) -> Sounds {
 fn loading(house: &House, id: &str) -> (Announced, oneshot::Sender<Sounds>) {
     let (tell, sounds) = oneshot::channel();
     let notice = RoomNotice { spoken: false, id: Some(id.to_owned()), by: house.call() };
-    (Announced { notice, sounds }, tell)
+    (Announced { notice, sounds, replace: false }, tell)
 }
 
 /// One that is loaded.
@@ -84,6 +84,33 @@ async fn an_announcement_lasts_and_too_many_that_wait_are_refused_and_told() {
     // What waits is over with the room.
     room.end(Asker::server()).await.unwrap();
     tokio::time::timeout(SOON, room.gone()).await.expect("the room does not end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_announcement_in_place_of_others_ends_one_that_lasts_and_clears_what_waits() {
+    let house = House::open(config(44_100)).await;
+    let room = house.room_of("jambonz", Policy::default());
+    let (_customer, _customers) = house.enters(&room, Role::Customer).await;
+    let (_agent, _agents) = house.enters(&room, Role::Agent).await;
+    let instead = |id: &str, count, repeat| Announced { replace: true, ..announced(&house, id, count, repeat) };
+    let begun = |id: &str| format!("room.sound_started {id}");
+    let over = |id: &str| format!("room.sound_finished {id}");
+    room.announce(announced(&house, "lasts", 2, Repeat::Forever)).unwrap();
+    // As many as may wait: one more is left out, unless it takes their place.
+    for n in 0..16 {
+        room.announce(announced(&house, &n.to_string(), 1, Repeat::Times(1))).unwrap();
+    }
+    told_until(&house, &room, &begun("lasts")).await;
+    room.announce(instead("other", 1, Repeat::Forever)).unwrap();
+    let told = told_until(&house, &room, &begun("other")).await;
+    assert_eq!(told, [begun("lasts"), over("lasts"), begun("other")]);
+    room.announce(instead("last", 1, Repeat::Times(1))).unwrap();
+    room.announce(announced(&house, "next", 1, Repeat::Times(1))).unwrap();
+    let told = told_until(&house, &room, &over("next")).await;
+    assert_eq!(told[3..], [over("other"), begun("last"), over("last"), begun("next"), over("next")]);
+    // Where nothing sounds it is as any other.
+    room.announce(instead("alone", 1, Repeat::Times(1))).unwrap();
+    assert_eq!(told_until(&house, &room, &over("alone")).await[8..], [begun("alone"), over("alone")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -92,6 +92,47 @@ async fn a_member_is_out_before_that_is_recorded_and_its_record_is_waited_for_a_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_member_is_admitted_however_much_waits_for_the_database() {
+    let house = House::open(config(44_300)).await;
+    let room = house.room_of("jambonz", Policy::default());
+    let (first, _firsts) = house.enters(&room, Role::Customer).await;
+    let unprepared = Entry { preparing: true, ..Entry::default() };
+    let (second, _seconds) = house.enters_as(&room, unprepared, MemberSettings::default()).await;
+    let second = second.unwrap();
+    let lock = locked(&house.store);
+    let mut journal = Journal::new(room.identity.backlog.clone());
+    let mut written = 0;
+    while !journal.is_behind() {
+        let batch = house.store.batch().put_setting(&format!("place-{written}"), store::Secret::new("here"));
+        journal.write(house.engine.inner(), "test", batch, tokio::time::Instant::now()).await;
+        written += 1;
+        assert!(written < 10_000, "it is never behind");
+    }
+    let refused = room.change(Whom::Members(vec![first.number]), mute(true), Asker::server()).await;
+    assert!(matches!(refused, Err(CommandError::Busy(_))), "{refused:?}");
+    let admitted = tokio::time::timeout(SOON, room.admit(second.member, Asker::server())).await.expect("it waits");
+    assert!(admitted.is_ok(), "{admitted:?}");
+    assert!(room.snapshot().await.unwrap().members.iter().all(|member| member.admitted && !member.muted));
+    drop(lock);
+}
+
+// One thread: the actor takes nothing out of its mailbox while it is being filled.
+#[tokio::test]
+async fn a_member_is_admitted_to_a_room_whose_mailbox_is_full() {
+    let house = House::open(config(44_500)).await;
+    let room = house.room_of("jambonz", Policy::default());
+    let unprepared = Entry { preparing: true, ..Entry::default() };
+    let (member, _messages) = house.enters_as(&room, unprepared, MemberSettings::default()).await;
+    let member = member.unwrap();
+    let nothing = MediaFact::PlayerEnded(media::PlayerId(9));
+    while room.media_fact(nothing.clone()) {}
+    assert!(matches!(room.snapshot().await, Err(CommandError::Busy(_))));
+    let admitted = tokio::time::timeout(SOON, room.admit(member.member, Asker::server())).await.expect("it waits");
+    assert!(admitted.is_ok(), "{admitted:?}");
+    assert!(room.snapshot().await.unwrap().members.iter().all(|member| member.admitted));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_journal_that_is_far_behind_holds_nobody_up_and_loses_nothing() {
     let house = House::open(config(41_500)).await;
     let inner = house.engine.inner();
