@@ -1,5 +1,7 @@
 //! Calls of the jambonz dialect outside of conferences: dialling, digits, queues, streams, the calls that programs make; and both dialects in one house.
 
+#[path = "jambonz/barge_in.rs"]
+mod barge_in;
 #[path = "jambonz/carriers.rs"]
 mod carriers;
 #[path = "jambonz/dialling.rs"]
@@ -12,6 +14,8 @@ mod handing_over;
 mod house;
 #[path = "jambonz/programs.rs"]
 mod programs;
+#[path = "jambonz/queue_events.rs"]
+mod queue_events;
 #[path = "jambonz/queues.rs"]
 mod queues;
 #[path = "jambonz/running.rs"]
