@@ -434,11 +434,12 @@ impl Interpreter {
         }
     }
 
-    /// Prompts in a row are one, unless somebody wants to know where each begins.
+    /// Prompts in a row are one, unless somebody wants to know where each begins, or input may end one and leave the rest.
     fn leading_prompts(&mut self) -> Vec<Prompt> {
         let mut prompts = Vec::new();
         while let Some(Instruction { verb: Verb::Prompt(_), label }) = self.rest.front()
             && !(self.notify && label.is_some())
+            && self.barge_in.is_none()
         {
             if let Some(Instruction { verb: Verb::Prompt(prompt), .. }) = self.rest.pop_front() {
                 prompts.push(prompt);

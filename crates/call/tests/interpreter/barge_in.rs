@@ -97,6 +97,11 @@ fn an_answer_without_instructions_leaves_the_rest() {
     assert_eq!(steps(&mut interpreter), [Step::StopPlaying, Step::Fetch(1, fetch("input"), pressed("123"))]);
     interpreter.answered(None, NOW);
     assert_eq!(steps(&mut interpreter), [Step::Play(2, vec![prompt("next")])]);
+    let mut interpreter = listening(input(), false, vec![say("long"), say("next")]);
+    press(&mut interpreter, "123", NOW);
+    steps(&mut interpreter);
+    interpreter.answered(None, NOW);
+    assert_eq!(steps(&mut interpreter), [Step::Play(2, vec![prompt("next")])]);
 }
 
 #[test]

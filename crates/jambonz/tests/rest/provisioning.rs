@@ -273,9 +273,9 @@ async fn a_carrier_with_gateways_and_numbers_is_a_trunk_that_calls_can_use() {
     assert_eq!((trunk().await.host.as_deref(), trunk().await.port), (Some("sip.carrier.test"), None));
     // A carrier that trusts this server for somebody else would let this account call at his cost.
     let theirs = json!({ "ipv4": super::desk::THEIR_CARRIER });
-    let path = format!("/SipGateways/{outbound}");
-    assert_eq!(desk.ask("PUT", &path, theirs.clone()).await.status, 403);
-    assert_eq!(desk.ask_as(&desk.operator, "PUT", &path, theirs).await.status, 204);
+    let gateway = format!("/SipGateways/{outbound}");
+    assert_eq!(desk.ask("PUT", &gateway, theirs.clone()).await.status, 403);
+    assert_eq!(desk.ask_as(&desk.operator, "PUT", &gateway, theirs).await.status, 204);
     assert_eq!(desk.ask("DELETE", &format!("/SipGateways/{inbound}"), Json::Null).await.status, 204);
     assert!(trunk().await.sources.is_empty());
 
