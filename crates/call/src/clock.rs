@@ -31,3 +31,11 @@ impl Clock {
         i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
     }
 }
+
+/// Waits for a deadline; for ever where there is none.
+pub(crate) async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}

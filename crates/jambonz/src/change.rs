@@ -1,8 +1,6 @@
 //! What a program can change about a live call. The REST interface and the WebSocket say the same things in other words;
 //! here they are read once.
 
-use std::time::Duration;
-
 use crate::fault::{Fault, Properties};
 use crate::hook::Hook;
 use crate::json::{Object, Value};
@@ -54,15 +52,13 @@ pub enum Change {
     Dtmf {
         /// Keys of a phone.
         keys: String,
-        /// How long each sounds.
-        duration: Duration,
     },
     /// What later hooks carry as `customerData`.
     Tag(Object),
     /// A SIP request within the dialog; REST answers with its status.
     SipRequest(SipRequest),
-    /// A recording of the call.
-    Record(Record),
+    /// A recording of the call, which this server does not make: to be refused by `jambonz:error`.
+    Record,
     /// Spoken to the whole room that the call is in.
     RoomSay(RoomSound<Say>),
     /// Played to the whole room that the call is in.
@@ -70,10 +66,7 @@ pub enum Change {
     /// Settings of the call.
     Config(Box<Config>),
     /// Text for a voice that speaks as text comes, which this server has not: to be refused by `jambonz:error`.
-    Tokens {
-        /// The program's number for it.
-        id: f64,
-    },
+    Tokens,
     /// Known to the vendor's servers and not done here: to be told by `jambonz:error`.
     Unsupported(String),
 }
@@ -143,30 +136,6 @@ pub struct SipRequest {
     pub headers: Vec<(String, String)>,
 }
 
-/// A recording.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// What to do.
-    pub action: RecordAction,
-    /// SIP URI of a recording server.
-    pub server: Option<String>,
-    /// The recording's name.
-    pub id: Option<String>,
-}
-
-/// What happens to a recording.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RecordAction {
-    /// It begins.
-    Start,
-    /// It ends.
-    Stop,
-    /// It waits.
-    Pause,
-    /// It goes on.
-    Resume,
-}
-
 /// Something that a whole room hears: a room player.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RoomSound<T> {
@@ -190,6 +159,9 @@ pub enum ChangeError {
 }
 
 type Read<T> = Result<T, ChangeError>;
+
+/// The action of a `record` that begins one.
+pub(crate) const START_RECORDING: &str = "startCallRecording";
 
 /// `mute` or `unmute` under `name`.
 pub(crate) fn mute(data: &Properties<'_>, name: &str) -> Read<bool> {
@@ -251,9 +223,9 @@ pub(crate) fn dtmf(data: &Properties<'_>) -> Read<Change> {
     if keys.is_empty() {
         return Err(data.fault("digit", "write digits out of 0 to 9, *, # and A to D").into());
     }
-    // Half of the default of the verb.
-    let duration = data.number("duration")?.map_or(Duration::from_millis(250), verbs::tone);
-    Ok(Change::Dtmf { keys, duration })
+    // Checked, without effect.
+    data.number("duration")?;
+    Ok(Change::Dtmf { keys })
 }
 
 /// `method` and the rest of a SIP request.
@@ -271,18 +243,13 @@ pub(crate) fn sip_request(data: &Properties<'_>) -> Read<SipRequest> {
 }
 
 /// `action` and the rest of a recording.
-pub(crate) fn record(data: &Properties<'_>) -> Read<Record> {
-    let actions = [
-        ("startCallRecording", RecordAction::Start),
-        ("stopCallRecording", RecordAction::Stop),
-        ("pauseCallRecording", RecordAction::Pause),
-        ("resumeCallRecording", RecordAction::Resume),
-    ];
-    Ok(Record {
-        action: required(data, "action", &actions)?,
-        server: data.line("siprecServerURL")?,
-        id: data.line("recordingID")?,
-    })
+pub(crate) fn record(data: &Properties<'_>) -> Read<Change> {
+    let actions = [START_RECORDING, "stopCallRecording", "pauseCallRecording", "resumeCallRecording"];
+    // Checked, without effect.
+    required(data, "action", &actions.map(|action| (action, ())))?;
+    data.line("siprecServerURL")?;
+    data.line("recordingID")?;
+    Ok(Change::Record)
 }
 
 /// One or more of `say` and `play`.

@@ -65,7 +65,7 @@ pub(crate) fn command(reach: &Reach, change: Change) -> Result<CallCommand, BadC
         }),
         Change::Whisper(verbs) => CallCommand::Whisper(prompts(reach.instructions(verbs)?)),
         Change::Dub(dub) => CallCommand::Dub(reach.dub(&dub)),
-        Change::Dtmf { keys, .. } => CallCommand::SendDigits(keys),
+        Change::Dtmf { keys } => CallCommand::SendDigits(keys),
         Change::Tag(data) => CallCommand::Attach(data.to_string()),
         Change::SipRequest(request) => CallCommand::Request {
             method: request.method,
@@ -73,7 +73,7 @@ pub(crate) fn command(reach: &Reach, change: Change) -> Result<CallCommand, BadC
             body: request.content.unwrap_or_default(),
             headers: request.headers,
         },
-        Change::Record(_) => CallCommand::Unsupported("record".to_owned()),
+        Change::Record => CallCommand::Unsupported("record".to_owned()),
         Change::RoomSay(RoomSound { sound, id, replace }) => {
             CallCommand::RoomSound { prompts: say(&sound), spoken: true, id, replace }
         }
@@ -81,7 +81,7 @@ pub(crate) fn command(reach: &Reach, change: Change) -> Result<CallCommand, BadC
             CallCommand::RoomSound { prompts: reach.play(&sound), spoken: false, id, replace }
         }
         Change::Config(config) => CallCommand::Configure(Box::new(reach.config(&config, None)?)),
-        Change::Tokens { .. } => CallCommand::Unsupported("tts:tokens".to_owned()),
+        Change::Tokens => CallCommand::Unsupported("tts:tokens".to_owned()),
         Change::Unsupported(name) => CallCommand::Unsupported(name),
     })
 }

@@ -1,5 +1,7 @@
-//! The jambonz dialect, as pure translation: no request is made here, and nobody's hearing is decided.
+//! The jambonz dialect: translation, and the REST interface. Nobody's hearing is decided here.
 //!
+//! - [`Jambonz`]: the dialect as the engine sees it; from verbs to instructions in `document`, from frames to commands in
+//!   `command`, from happenings to callbacks in `callbacks`; `link`: the protocol with an application by WebSocket.
 //! - [`verbs`]: the arrays that applications answer with; [`answer`]: how they answer by ack.
 //! - [`hooks`]: the bodies of everything that is told to them; [`hook`]: where a hook leads; [`signature`], [`json`]: how a
 //!   body is signed, and printed so that the signature holds; [`environment`]: variables that they declare.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use call::carriers::Carriers;
+use call::carriers::{Carriers, Claim};
 use store::{AccountId, StoreError, Trunk};
 use tokio::sync::Mutex;
 
@@ -43,11 +43,11 @@ impl Manager {
         }
     }
 
-    /// Whether the trunk is at a carrier of another account's, which an account cannot choose by itself.
-    pub(crate) async fn is_anothers(&self, trunk: &Trunk) -> Result<bool, StoreError> {
+    /// Whose the carrier of this trunk is; an account cannot choose another's by itself.
+    pub(crate) async fn claim(&self, trunk: &Trunk) -> Result<Claim, StoreError> {
         match &self.live {
-            Some(live) => live.carriers.is_anothers(trunk).await,
-            None => Ok(false),
+            Some(live) => live.carriers.claim(trunk).await,
+            None => Ok(Claim::Free),
         }
     }
 

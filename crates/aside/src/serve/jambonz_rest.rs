@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use call::carriers::Claim;
 use call::engine::Engine;
 use call::http::Http;
 use jambonz::rest::{Api, Rate, Signalling};
@@ -22,8 +23,8 @@ impl Signalling for Manager {
         self.trust_trunks().await;
     }
 
-    async fn is_anothers(&self, trunk: &Trunk) -> Result<bool, StoreError> {
-        Manager::is_anothers(self, trunk).await
+    async fn claim(&self, trunk: &Trunk) -> Result<Claim, StoreError> {
+        Manager::claim(self, trunk).await
     }
 }
 

@@ -5,6 +5,8 @@
 
 mod barge_in;
 mod gathering;
+mod hops;
+mod run;
 mod step;
 
 use std::collections::VecDeque;
@@ -13,18 +15,13 @@ use std::time::Duration;
 pub use step::Step;
 use step::Steps;
 
-use crate::cause::{FaultAt, FaultKind, HangupCause, InstructionsFault};
+use crate::cause::HangupCause;
 use crate::command::CommandError;
-use crate::dialect::{AtEnd, Departure, Kind, Outcome, Purpose};
-use crate::verb::{Action, Fetch, Hangup, Instruction, Label, Prompt, Refusal, Verb};
+use crate::dialect::{AtEnd, Departure, Outcome, Purpose};
+use crate::verb::{Action, Fetch, Instruction, Label};
 use barge_in::BargeIn;
 use gathering::Gathering;
 
-/// Requests in a row before they count as a loop.
-const MOST_HOPS: u32 = 30;
-/// Whoever waits this long between two requests goes round in no loop: however the call spends it, it is heard, rung or
-/// waited for. A program that is heard again and again is asked no more often.
-const BETWEEN_HOPS: Duration = Duration::from_secs(1);
 /// Instructions of one call that may wait where others are added to them.
 const MOST_WAITING: usize = 500;
 
@@ -103,9 +100,11 @@ pub struct Interpreter {
     /// Input that counts beside the instructions.
     barge_in: Option<BargeIn>,
     steps: Steps,
+    /// How many instructions have begun.
+    begun: u64,
     prompts: u64,
     fetches: u64,
-    /// Requests in a row, each [`BETWEEN_HOPS`] after the one before at most, and without a key or a word of the caller.
+    /// Requests in a row, each [`hops::BETWEEN_HOPS`] after the one before at most, and without a key or a word of the caller.
     hops: u32,
     /// When the last of them was made; the first is not made here, and counts from its answer.
     asked_at: Option<Duration>,
@@ -129,6 +128,7 @@ impl Interpreter {
             notify: false,
             barge_in: None,
             steps: Steps::default(),
+            begun: 0,
             prompts: 0,
             fetches: 0,
             hops: 0,
@@ -136,6 +136,11 @@ impl Interpreter {
             hangup_at: None,
             follows: Follows::Hangup(HangupCause::EndOfInstructions),
         }
+    }
+
+    /// How many instructions have begun: an answer to what was asked beside one is too late when there is another.
+    pub fn begun(&self) -> u64 {
+        self.begun
     }
 
     /// A program that is asked for what to hear again and again, until it says nothing.
@@ -174,6 +179,9 @@ impl Interpreter {
     }
 
     /// Whether the call is where an instruction took it: a room, a connection, a queue, a stream, a referral.
+    ///
+    /// A driver has no use for it, as it took the call there itself; whoever checks this state machine has no other view of it.
+    #[doc(hidden)]
     pub fn is_away(&self) -> bool {
         matches!(self.doing, Doing::Away(_))
     }
@@ -359,224 +367,5 @@ impl Interpreter {
             _ => {}
         }
         self.barge_in_timed_out(now);
-    }
-
-    /// Stops what is being done, for other instructions.
-    fn break_off(&mut self) {
-        match &self.doing {
-            Doing::Prompting(_) => self.steps.push_back(Step::StopPlaying),
-            Doing::Gathering(_) => self.end_gathering(),
-            Doing::Away(away) => self.steps.push_back(Step::Abandon(away.action.clone())),
-            _ => {}
-        }
-        self.doing = Doing::Nothing;
-    }
-
-    /// What plays is over.
-    fn played(&mut self, now: Duration) {
-        let Doing::Prompting(prompting) = std::mem::replace(&mut self.doing, Doing::Nothing) else { return };
-        let Some(action) = prompting.action else { return self.advance(now) };
-        let heard = prompting.since.map_or(Duration::ZERO, |since| now.saturating_sub(since));
-        let outcome = Outcome::Played {
-            completed: prompting.since.is_some(),
-            heard_ms: u64::try_from(heard.as_millis()).unwrap_or(u64::MAX),
-        };
-        self.fetch(action.to, Purpose::Action(Box::new(outcome), action.id), now);
-    }
-
-    /// The call is back from where an instruction took it.
-    fn back(
-        &mut self,
-        away: Away,
-        outcome: &Outcome,
-        departure: Option<Departure>,
-        at_end: HangupCause,
-        now: Duration,
-    ) {
-        self.doing = Doing::Nothing;
-        match (away.on_exit, departure, away.action) {
-            (Some(fetch), Some(departure), _) => self.fetch(fetch, Purpose::LeftRoom(Box::new(departure)), now),
-            (_, _, Some(action)) => {
-                self.fetch(action.to, Purpose::Action(Box::new(outcome.clone()), action.id), now);
-            }
-            _ => {
-                if let (true, Follows::Hangup(cause)) = (self.rest.is_empty(), &mut self.follows) {
-                    *cause = at_end;
-                }
-                self.advance(now);
-            }
-        }
-    }
-
-    fn advance(&mut self, now: Duration) {
-        while self.doing == Doing::Nothing {
-            self.instruction_over();
-            self.steps.are_of(None);
-            let prompts = self.leading_prompts();
-            if !prompts.is_empty() {
-                self.prompt(prompts, None, None);
-                return;
-            }
-            let Some(instruction) = self.rest.pop_front() else { return self.end_of_instructions(now) };
-            if self.notify
-                && let Some(label) = &instruction.label
-            {
-                self.current = Some(label.clone());
-                self.steps.push_back(Step::Happened(Kind::Instruction(true, label.clone())));
-            }
-            self.run(instruction, now);
-        }
-    }
-
-    fn instruction_over(&mut self) {
-        if let Some(label) = self.current.take() {
-            self.steps.push_back(Step::Happened(Kind::Instruction(false, label)));
-        }
-    }
-
-    /// Prompts in a row are one, unless somebody wants to know where each begins, or input may end one and leave the rest.
-    fn leading_prompts(&mut self) -> Vec<Prompt> {
-        let mut prompts = Vec::new();
-        while let Some(Instruction { verb: Verb::Prompt(_), label }) = self.rest.front()
-            && !(self.notify && label.is_some())
-            && self.barge_in.is_none()
-        {
-            if let Some(Instruction { verb: Verb::Prompt(prompt), .. }) = self.rest.pop_front() {
-                prompts.push(prompt);
-            }
-        }
-        prompts
-    }
-
-    fn run(&mut self, instruction: Instruction, now: Duration) {
-        let Instruction { verb, label } = instruction;
-        self.steps.are_of(label.clone());
-        match verb {
-            Verb::Prompt(prompt) => self.prompt(vec![prompt], None, None),
-            Verb::Play(play) => self.prompt(play.prompts, play.action, play.limit.map(|limit| now + limit)),
-            Verb::Gather(gather) => self.gather(Box::new(gather), 1, now),
-            Verb::Join(join) => {
-                let (on_exit, action) = (join.member_settings.on_exit.clone(), join.hooks.action.clone());
-                self.away(Step::Join(join), Away { on_exit, action });
-            }
-            Verb::Connect(connect) => {
-                let action = connect.action.clone();
-                self.away(Step::Connect(connect), Away { on_exit: None, action });
-            }
-            Verb::Enqueue(enqueue) => {
-                let action = enqueue.action.clone();
-                self.away(Step::Enqueue(enqueue), Away { on_exit: None, action });
-            }
-            Verb::Dequeue(dequeue) => {
-                let action = dequeue.action.clone();
-                self.away(Step::Dequeue(dequeue), Away { on_exit: None, action });
-            }
-            Verb::Stream(stream) => {
-                let action = stream.action.clone();
-                self.away(Step::Stream(stream), Away { on_exit: None, action });
-            }
-            Verb::Refer(refer) => {
-                let action = refer.action.clone();
-                self.away(Step::Refer(refer), Away { on_exit: None, action });
-            }
-            Verb::Message(action) => {
-                let why = "this server sends no text messages; send them through your carrier".to_owned();
-                self.steps.push_back(Step::Happened(Kind::Fault(why.clone(), label)));
-                if let Some(action) = action {
-                    let outcome = Outcome::Unsent(String::new(), why);
-                    self.fetch(action.to, Purpose::Action(Box::new(outcome), action.id), now);
-                }
-            }
-            Verb::Unsupported(name) => {
-                let text = format!("verb {name} is not run here; see the support table for the verbs that are");
-                self.steps.push_back(Step::Happened(Kind::Fault(text, label)));
-            }
-            Verb::Leave => {
-                // Nothing of the round is heard any more; a call that is in no queue goes on.
-                if let Follows::Again(..) = self.follows {
-                    self.rest.clear();
-                    self.follows = Follows::Nothing;
-                }
-                self.steps.push_back(Step::LeaveQueue);
-            }
-            Verb::Dub(dub) => self.steps.push_back(Step::Dub(dub)),
-            Verb::SendDigits(digits) => self.steps.push_back(Step::SendDigits(digits)),
-            Verb::Attach(data) => self.steps.push_back(Step::Attach(data)),
-            Verb::Configure(settings) => {
-                self.configure(&settings, label);
-                self.steps.push_back(Step::Configure(settings));
-            }
-            Verb::Answer => self.steps.push_back(Step::Answer),
-            Verb::Ring(text) => self.steps.push_back(Step::Ring(text)),
-            Verb::Redirect(fetch) => self.fetch(fetch, Purpose::Redirect, now),
-            Verb::Hangup(Hangup { after: Some(after), .. }) => self.hangup_at = Some(now + after),
-            Verb::Hangup(Hangup { refusal, after: None, headers }) => {
-                self.hang_up(HangupCause::Instructed, refusal, headers);
-            }
-        }
-    }
-
-    fn away(&mut self, step: Step, away: Away) {
-        self.doing = Doing::Away(away);
-        self.steps.push_back(step);
-    }
-
-    fn prompt(&mut self, prompts: Vec<Prompt>, action: Option<Action>, until: Option<Duration>) {
-        let number = self.play(prompts);
-        self.doing = Doing::Prompting(Prompting { number, action, until, since: None });
-    }
-
-    fn play(&mut self, prompts: Vec<Prompt>) -> u64 {
-        self.prompts += 1;
-        self.steps.push_back(Step::Play(self.prompts, prompts));
-        self.prompts
-    }
-
-    fn end_of_instructions(&mut self, now: Duration) {
-        match self.follows.clone() {
-            Follows::Hangup(cause) => self.hang_up(cause, None, Vec::new()),
-            Follows::Stay => self.doing = Doing::Idle,
-            Follows::Again(fetch, purpose) => {
-                let since = self.asked_at.map_or(Duration::ZERO, |asked| now.saturating_sub(asked));
-                // A round in which little is heard, or nothing, is not asked for at once again.
-                match BETWEEN_HOPS.saturating_sub(since) {
-                    Duration::ZERO => self.fetch(fetch, purpose, now),
-                    rest => self.prompt(vec![Prompt::Silence(rest)], None, None),
-                }
-            }
-            Follows::Nothing => {
-                self.doing = Doing::Over;
-                (self.hangup_at, self.barge_in) = (None, None);
-                self.steps.push_back(Step::Through);
-            }
-        }
-    }
-
-    fn fetch(&mut self, fetch: Fetch, purpose: Purpose, now: Duration) {
-        let before = self.asked_at.replace(now);
-        if before.is_some_and(|before| now.saturating_sub(before) >= BETWEEN_HOPS) {
-            self.hops = 0;
-        }
-        self.hops += 1;
-        if self.hops > MOST_HOPS {
-            let fault = InstructionsFault { at: FaultAt::Redirect, kind: FaultKind::Document };
-            return self.hang_up(HangupCause::Instructions(fault), None, Vec::new());
-        }
-        self.ask(fetch, purpose);
-    }
-
-    fn ask(&mut self, fetch: Fetch, purpose: Purpose) {
-        self.fetches += 1;
-        let round = matches!(&self.follows, Follows::Again(again, what) if *again == fetch && *what == purpose);
-        self.doing = Doing::Fetching { vital: purpose.is_vital(), round };
-        self.steps.push_back(Step::Fetch(self.fetches, fetch, purpose));
-    }
-
-    fn hang_up(&mut self, cause: HangupCause, refusal: Option<Refusal>, headers: Vec<(String, String)>) {
-        if self.doing != Doing::Over {
-            self.doing = Doing::Over;
-            (self.hangup_at, self.barge_in) = (None, None);
-            self.steps.push_back(Step::Hangup(cause, refusal, headers));
-        }
     }
 }

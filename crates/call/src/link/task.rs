@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::{Ask, Event, Farewell, Listener, NoAnswer, Output, Protocol, Tell};
+use crate::clock::sleep_until;
 use crate::counter::Counters;
 use crate::dialect::Purpose;
 use crate::http::{Http, HttpError};
@@ -245,7 +246,7 @@ impl Driver {
                         self.part();
                     }
                 }
-                () = sleep_until(deadline) => self.protocol.handle_timeout(self.begun.elapsed()),
+                () = sleep_until(deadline.map(Instant::into_std)) => self.protocol.handle_timeout(self.begun.elapsed()),
             }
         };
         self.finish(code).await;
@@ -388,13 +389,6 @@ impl Driver {
 async fn heard(telling: &mut Option<(bool, Telling)>) -> (bool, bool) {
     match telling {
         Some((owner, telling)) => (*owner, telling.await),
-        None => pending().await,
-    }
-}
-
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => pending().await,
     }
 }

@@ -19,6 +19,7 @@ use super::publish::{After, Publication, publish};
 use super::seats::{Seat, apply, leave};
 use super::sounds::{Announcement, NoticeKey, WaitingBeep, is_for};
 use super::taps::Taps;
+use crate::clock::sleep_until;
 use crate::command::{Asker, CommandError, DialMusic, ModeCommand};
 use crate::dialect::{CallView, Kind, MemberView};
 use crate::engine::Inner;
@@ -320,12 +321,5 @@ impl Actor {
                 self.media_failed = true;
             }
         }
-    }
-}
-
-async fn sleep_until(deadline: Option<std::time::Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
     }
 }

@@ -2,10 +2,12 @@
 //! each has its place before it is loaded.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use conference::{Audience, PlayerId, Room};
 use media::{Play, PlayId, PlayerChange, Repeat, Sound};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::actor::Actor;
 use super::change::Extras;
@@ -15,6 +17,8 @@ use crate::session::PerSecond;
 
 /// Announcements that may wait behind the first.
 const MOST: usize = 16;
+/// What is next and not loaded after this long is given up: others wait behind it.
+const LONGEST_LOAD: Duration = Duration::from_secs(30);
 /// Refusals that are told per second: a program can earn them without end.
 const MOST_FAULTS: u32 = 20;
 
@@ -50,8 +54,15 @@ impl RoomNotice {
 #[derive(Default)]
 pub(super) struct Announcements {
     sounding: Option<Sounding>,
-    waiting: VecDeque<Announced>,
+    waiting: VecDeque<Waiting>,
     faults: PerSecond,
+}
+
+/// Something that is not heard yet.
+struct Waiting {
+    announced: Announced,
+    /// When it is given up, once it is next and nothing sounds.
+    until: Option<Instant>,
 }
 
 struct Sounding {
@@ -61,13 +72,19 @@ struct Sounding {
 }
 
 impl Announcements {
-    /// Resolves when nothing sounds and the next one is loaded. Cancel-safe.
-    pub(super) async fn loaded(&mut self) -> Sounds {
-        match self.waiting.front_mut().filter(|_| self.sounding.is_none()) {
-            // Whoever loads it has given it up: that there is nothing to hear is told.
-            Some(next) => (&mut next.sounds).await.unwrap_or_default(),
-            None => std::future::pending().await,
-        }
+    /// Resolves when nothing sounds and the next one is loaded, or (`None`) has had its time for that. Cancel-safe.
+    pub(super) async fn loaded(&mut self) -> Option<Sounds> {
+        let Some(next) = self.waiting.front_mut().filter(|_| self.sounding.is_none()) else {
+            return std::future::pending().await;
+        };
+        let until = *next.until.get_or_insert_with(|| Instant::now() + LONGEST_LOAD);
+        let loaded = tokio::time::timeout_at(until, &mut next.announced.sounds).await.ok()?;
+        // Whoever loads it has given it up: that there is nothing to hear is told.
+        Some(loaded.unwrap_or_default())
+    }
+
+    fn add(&mut self, announced: Announced) {
+        self.waiting.push_back(Waiting { announced, until: None });
     }
 
     fn is_full(&self) -> bool {
@@ -81,14 +98,19 @@ impl Actor {
             self.silence_announcements().await;
         }
         if self.announcements.is_full() {
-            self.inner.counters.notices_dropped.add(1);
-            if !self.announcements.faults.takes(MOST_FAULTS, self.inner.clock.monotonic()) {
-                return self.inner.counters.records_dropped.add(1);
-            }
             let text = format!("{MOST} sounds for the room wait already; this one is left out");
-            return self.tell(Kind::Fault(text, None), None, Some(announced.notice.by)).await;
+            return self.leave_out(announced.notice, text).await;
         }
-        self.announcements.waiting.push_back(announced);
+        self.announcements.add(announced);
+    }
+
+    /// It will not be heard, and its program is told why.
+    async fn leave_out(&mut self, notice: RoomNotice, why: String) {
+        self.inner.counters.notices_dropped.add(1);
+        if !self.announcements.faults.takes(MOST_FAULTS, self.inner.clock.monotonic()) {
+            return self.inner.counters.records_dropped.add(1);
+        }
+        self.tell(Kind::Fault(why, None), None, Some(notice.by)).await;
     }
 
     /// What sounds is over, however often it would have been heard; what waits is never heard, and nothing is told of it.
@@ -109,9 +131,18 @@ impl Actor {
         let _ = self.change(Asker::server(), Extras { players, ..Extras::duty() }, remove).await;
     }
 
-    /// The first of those that wait is loaded, and nothing sounds.
-    pub(super) async fn next_announcement(&mut self, sounds: Sounds) {
-        let Some(Announced { notice, .. }) = self.announcements.waiting.pop_front() else { return };
+    /// The first of those that wait is loaded, or (`None`) is given up, and nothing sounds.
+    pub(super) async fn next_announcement(&mut self, sounds: Option<Sounds>) {
+        let Some(Waiting { announced: Announced { notice, .. }, .. }) = self.announcements.waiting.pop_front() else {
+            return;
+        };
+        let Some(sounds) = sounds else {
+            let text = format!(
+                "a sound for the room was not loaded within {} s; it is left out, and the next is heard",
+                LONGEST_LOAD.as_secs()
+            );
+            return self.leave_out(notice, text).await;
+        };
         self.tell(notice.tells(true), None, Some(notice.by.clone())).await;
         self.sound(notice, sounds).await;
     }
@@ -140,5 +171,51 @@ impl Actor {
             }
         }
         self.tell(notice.tells(false), None, Some(notice.by)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::Direction;
+
+    fn waiting(until: Option<Instant>) -> (Waiting, oneshot::Sender<Sounds>) {
+        let (tell, sounds) = oneshot::channel();
+        let by = CallView::new("call".to_owned(), "account".to_owned(), Direction::Inbound, 0);
+        let notice = RoomNotice { spoken: false, id: None, by };
+        (Waiting { announced: Announced { notice, sounds, replace: false }, until }, tell)
+    }
+
+    #[tokio::test]
+    async fn what_is_next_and_not_loaded_in_time_is_given_up_and_the_next_has_time_of_its_own() {
+        let mut announcements = Announcements::default();
+        let (slow, load_slow) = waiting(Some(Instant::now()));
+        let (next, load_next) = waiting(None);
+        announcements.waiting.extend([slow, next]);
+        assert!(announcements.loaded().await.is_none());
+        assert!(!load_slow.is_closed());
+        announcements.waiting.pop_front();
+        assert!(load_slow.is_closed(), "whoever loads it goes on in vain");
+        load_next.send(Sounds::new()).unwrap();
+        assert!(announcements.loaded().await.is_some());
+    }
+
+    #[tokio::test]
+    async fn the_time_to_load_begins_once_and_only_for_what_is_next() {
+        let mut announcements = Announcements::default();
+        let (first, _load_first) = waiting(None);
+        let (second, _load_second) = waiting(None);
+        announcements.waiting.extend([first, second]);
+        let mut begun = Vec::new();
+        for _ in 0..2 {
+            tokio::select! {
+                biased;
+                _ = announcements.loaded() => panic!("nothing is loaded"),
+                () = std::future::ready(()) => {}
+            }
+            begun.push(announcements.waiting[0].until.expect("its time has begun"));
+        }
+        assert_eq!(begun[0], begun[1], "asked again, it has no more time than before");
+        assert_eq!(announcements.waiting[1].until, None);
     }
 }

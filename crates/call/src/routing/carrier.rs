@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use sip::{Party, Target};
-use store::{StoreError, UsableTrunk};
+use store::{AccountId, StoreError, UsableTrunk};
 
 use super::{Route, Routing};
 use crate::carriers::{carrier, plain_host};
@@ -42,6 +42,12 @@ pub(crate) enum Unreachable {
         /// The host.
         host: String,
     },
+    /// Its name leads to another account's carrier now.
+    #[error("the host {host} leads to a carrier of another account's; the operator can give both trunks the same host")]
+    Anothers {
+        /// The host.
+        host: String,
+    },
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -50,7 +56,7 @@ pub(crate) enum Unreachable {
 impl Unreachable {
     /// Whether it may not be called, unlike what cannot be found.
     pub fn is_forbidden(&self) -> bool {
-        matches!(self, Self::Forbidden { .. } | Self::Private { .. } | Self::Trunk { .. })
+        !matches!(self, Self::Sip(_) | Self::Store(_))
     }
 }
 
@@ -62,8 +68,8 @@ pub(crate) struct Targeted {
     pub auth: Option<(String, String)>,
     pub route: Option<String>,
     pub transport: Option<sip::Transport>,
-    /// A program has dialled this very address.
-    pub dialled: bool,
+    /// Whose trunk leads there; none where a program has dialled this very address, and for endpoints.
+    pub owner: Option<AccountId>,
 }
 
 /// The host of `host`, `host:port`, `[v6]` or `[v6]:port`.
@@ -80,7 +86,7 @@ fn host_of(authority: &str) -> &str {
 impl Targeted {
     fn to_contact(contact: sip::Contact, to: Party) -> Self {
         let target = Target::Contact(Box::new(contact));
-        Self { target, to: Some(to), from_user: None, auth: None, route: None, transport: None, dialled: false }
+        Self { target, to: Some(to), from_user: None, auth: None, route: None, transport: None, owner: None }
     }
 
     fn by_trunk(usable: &UsableTrunk, digits: &str, from: &str) -> Self {
@@ -94,7 +100,7 @@ impl Targeted {
             auth,
             route: Some(authority),
             transport: Some(transport),
-            dialled: false,
+            owner: Some(trunk.account),
         }
     }
 }
@@ -115,7 +121,7 @@ impl Routing {
                 auth: None,
                 route: Some(authority.clone()),
                 transport: Some(*transport),
-                dialled: true,
+                owner: None,
             }],
         }
     }
@@ -129,9 +135,15 @@ impl Routing {
         let transport = targeted.transport.unwrap_or(sip::Transport::Udp);
         let authority = targeted.route.clone().unwrap_or_default();
         let address = self.sip.locate(&authority, transport).await?;
-        match targeted.dialled {
-            true => self.check_dialled(host_of(&authority), Some(address.ip())).await?,
-            false => self.check_reach(host_of(&authority), address.ip())?,
+        let host = host_of(&authority);
+        match targeted.owner {
+            None => self.check_dialled(host, Some(address.ip())).await?,
+            Some(owner) => {
+                self.check_reach(host, address.ip())?;
+                if self.carriers.has_moved(owner, host, address.ip()).await? {
+                    return Err(Unreachable::Anothers { host: host.to_owned() });
+                }
+            }
         }
         targeted.route = Some(address.to_string());
         Ok(address.ip())

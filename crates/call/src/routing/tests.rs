@@ -7,6 +7,7 @@ use store::{AccountId, Endpoint, Trunk};
 
 use super::places::URIS_PER_SECOND;
 use super::*;
+use crate::carriers::Claim;
 use crate::command::{AccountRef, CommandError};
 use crate::verb::TargetKind;
 
@@ -67,7 +68,8 @@ async fn an_address_that_a_program_dials_never_leads_round_the_rules_of_a_trunk(
     }
     assert_eq!(dialled(&routing, &asking, "sip:a@8.8.4.4").await, Ok(IpAddr::from([8, 8, 4, 4])));
     // A trunk still reaches what the configuration lets it.
-    let mut lan = Targeted { dialled: false, route: Some("lan.test".to_owned()), ..uri_target() };
+    let owner = Some(asking.id.parse().unwrap());
+    let mut lan = Targeted { owner, route: Some("lan.test".to_owned()), ..uri_target() };
     assert_eq!(routing.aim(&mut lan).await.unwrap(), IpAddr::from([127, 0, 0, 9]));
 }
 
@@ -80,25 +82,34 @@ async fn a_carrier_of_another_account_is_known_by_its_name_its_address_and_its_s
     theirs.host = Some("carrier.test".to_owned());
     theirs.sources = vec!["8.8.8.0/24".parse().unwrap()];
     store.batch().put_account(other).put_trunk(theirs).commit().await.unwrap();
-    let is_anothers = async |host: Option<&str>, source: Option<&str>| {
+    let claim = async |host: Option<&str>, source: Option<&str>| {
         let mut mine = Trunk::new(asking.id.parse().unwrap(), "mine", Timestamp::from_micros(1));
         mine.host = host.map(str::to_owned);
         mine.sources = source.map(|block| block.parse().unwrap()).into_iter().collect();
-        routing.carriers().is_anothers(&mine).await.unwrap()
+        routing.carriers().claim(&mine).await.unwrap()
     };
     for host in ["Carrier.TEST.", "alias.test", "203.0.113.7", "8.8.8.9"] {
-        assert!(is_anothers(Some(host), None).await, "{host}");
+        assert_eq!(claim(Some(host), None).await, Claim::Anothers, "{host}");
     }
     for source in ["8.8.8.8", "8.8.0.0/16", "203.0.113.0/24", "0.0.0.0/0"] {
-        assert!(is_anothers(None, Some(source)).await, "{source}");
+        assert_eq!(claim(None, Some(source)).await, Claim::Anothers, "{source}");
     }
-    assert!(!is_anothers(Some("198.51.100.1"), Some("198.51.100.0/24")).await);
-    assert!(!is_anothers(None, None).await);
+    assert_eq!(claim(Some("198.51.100.1"), Some("198.51.100.0/24")).await, Claim::Free);
+    assert_eq!(claim(None, None).await, Claim::Free);
+    // A name without an address may have one later, and whose that is nobody knows.
+    assert_eq!(claim(Some("nowhere.invalid"), None).await, Claim::Unknown);
+    // A name that leads to another's carrier by the time of the call is not called; the same host is the operator's making.
+    let mut mine =
+        Targeted { owner: Some(asking.id.parse().unwrap()), route: Some("alias.test".to_owned()), ..uri_target() };
+    let refused = routing.aim(&mut mine).await.unwrap_err();
+    assert!(matches!(refused, carrier::Unreachable::Anothers { .. }), "{refused}");
+    mine.route = Some("carrier.test".to_owned());
+    assert!(routing.aim(&mut mine).await.is_ok());
 }
 
 fn uri_target() -> Targeted {
     let target = Target::Uri("sip:1@lan.test".to_owned());
-    Targeted { target, to: None, from_user: None, auth: None, route: None, transport: None, dialled: true }
+    Targeted { target, to: None, from_user: None, auth: None, route: None, transport: None, owner: None }
 }
 
 #[tokio::test]

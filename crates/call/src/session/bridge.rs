@@ -10,7 +10,8 @@ use conference::{Entry, LeaveCause};
 use tokio::sync::oneshot;
 
 use super::attached::attached;
-use super::callee::{Callee, Expected};
+use super::callee::{Callee, Expected, refuse_later};
+use super::coming::Coming;
 use super::patterns::KeyWatch;
 use super::race::{Errand, Race};
 use super::{CallMailbox, CallMessage, Session};
@@ -173,6 +174,9 @@ impl Session {
         let keys = KeyWatch::new(connect.keys);
         self.ties.connection =
             Some(Connection { number, room, race, calls, peer: None, keys, referred_before, then: None });
+        if waits {
+            self.rooms.coming = Some(Coming::new(false));
+        }
         Ok(())
     }
 
@@ -192,7 +196,9 @@ impl Session {
     /// Enters the room of a connection.
     pub(super) async fn enter_bridge(&mut self, room: &RoomHandle) -> Result<(), CommandError> {
         self.rooms.destination = Some(room.clone());
-        self.enter(bridge_join(room)).await.map(drop)
+        let (_, wait) = self.enter(bridge_join(room)).await?;
+        self.hold_with(wait).await;
+        Ok(())
     }
 
     /// This call as the member that it will be.
@@ -276,6 +282,7 @@ impl Session {
     /// Cancels what still rings; how it went until now, and what follows if a program has said so.
     fn give_up_connection(&mut self) -> Option<(Outcome, Option<Next>)> {
         let connection = self.ties.connection.take()?;
+        self.rooms.coming = None;
         connection.race.give_up();
         let outcome = connection.outcome(self.inner.clock.monotonic());
         self.transfers.hook = connection.referred_before;
@@ -287,9 +294,13 @@ impl Session {
         if let Some((outcome, _)) = self.give_up_connection() {
             self.ties.parting = Some(outcome);
         }
-        if let Some(Expected { callee, .. }) = self.ties.expected() {
+        if let Some(Expected { callee, later }) = self.ties.expected() {
             callee.missed(&self.view).await;
             self.rooms.coming = None;
+            // Of a call that is over the askers are told by the silence.
+            if !self.life.over {
+                refuse_later(later);
+            }
         }
         // Whoever goes elsewhere is nobody's callee any more, and his programs are his own.
         if !self.life.over && self.ties.dialled_by.take().is_some() {

@@ -92,11 +92,20 @@ pub(super) struct DialledBy {
 pub(super) struct Expected {
     pub(super) callee: Arc<Callee>,
     /// What programs ask of the call meanwhile: it is for a member, or follows what he does first.
-    later: Vec<Later>,
+    pub(super) later: Vec<Later>,
 }
 
 /// A command that waits.
 pub(super) type Later = (CallCommand, Asker, CommandReply);
+
+/// The call went elsewhere before its caller was there: what waited for that is not done.
+pub(super) fn refuse_later(later: Vec<Later>) {
+    for (.., reply) in later {
+        let text = "the call was sent elsewhere before this could be done; ask again if it is still wanted";
+        // Whoever asked may have gone away.
+        drop(reply.send(Err(CommandError::Conflict(text.to_owned()))));
+    }
+}
 
 impl DialledBy {
     /// What the call waits for, if it still does; from then on it does not.
@@ -156,6 +165,10 @@ impl Session {
             callee.caller.owe(CallMessage::Bridge(Report::Nobody(dial, failed)));
         }
         for (command, by, reply) in later {
+            if self.life.over {
+                // What is dropped tells whoever asked that the call is gone.
+                break;
+            }
             self.command(command, by, reply).await;
         }
     }
@@ -169,5 +182,17 @@ impl Session {
         {
             self.refused(error, callee.of.clone()).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_asked_for_something_later_is_told_that_the_call_went_elsewhere() {
+        let (reply, answer) = oneshot::channel();
+        refuse_later(vec![(CallCommand::Mute(true), Asker::server(), reply)]);
+        assert!(matches!(answer.await, Ok(Err(CommandError::Conflict(_)))));
     }
 }

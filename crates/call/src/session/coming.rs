@@ -1,5 +1,5 @@
-//! What programs want of a member before it is one: a callee is asked whether he takes the call, or waits for his caller.
-//! He enters with it, so that nobody hears him a moment too long.
+//! What programs want of a member before it is one: a callee is asked whether he takes the call, or waits for his caller; a
+//! caller waits for an answer, or in a queue. He enters with it, so that nobody hears him a moment too long.
 
 use conference::Entry;
 
@@ -8,7 +8,7 @@ use crate::command::{CallCommand, CommandError, MemberChange};
 use crate::verb::Fetch;
 
 /// A call on its way into a room.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Coming {
     /// It will be a moderator there.
     pub(super) moderator: bool,
@@ -23,7 +23,7 @@ pub(super) enum NotKept {
     /// For a member that is in.
     Refused(CommandError),
     /// Not for a member.
-    Other(CallCommand),
+    Other(Box<CallCommand>),
 }
 
 impl Coming {
@@ -40,7 +40,7 @@ impl Coming {
             CallCommand::MuteRoom(mute) if !self.moderator => self.change.mute = Some(mute),
             CallCommand::MuteRoom(_) => return Err(NotKept::Refused(not_yet())),
             CallCommand::Hold { on, wait } => (self.change.hold, self.wait) = (Some(on), wait.filter(|_| on)),
-            other => return Err(NotKept::Other(other)),
+            other => return Err(NotKept::Other(Box::new(other))),
         }
         Ok(())
     }
@@ -123,6 +123,17 @@ mod tests {
     }
 
     #[test]
+    fn what_was_wanted_is_kept_for_another_attempt_if_the_first_does_not_come_in() {
+        let mut coming = Coming::new(false);
+        coming.keep(CallCommand::Mute(true)).unwrap();
+        for attempt in [coming.clone(), coming] {
+            let mut entry = Entry::default();
+            assert_eq!(attempt.enters(&mut entry), None);
+            assert!(entry.muted);
+        }
+    }
+
+    #[test]
     fn whoever_is_taken_off_hold_before_it_comes_hears_no_music() {
         let unholds = MemberChange { hold: Some(false), ..MemberChange::default() };
         for unhold in [CallCommand::Member(unholds), CallCommand::Hold { on: false, wait: None }] {
@@ -139,7 +150,7 @@ mod tests {
     fn what_is_for_a_member_that_is_in_is_refused_and_what_is_for_none_is_given_back() {
         let mut coming = Coming::new(true);
         assert!(matches!(coming.keep(CallCommand::MuteRoom(true)), Err(NotKept::Refused(CommandError::Conflict(_)))));
-        assert_eq!(coming.keep(CallCommand::Cancel), Err(NotKept::Other(CallCommand::Cancel)));
+        assert_eq!(coming.keep(CallCommand::Cancel), Err(NotKept::Other(Box::new(CallCommand::Cancel))));
         let mut entry = Entry::default();
         assert_eq!((coming.enters(&mut entry), entry), (None, Entry::default()));
     }

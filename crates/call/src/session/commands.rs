@@ -190,7 +190,7 @@ impl Session {
         self.end_interlude().await;
         self.abandon_queue().await;
         self.abandon_connection().await;
-        self.abandon_stream().await;
+        self.abandon_stream();
         self.transfers.abandon();
         self.step_out(cause).await
     }
@@ -204,7 +204,7 @@ impl Session {
         let Some(stay) = &self.rooms.stay else { return Ok(()) };
         let place = Arc::clone(&self.sound.for_room).try_acquire_owned();
         let place = place.map_err(|_| CommandError::Busy("sounds of one call being loaded for its room"))?;
-        let (tell, sounds) = oneshot::channel();
+        let (mut tell, sounds) = oneshot::channel();
         // Its place is taken before it is loaded: none overtakes another.
         let notice = RoomNotice { spoken, id, by: self.view.clone() };
         stay.room.announce(Announced { notice, sounds, replace })?;
@@ -214,18 +214,27 @@ impl Session {
         let prompts: Vec<Prompt> =
             prompts.into_iter().map(|prompt| self.sound.in_the_calls_voice(prompt, own)).collect();
         tokio::spawn(async move {
-            let mut heard = Sounds::new();
-            for prompt in prompts {
-                match loader.prompt(&account, dialect, &prompt).await {
-                    Ok(sound) => heard.push_back((sound.sound, repeat(&prompt))),
-                    Err(error) => {
-                        let error = CommandError::Invalid(format!("a sound for the room cannot be had: {error}"));
-                        mailbox.send(CallMessage::Refused(error, None)).await;
+            let load = async {
+                let mut heard = Sounds::new();
+                for prompt in prompts {
+                    match loader.prompt(&account, dialect, &prompt).await {
+                        Ok(sound) => heard.push_back((sound.sound, repeat(&prompt))),
+                        Err(error) => {
+                            let error = CommandError::Invalid(format!("a sound for the room cannot be had: {error}"));
+                            mailbox.send(CallMessage::Refused(error, None)).await;
+                        }
                     }
                 }
+                heard
+            };
+            // The room is over, or wants it no more: replaced, left out, too slow.
+            let heard = tokio::select! {
+                heard = load => Some(heard),
+                () = tell.closed() => None,
+            };
+            if let Some(heard) = heard {
+                drop(tell.send(heard));
             }
-            // A room that is over hears nothing.
-            drop(tell.send(heard));
             drop(place);
         });
         Ok(())

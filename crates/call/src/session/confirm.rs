@@ -159,6 +159,8 @@ impl Session {
                 return Err(HangupCause::NotConfirmed);
             }
         };
+        // What the question still listened for is not for the call's own instructions.
+        self.stop_understanding().await;
         self.programs.own = own;
         outcome
     }
@@ -198,7 +200,9 @@ impl Session {
 
 /// Whether a command is for a call that has been taken.
 fn is_for_later(command: &CallCommand) -> bool {
-    matches!(command, CallCommand::Transfer(_) | CallCommand::Instructions { .. } | CallCommand::Split { .. })
+    use CallCommand as C;
+    // What is set now would be the question's, and over with it; nobody can be taken out of a room who is in none.
+    matches!(command, C::Transfer(_) | C::Instructions { .. } | C::Split { .. } | C::Configure(_) | C::Kick)
 }
 
 /// Whether an instruction takes the call somewhere else.
@@ -214,5 +218,21 @@ async fn heard(question: &mut Option<oneshot::Receiver<Question>>) -> Question {
         // A task that is gone without a word has nothing to play.
         Some(question) => question.await.unwrap_or_else(|_| Ok(Vec::new())),
         None => pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verb::Settings;
+
+    #[test]
+    fn what_is_for_a_call_that_has_been_taken_is_not_for_one_that_is_asked() {
+        for command in [CallCommand::Configure(Box::<Settings>::default()), CallCommand::Kick] {
+            assert!(is_for_later(&command), "{command:?}");
+        }
+        for command in [CallCommand::Hangup(None), CallCommand::Attach("{}".to_owned())] {
+            assert!(!is_for_later(&command), "{command:?}");
+        }
     }
 }

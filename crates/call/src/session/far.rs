@@ -6,10 +6,11 @@ use std::net::SocketAddr;
 use sip::LegEvent;
 
 use super::Session;
+use super::commands::CommandReply;
 use super::keys::By;
 use crate::cause::{HangupCause, HangupSource};
-use crate::command::CommandError;
-use crate::dialect::{Direction, Purpose, Referred};
+use crate::command::{CallChanged, CommandError};
+use crate::dialect::{Direction, Params, Purpose, Referred};
 use crate::routing::TrunkPlace;
 
 /// The other side.
@@ -91,6 +92,23 @@ impl Session {
             "headers": headers,
         });
         self.ask_aside(hook, Purpose::InDialog(told.to_string()));
+    }
+
+    /// Sends a request within the dialog.
+    pub(super) fn request(
+        &self,
+        method: String,
+        content_type: Option<String>,
+        body: String,
+        headers: Params,
+        reply: CommandReply,
+    ) {
+        let leg = self.far.leg.control();
+        tokio::spawn(async move {
+            let sent = leg.request(&method, content_type.as_deref(), body.as_bytes(), &headers).await;
+            let answer = sent.map(|sip| CallChanged { sip: Some(sip) });
+            drop(reply.send(answer.map_err(|error| CommandError::Invalid(error.to_string()))));
+        });
     }
 
     fn far_side(&self) -> HangupSource {

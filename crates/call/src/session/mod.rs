@@ -56,6 +56,7 @@ pub(crate) use placed::place;
 pub(crate) use rate::PerSecond;
 
 use crate::cause::{HangupCause, HangupSource};
+use crate::clock::sleep_until;
 use crate::command::CallSnapshot;
 use crate::dialect::{AtEnd, CallView};
 use crate::engine::Inner;
@@ -203,12 +204,5 @@ impl Session {
 
     fn leg_id(&self) -> Option<LegId> {
         self.sound.media.as_ref().map(|media| media.id)
-    }
-}
-
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
     }
 }

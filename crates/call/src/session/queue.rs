@@ -6,6 +6,7 @@ use conference::LeaveCause;
 use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::coming::Coming;
 use super::interlude::Waiting;
 use super::{CallMailbox, CallMessage, Session};
 use crate::dialect::{Kind, Outcome, Purpose, QueueView};
@@ -82,6 +83,7 @@ impl Session {
         let (ticket, length) = self.inner.queues.enter(&owner, &name, priority, &uuid, self.mailbox.clone());
         let since = self.inner.clock.monotonic();
         self.ties.queueing = Some(Queueing::Waits(Waits { ticket, since, wait, meeting: None }));
+        self.rooms.coming = Some(Coming::new(false));
         self.happened(Kind::Queue(true, name, length)).await;
         self.hear_queue().await;
     }
@@ -117,6 +119,7 @@ impl Session {
         let (number, mailbox, taker) = (seeks.number, self.mailbox.clone(), self.view.uuid.clone());
         let (owner, name, wanted) = (seeks.owner.clone(), seeks.name.clone(), seeks.wanted.clone());
         self.ties.queueing = Some(Queueing::Seeks(seeks));
+        self.rooms.coming = Some(Coming::new(false));
         let told = move |taken| mailbox.owe(CallMessage::Queue(Report::Found(number, taken)));
         self.inner.queues.wait(&owner, &name, &taker, wanted, Box::new(told));
     }
@@ -271,8 +274,12 @@ impl Session {
         let outcome = self.ties.queueing_outcome(self.inner.clock.monotonic());
         self.ties.parting = outcome.or(self.ties.parting.take());
         match self.ties.queueing.take() {
-            Some(Queueing::Waits(waits)) => self.left_queue(&waits.ticket).await,
+            Some(Queueing::Waits(waits)) => {
+                self.rooms.coming = None;
+                self.left_queue(&waits.ticket).await;
+            }
             Some(Queueing::Seeks(seeks)) => {
+                self.rooms.coming = None;
                 self.inner.queues.stop_waiting(&seeks.owner, &seeks.name, &self.view.uuid);
             }
             // The other's connection ends with this call's departure from the room.
@@ -295,6 +302,7 @@ impl Session {
     }
 
     fn queue_over(&mut self, outcome: &Outcome) {
+        self.rooms.coming = None;
         self.programs.own.done(outcome, self.inner.clock.monotonic());
     }
 }

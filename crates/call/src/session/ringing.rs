@@ -101,7 +101,7 @@ impl Rings {
         mut target: Targeted,
         domain: &str,
     ) -> Result<(), HangupCause> {
-        let dialled = target.dialled;
+        let dialled = target.owner.is_none();
         let peer = match self.inner.routing.aim(&mut target).await {
             Ok(peer) => peer,
             Err(error) => {

@@ -14,7 +14,7 @@ use crate::command::{Asker, CallChanged, CommandError, TapRoom};
 use crate::dialect::Departure;
 use crate::room::{JoinRequest, Joined, RoomHandle};
 use crate::stream;
-use crate::verb::{Join, JoinHooks};
+use crate::verb::{Fetch, Join, JoinHooks};
 
 /// A room that ends while a call enters it is opened anew; this often, then it is an error.
 const JOIN_ATTEMPTS: usize = 3;
@@ -31,7 +31,7 @@ pub(super) struct Rooms {
     pub(super) destination: Option<RoomHandle>,
     /// Whoever moved the call into a room waits here.
     pub(super) moving: Option<oneshot::Sender<Result<Joined, CommandError>>>,
-    /// It is about to enter its first: what programs want of it there.
+    /// It is about to enter one: what programs want of it there.
     pub(super) coming: Option<Coming>,
 }
 
@@ -57,7 +57,7 @@ impl Rooms {
         let answer = match coming.keep(command) {
             Ok(()) => Ok(CallChanged::default()),
             Err(NotKept::Refused(error)) => Err(error),
-            Err(NotKept::Other(command)) => return Some((command, by, reply)),
+            Err(NotKept::Other(command)) => return Some((*command, by, reply)),
         };
         drop(reply.send(answer));
         None
@@ -95,9 +95,13 @@ impl Session {
         Some(room.leave(member, cause).await)
     }
 
-    pub(super) async fn join(&mut self, mut join: Join) {
-        let wait = self.rooms.coming.take().and_then(|coming| coming.enters(&mut join.entry));
-        let outcome = self.enter(join).await;
+    pub(super) async fn join(&mut self, join: Join) {
+        let entered = self.enter(join).await;
+        self.rooms.coming = None;
+        let (outcome, wait) = match entered {
+            Ok((joined, wait)) => (Ok(joined), wait),
+            Err(error) => (Err(error), None),
+        };
         let started = outcome.as_ref().ok().map(|joined| joined.started);
         if let Err(error) = &outcome {
             self.warn(format!("the call could not enter its room: {error}")).await;
@@ -127,7 +131,10 @@ impl Session {
         });
     }
 
-    pub(super) async fn enter(&mut self, mut join: Join) -> Result<Joined, CommandError> {
+    /// Enters as programs have wanted it beforehand; what the call is to hear, if it is on hold. What they wanted is kept if
+    /// the call is not in.
+    pub(super) async fn enter(&mut self, mut join: Join) -> Result<(Joined, Option<Fetch>), CommandError> {
+        let wait = self.rooms.coming.clone().and_then(|coming| coming.enters(&mut join.entry));
         join.entry.preparing |= join.hooks.enter.is_some();
         self.step_out(LeaveCause::Transferred).await;
         let leg = self.leg_id().ok_or_else(|| CommandError::Conflict("the call has no media".into()))?;
@@ -168,7 +175,8 @@ impl Session {
                         hooks: join.hooks,
                         hold_told: 0,
                     });
-                    return Ok(joined);
+                    self.rooms.coming = None;
+                    return Ok((joined, wait));
                 }
                 // It ended in this very moment: its name is free as soon as its end is recorded.
                 Err(CommandError::NotFound { what: "room", .. }) if !fixed => {

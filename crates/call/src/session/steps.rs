@@ -5,6 +5,7 @@ use super::asked::{Asked, Program};
 use super::message::Fetched;
 use super::prompts::{Lane, Playing};
 use crate::cause::{FaultKind, HangupCause, InstructionsFault};
+use crate::command::CommandError;
 use crate::dialect::Purpose;
 use crate::hooks::HookError;
 use crate::http::HttpError;
@@ -97,7 +98,9 @@ impl Session {
             Step::Configure(settings) => self.configure(*settings, of).await,
             Step::Fetch(number, fetch, purpose) => self.fetch(Asked::own(number), fetch, purpose),
             Step::AskBeside(fetch, purpose) => {
-                self.ask_aside(fetch, purpose);
+                if !self.ask_aside(fetch, purpose) {
+                    self.refused(CommandError::Busy("questions to the program"), of).await;
+                }
             }
             Step::Tell(fetch, purpose) => self.tell(fetch, purpose),
             Step::Happened(kind) => self.happened(kind).await,
@@ -116,8 +119,7 @@ impl Session {
         let Fetched { asked, purpose, at, result } = fetched;
         let now = self.inner.clock.monotonic();
         if asked.program == Program::Aside {
-            self.asides.answered(asked.number);
-            return self.answered_aside(&purpose, result).await;
+            return self.answered_aside(asked.number, &purpose, result).await;
         }
         let Some(program) = self.programs.get(asked.program).filter(|program| program.awaits(asked.number)) else {
             return;

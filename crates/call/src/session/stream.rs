@@ -7,11 +7,10 @@ use media::{Feed, Play, PlayId, TapOf, TapSetup};
 use tokio::sync::mpsc;
 
 use super::asked::Program;
-use super::commands::CommandReply;
 use super::prompts::{Lane, Playing};
 use super::{CallMessage, Session};
-use crate::command::{CallChanged, CommandError};
-use crate::dialect::{Outcome, Params};
+use crate::command::CommandError;
+use crate::dialect::Outcome;
 use crate::http::shown;
 use crate::stream::{self, Control, Ended, Source, TwoWaySound};
 use crate::verb::{Label, Prompt, Stream, StreamChange, StreamMix};
@@ -142,7 +141,9 @@ impl Session {
             Some(two_way) => {
                 let (feed, writer) = Feed::new(FEED);
                 let id = self.sound.next_play();
-                drop(media.play_on(leg, slot.lane(), Play::once(id, feed).hidden()));
+                if let Some(Err(error)) = media.play_on(leg, slot.lane(), Play::once(id, feed).hidden()).try_now() {
+                    return Err(failed(format!("what the program sends could not be heard: {error}")));
+                }
                 let live_rate = two_way.streaming.then_some(two_way.sample_rate);
                 (Some(TwoWaySound { feed: writer, live_rate }), Some(id))
             }
@@ -200,7 +201,7 @@ impl Session {
     }
 
     /// Ends the stream that an instruction began.
-    pub(super) async fn abandon_stream(&mut self) {
+    pub(super) fn abandon_stream(&mut self) {
         self.stop_stream(Slot::Instruction);
     }
 
@@ -217,22 +218,5 @@ impl Session {
                 self.inner.counters.stream_messages_dropped.add(1);
             }
         }
-    }
-
-    /// Sends a request within the dialog.
-    pub(super) fn request(
-        &self,
-        method: String,
-        content_type: Option<String>,
-        body: String,
-        headers: Params,
-        reply: CommandReply,
-    ) {
-        let leg = self.far.leg.control();
-        tokio::spawn(async move {
-            let sent = leg.request(&method, content_type.as_deref(), body.as_bytes(), &headers).await;
-            let answer = sent.map(|sip| CallChanged { sip: Some(sip) });
-            drop(reply.send(answer.map_err(|error| CommandError::Invalid(error.to_string()))));
-        });
     }
 }

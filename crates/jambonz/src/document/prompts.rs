@@ -70,7 +70,7 @@ impl Reach {
             Some(DubSpeech::Say(say_it)) => prompts.extend(say(say_it)),
             Some(DubSpeech::Text(text)) => {
                 let texts = vec![text.clone()];
-                prompts.extend(say(&Say { texts, repeat, synthesizer: None, early_media: false }));
+                prompts.extend(say(&Say { texts, repeat, synthesizer: None }));
             }
         }
         prompts

@@ -206,7 +206,7 @@ impl Reach {
                 first_digit: EVER,
                 valid: if input.digits { KEYS.to_owned() } else { String::new() },
                 next_digit: input.complete.inter_digit.unwrap_or(Gather::default().next_digit),
-                finish_on: finish_on(&input.complete),
+                finish_on: finish_on(&input.complete).filter(|_| input.digits),
                 min_digits: usize::try_from(input.complete.min_digits).unwrap_or(1),
                 max_digits: max_digits(&input.complete),
                 speech: input.speech.then(|| Box::new(understanding(config.recognizer.as_ref(), SPOKEN))),

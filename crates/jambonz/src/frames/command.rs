@@ -72,7 +72,7 @@ pub(super) fn read(name: &str, data: Option<&Value>, queue: bool) -> Result<Opti
             inner(data, "conferenceParticipantAction", |data| Ok(Change::Participant(change::participant(data)?)))
         },
         "whisper" => |data: &Value, _| Ok(Change::Whisper(change::whisper(unwrapped(data, "whisper"))?)),
-        "record" => |data: &Value, _| inner(data, "record", |data| Ok(Change::Record(change::record(data)?))),
+        "record" => |data: &Value, _| inner(data, "record", |data| Ok(change::record(data)?)),
         "dtmf" => |data: &Value, _| inner(data, "dtmf", |data| Ok(change::dtmf(data)?)),
         "dub" => |data: &Value, _| inner(data, "dub", |data| Ok(change::dub(data)?)),
         "sip:request" => {
@@ -112,8 +112,9 @@ fn redirect(data: &Value, queue: bool) -> Result<Change, Refusal> {
 
 fn tokens(data: &Value, _queue: bool) -> Result<Change, Refusal> {
     let properties = Properties::new(object(data)?);
-    let id = properties.number("id")?.ok_or_else(|| properties.fault("id", "write a number"))?;
-    Ok(Change::Tokens { id })
+    // Checked, without effect.
+    properties.number("id")?.ok_or_else(|| properties.fault("id", "write a number"))?;
+    Ok(Change::Tokens)
 }
 
 fn object(data: &Value) -> Result<&Object, Refusal> {

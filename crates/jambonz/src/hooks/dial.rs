@@ -10,16 +10,6 @@ pub fn dial_dtmf(call: &CallInfo, digits: &str) -> Object {
     body
 }
 
-/// One party has put the other on hold: who, and whom.
-pub fn dial_hold(call: &CallInfo, from: &str, to: &str) -> Object {
-    let mut detail = Object::new();
-    detail.set("from", from);
-    detail.set("to", to);
-    let mut body = call.body();
-    body.set("hold_detail", detail);
-    body
-}
-
 /// A REFER that a party sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReferDetails {

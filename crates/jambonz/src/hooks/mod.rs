@@ -16,11 +16,11 @@ mod verb;
 pub use action::{Outcome, Speech, action};
 pub use call::{CallDirection, CallInfo, CallStatus, TerminatedBy, call_status};
 pub use conference::{Happening, conference_sid, conference_status};
-pub use dial::{ReferDetails, dial_dtmf, dial_hold, dial_refer};
+pub use dial::{ReferDetails, dial_dtmf, dial_refer};
 pub use queue::{QueueEvent, QueuePosition, queue_event, queue_wait};
 pub use session::{Defaults, SessionStart, SipRequest, adulting, session_new};
 pub use time::iso;
-pub use verb::{ErrorReport, VerbPhase, error, gather_partial, refer_event, verb_status};
+pub use verb::{ErrorReport, VerbPhase, error, refer_event, verb_status};
 
 #[cfg(test)]
 mod tests;

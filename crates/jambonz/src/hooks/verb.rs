@@ -1,6 +1,5 @@
 //! Notices about running verbs.
 
-use super::action::Speech;
 use super::call::CallInfo;
 use crate::json::Object;
 
@@ -25,13 +24,6 @@ pub fn verb_status(phase: VerbPhase, name: &str, id: Option<&str>) -> Object {
     );
     body.set_some("id", id);
     body.set("name", name);
-    body
-}
-
-/// The body of a `partialResultHook`.
-pub fn gather_partial(call: &CallInfo, speech: &Speech<'_>) -> Object {
-    let mut body = call.body();
-    body.set("speech", speech.body());
     body
 }
 

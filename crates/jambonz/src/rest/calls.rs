@@ -1,5 +1,6 @@
 //! `/Accounts/{sid}/Calls` and `CallCount`.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
@@ -52,12 +53,10 @@ async fn known(api: &Api, account: &Account, sid: &str) -> Result<Option<CallVie
 
 async fn list(api: &Api, asked: &Asked, account: &Account) -> Result {
     let mut calls = api.control.calls(&account_ref(account)).await;
-    for row in api.store.ended_calls(account.id, now().minus(LISTED)).await? {
-        // One that ended since is there already.
-        if !calls.iter().any(|call| call.uuid == row.id.to_string()) {
-            calls.push(stored::call(&row));
-        }
-    }
+    let live: HashSet<String> = calls.iter().map(|call| call.uuid.clone()).collect();
+    let ended = api.store.ended_calls(account.id, now().minus(LISTED)).await?;
+    // One that ended since is there already.
+    calls.extend(ended.iter().filter(|row| !live.contains(&row.id.to_string())).map(stored::call));
     let mut records: Vec<Object> = calls.iter().map(|call| record(asked, call)).collect();
     for (parameter, property) in
         [("direction", "direction"), ("from", "from"), ("to", "to"), ("callStatus", "call_status")]

@@ -95,7 +95,7 @@ impl Control for Engine {
     async fn rooms(&self, account: &AccountRef) -> Vec<RoomSnapshot> {
         let mut rooms = Vec::new();
         for room in Self::rooms(self, account) {
-            // The same.
+            // One that has ended meanwhile is left out.
             rooms.extend(room.snapshot().await.ok());
         }
         rooms

@@ -34,8 +34,6 @@ pub struct CreateCall {
     pub headers: Vec<(String, String)>,
     /// The display name shown.
     pub caller_name: Option<String>,
-    /// The host in the From header.
-    pub from_host: Option<String>,
     /// Longest time of ringing.
     pub timeout: Duration,
     /// Longest call.
@@ -88,6 +86,8 @@ pub fn create_call(body: &Value) -> Result<CreateCall, BadRequest> {
     if application_sid.is_none() && call_hook.is_none() && app_json.is_none() {
         return Err("either call_hook or application_sid required".into());
     }
+    // Checked, without effect.
+    properties.line("fromHost")?;
     Ok(CreateCall {
         from,
         to,
@@ -98,7 +98,6 @@ pub fn create_call(body: &Value) -> Result<CreateCall, BadRequest> {
         tag: properties.object("tag")?.cloned(),
         headers: properties.headers("headers")?,
         caller_name: properties.line("callerName")?,
-        from_host: properties.line("fromHost")?,
         timeout: properties.seconds("timeout")?.filter(|timeout| !timeout.is_zero()).unwrap_or(DEFAULT_TIMEOUT),
         time_limit: properties.seconds("timeLimit")?.filter(|limit| !limit.is_zero()),
         sip_request_hook: properties.hook("sipRequestWithinDialogHook")?,

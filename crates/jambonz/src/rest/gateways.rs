@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use axum::http::{Method, StatusCode};
+use call::carriers::Claim;
 use store::{Gateway, Transport, Trunk};
 use uuid::Uuid;
 
@@ -28,10 +29,10 @@ pub(super) async fn dispatch(api: &Api, asked: &Asked, scope: &Scope, rest: &[&s
         }
         (&Method::PUT, [sid]) => {
             let (mut trunk, place) = find(api, scope, sid).await?;
-            let mut gateways = trunk.gateways();
+            let (before, mut gateways) = (trunk.clone(), trunk.gateways());
             apply(asked, gateways.get_mut(place).ok_or_else(Answer::not_found)?)?;
             trunk.set_gateways(gateways)?;
-            of_nobody_else(api, asked, &trunk).await?;
+            of_nobody_else(api, asked, &trunk, &before).await?;
             put(api, trunk).await?;
             Ok(Answer::done())
         }
@@ -50,11 +51,18 @@ pub(super) async fn dispatch(api: &Api, asked: &Asked, scope: &Scope, rest: &[&s
 }
 
 /// Refuses an account the carrier of another one: it trusts this server, and would let both call.
-async fn of_nobody_else(api: &Api, asked: &Asked, trunk: &Trunk) -> Result<()> {
-    if matches!(asked.who, Who::Operator) || !api.signalling.is_anothers(trunk).await? {
+async fn of_nobody_else(api: &Api, asked: &Asked, trunk: &Trunk, before: &Trunk) -> Result<()> {
+    let same = before.host == trunk.host && before.sources == trunk.sources;
+    // What goes away is nobody's business.
+    let gone = trunk.host.is_none() && trunk.sources.iter().all(|block| before.sources.contains(block));
+    if same || gone || matches!(asked.who, Who::Operator) {
         return Ok(());
     }
-    let words = "another account has a carrier at this address; an operator's key can add it";
+    let words = match api.signalling.claim(trunk).await? {
+        Claim::Free => return Ok(()),
+        Claim::Anothers => "another account has a carrier at this address; an operator's key can add it",
+        Claim::Unknown => "the host has no address now, so nobody can tell whose it is; an operator's key can add it",
+    };
     Err(Answer::refused(StatusCode::FORBIDDEN, words))
 }
 
@@ -120,10 +128,10 @@ async fn create(api: &Api, asked: &Asked, scope: &Scope) -> Result {
         return Err(Answer::bad("a gateway must be inbound, outbound, or both"));
     }
     let sid = gateway.sid;
-    let mut gateways = trunk.gateways();
+    let (before, mut gateways) = (trunk.clone(), trunk.gateways());
     gateways.push(gateway);
     trunk.set_gateways(gateways)?;
-    of_nobody_else(api, asked, &trunk).await?;
+    of_nobody_else(api, asked, &trunk, &before).await?;
     put(api, trunk).await?;
     Ok(Answer::created(sid))
 }

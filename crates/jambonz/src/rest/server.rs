@@ -11,6 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::Response;
 use axum::routing::any;
+use call::carriers::Claim;
 use call::http::Http;
 use call::rate::{Limiter, Rate, Taken};
 use percent_encoding::percent_decode_str;
@@ -33,8 +34,8 @@ pub trait Signalling: Send + Sync + 'static {
     async fn registrations_over(&self, account: AccountId, endpoint: Option<&str>);
     /// Trunks were changed.
     async fn trunks_changed(&self);
-    /// Whether the carrier of another account is where this trunk leads, or where its calls come from.
-    async fn is_anothers(&self, trunk: &Trunk) -> std::result::Result<bool, StoreError>;
+    /// Whose the carrier of this trunk is.
+    async fn claim(&self, trunk: &Trunk) -> std::result::Result<Claim, StoreError>;
 }
 
 /// What the REST interface works with.

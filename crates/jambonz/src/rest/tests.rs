@@ -88,7 +88,7 @@ fn one_change_is_allowed_and_the_pairs_that_belong_together() {
     assert_eq!(one(r#"{"call_status":"no-answer"}"#), Change::End(CallEnd::NoAnswer));
     assert_eq!(one(r#"{"stream_status":"resume"}"#), Change::Listen(StreamStatus::Resume));
     assert_eq!(one(r#"{"conf_mute_status":"unmute"}"#), Change::ConferenceMute(false));
-    let pressed = Change::Dtmf { keys: "5".to_owned(), duration: Duration::from_millis(250) };
+    let pressed = Change::Dtmf { keys: "5".to_owned() };
     assert_eq!(one(r#"{"dtmf":{"digit":"5"}}"#), pressed);
     assert_eq!(one(r#"{"media_path":"no-media"}"#), Change::Unsupported("media_path".to_owned()));
 }

@@ -88,7 +88,7 @@ fn one(name: &str, object: &Object) -> Result<Change, BadRequest> {
             }
             Change::SipRequest(change::sip_request(&request)?)
         }
-        "record" => Change::Record(record(&inner()?)?),
+        "record" => record(&inner()?)?,
         "tag" => match object.get(name) {
             Some(Value::Object(data)) => Change::Tag(data.clone()),
             _ => return Err("invalid tag data".into()),
@@ -102,12 +102,13 @@ fn one(name: &str, object: &Object) -> Result<Change, BadRequest> {
     })
 }
 
-fn record(properties: &Properties<'_>) -> Result<change::Record, BadRequest> {
+fn record(properties: &Properties<'_>) -> Result<Change, BadRequest> {
     if !properties.get("action").is_some_and(Value::is_truthy) {
         return Err("record requires action property".into());
     }
     let record = change::record(properties)?;
-    if record.action == change::RecordAction::Start && record.server.as_deref().is_none_or(str::is_empty) {
+    let starts = properties.text("action")? == Some(change::START_RECORDING);
+    if starts && properties.text("siprecServerURL")?.is_none_or(str::is_empty) {
         return Err("record requires siprecServerURL property when starting recording".into());
     }
     Ok(record)

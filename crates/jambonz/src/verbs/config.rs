@@ -19,16 +19,12 @@ pub struct Config {
     pub notify_events: Option<bool>,
     /// Settings that go back to the application's: `synthesizer`, `recognizer`.
     pub reset: Vec<String>,
-    /// Heard by a party that the other has put on hold.
-    pub on_hold_music: Option<String>,
     /// Asked when the caller sends a REFER.
     pub refer_hook: Option<Hook>,
     /// Told of SIP requests within the dialog.
     pub sip_request_hook: Option<Hook>,
     /// Sound to a program beside the verbs.
     pub listen: Option<ListenChange>,
-    /// Sound before the answer.
-    pub early_media: Option<bool>,
 }
 
 /// Input while other verbs run.
@@ -71,19 +67,18 @@ pub(crate) fn read(properties: &Properties<'_>) -> Result<Config, Fault> {
         barge_in,
         notify_events: properties.boolean("notifyEvents")?,
         reset: properties.text_or_texts("reset", super::MOST_ELEMENTS)?.unwrap_or_default(),
-        on_hold_music: properties.line("onHoldMusic")?,
         refer_hook: properties.hook("referHook")?,
         sip_request_hook: properties.hook("sipRequestWithinDialogHook")?,
         listen: listen::inside(properties)?,
-        early_media: properties.boolean("earlyMedia")?,
     })
 }
 
-/// What has no effect must still be well formed.
 fn unused(properties: &Properties<'_>) -> Result<(), Fault> {
-    for name in ["notifySttLatency", "autoStreamTts", "disableTtsCache", "trackTtsPlayout"] {
+    // Checked, without effect.
+    for name in ["notifySttLatency", "autoStreamTts", "disableTtsCache", "trackTtsPlayout", "earlyMedia"] {
         properties.boolean(name)?;
     }
+    properties.line("onHoldMusic")?;
     for name in ["record", "transcribe", "actionHookDelayAction", "ttsStream", "noiseIsolation", "turnTaking"] {
         properties.object(name)?;
     }

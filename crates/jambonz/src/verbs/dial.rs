@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::listen::{self, Listen};
-use super::track::{self, Dub};
+use super::track;
 use crate::fault::{Fault, Properties};
 use crate::hook::{BasicAuth, Hook};
 use crate::json::{Object, Value};
@@ -33,8 +33,6 @@ pub struct Dial {
     pub action_hook: Option<Hook>,
     /// Asked, on the called leg, before both are connected.
     pub confirm_hook: Option<Hook>,
-    /// Asked what a party hears that the other has put on hold.
-    pub on_hold_hook: Option<Hook>,
     /// Asked when a party sends a REFER.
     pub refer_hook: Option<Hook>,
     /// Which digits are told.
@@ -49,10 +47,6 @@ pub struct Dial {
     pub listen: Option<Box<Listen>>,
     /// `customerData` of the called leg.
     pub tag: Option<Object>,
-    /// Through this SIP proxy.
-    pub proxy: Option<String>,
-    /// Tracks to mix in.
-    pub dub: Vec<Dub>,
 }
 
 /// Sequences of digits that are told when they are pressed.
@@ -77,16 +71,8 @@ pub struct Target {
     pub confirm_hook: Option<Hook>,
     /// Headers of the INVITE, besides the dial's.
     pub headers: Vec<(String, String)>,
-    /// User part of the From header.
-    pub from_user: Option<String>,
-    /// Host part of the From header.
-    pub from_host: Option<String>,
     /// Credentials for the other side.
     pub auth: Option<BasicAuth>,
-    /// In the To header instead of the address.
-    pub override_to: Option<String>,
-    /// Through this SIP proxy.
-    pub proxy: Option<String>,
 }
 
 /// How somebody is reached.
@@ -119,7 +105,6 @@ pub(super) fn read(properties: &Properties<'_>) -> Result<Dial, Fault> {
         time_limit: properties.seconds("timeLimit")?.filter(|limit| !limit.is_zero()),
         action_hook: properties.hook("actionHook")?,
         confirm_hook: properties.hook("confirmHook")?,
-        on_hold_hook: properties.hook("onHoldHook")?,
         refer_hook: properties.hook("referHook")?,
         dtmf_capture: dtmf_capture(properties)?,
         dtmf_hook: properties.hook("dtmfHook")?,
@@ -127,13 +112,14 @@ pub(super) fn read(properties: &Properties<'_>) -> Result<Dial, Fault> {
         dial_music: properties.line("dialMusic")?,
         listen: listen::inside(properties)?.and_then(|change| change.listen).map(Box::new),
         tag: properties.object("tag")?.cloned(),
-        proxy: properties.line("proxy")?,
-        dub: dub(properties)?,
     })
 }
 
-/// What has no effect must still be well formed.
 fn unused(properties: &Properties<'_>) -> Result<(), Fault> {
+    // Checked, without effect.
+    properties.hook("onHoldHook")?;
+    properties.line("proxy")?;
+    dub(properties)?;
     for name in ["anchorMedia", "exitMediaPath", "forwardPAI"] {
         properties.boolean(name)?;
     }
@@ -146,14 +132,14 @@ fn unused(properties: &Properties<'_>) -> Result<(), Fault> {
     super::config::answering_machine(properties)
 }
 
-fn dub(properties: &Properties<'_>) -> Result<Vec<Dub>, Fault> {
+fn dub(properties: &Properties<'_>) -> Result<(), Fault> {
     let place = properties.place("dub");
-    let track = |(index, value): (usize, &Value)| {
+    for (index, value) in properties.array("dub", super::MOST_ELEMENTS)?.unwrap_or_default().iter().enumerate() {
         let place = format!("{place}[{index}]");
         let object = value.as_object().ok_or_else(|| Fault::new(&place, Some(value), "write an object"))?;
-        track::read(&Properties::at(object, place))
-    };
-    properties.array("dub", super::MOST_ELEMENTS)?.unwrap_or_default().iter().enumerate().map(track).collect()
+        track::read(&Properties::at(object, place))?;
+    }
+    Ok(())
 }
 
 fn dtmf_capture(properties: &Properties<'_>) -> Result<DtmfCapture, Fault> {
@@ -196,7 +182,13 @@ fn target(value: &Value, place: String) -> Result<Target, Fault> {
         TargetKind::User => name,
         TargetKind::Phone | TargetKind::Teams => number,
     };
-    let from = properties.inner("from")?;
+    // Checked, without effect.
+    if let Some(from) = properties.inner("from")? {
+        from.line("user")?;
+        from.line("host")?;
+    }
+    properties.line("overrideTo")?;
+    properties.line("proxy")?;
     properties.choice("method", &[("GET", ()), ("POST", ())])?;
     properties.boolean("vmail")?;
     properties.text("tenant")?;
@@ -206,11 +198,7 @@ fn target(value: &Value, place: String) -> Result<Target, Fault> {
         trunk: properties.line("trunk")?,
         confirm_hook: properties.hook("confirmHook")?,
         headers: properties.headers("headers")?,
-        from_user: from.as_ref().map(|from| from.line("user")).transpose()?.flatten(),
-        from_host: from.as_ref().map(|from| from.line("host")).transpose()?.flatten(),
         auth: properties.auth("auth")?,
-        override_to: properties.line("overrideTo")?,
-        proxy: properties.line("proxy")?,
     })
 }
 

@@ -29,16 +29,10 @@ pub struct Gather {
     pub speech_timeout: Option<Duration>,
     /// A digit stops the prompt.
     pub dtmf_bargein: bool,
-    /// Speech stops the prompt.
-    pub bargein: bool,
-    /// Input counts while the prompt is heard.
-    pub listen_during_prompt: bool,
     /// Who understands, if not the call's.
     pub recognizer: Option<Recognizer>,
     /// Told what was gathered; its answer replaces the rest.
     pub action_hook: Option<Hook>,
-    /// Told what has been understood so far.
-    pub partial_result_hook: Option<Hook>,
 }
 
 /// When digits are complete.
@@ -68,11 +62,15 @@ pub(super) fn complete(properties: &Properties<'_>) -> Result<Complete, Fault> {
 
 pub(super) fn read(properties: &Properties<'_>) -> Result<Gather, Fault> {
     let (digits, speech) = input(properties)?;
+    // Checked, without effect.
     for name in ["fillerNoise", "actionHookDelayAction"] {
         properties.object(name)?;
     }
     super::config::filler_noise(properties)?;
     properties.number("minBargeinWordCount")?;
+    properties.boolean("bargein")?;
+    properties.boolean("listenDuringPrompt")?;
+    properties.hook("partialResultHook")?;
     Ok(Gather {
         digits,
         speech,
@@ -84,11 +82,8 @@ pub(super) fn read(properties: &Properties<'_>) -> Result<Gather, Fault> {
             .map_or(Some(DEFAULT_TIMEOUT), |wait| Some(wait).filter(|wait| !wait.is_zero())),
         speech_timeout: properties.seconds("speechTimeout")?.filter(|wait| !wait.is_zero()),
         dtmf_bargein: properties.boolean("dtmfBargein")?.unwrap_or(true),
-        bargein: properties.flag("bargein")?,
-        listen_during_prompt: properties.boolean("listenDuringPrompt")?.unwrap_or(true),
         recognizer: speech::recognizer(properties, "recognizer")?,
         action_hook: properties.hook("actionHook")?,
-        partial_result_hook: properties.hook("partialResultHook")?,
     })
 }
 

@@ -37,10 +37,6 @@ pub struct Listen {
     pub two_way: TwoWay,
     /// Told at the end; its answer replaces the rest.
     pub action_hook: Option<Hook>,
-    /// Before the call is answered.
-    pub early_media: bool,
-    /// In a dial: 1 is the caller's, 2 the called party's sound.
-    pub channel: Option<u32>,
 }
 
 /// What is streamed.
@@ -80,7 +76,10 @@ pub struct ListenChange {
 pub(super) fn read(properties: &Properties<'_>) -> Result<Listen, Fault> {
     let url = properties.required_line("url")?;
     let two_way = two_way(properties)?;
+    // Checked, without effect.
     properties.object("transcribe")?;
+    properties.boolean("earlyMedia")?;
+    properties.number("channel")?;
     Ok(Listen {
         url,
         auth: match properties.auth("wsAuth")? {
@@ -99,8 +98,6 @@ pub(super) fn read(properties: &Properties<'_>) -> Result<Listen, Fault> {
         timeout: properties.seconds("timeout")?.filter(|timeout| !timeout.is_zero()),
         two_way,
         action_hook: properties.hook("actionHook")?,
-        early_media: properties.flag("earlyMedia")?,
-        channel: properties.whole("channel", 0, 2)?,
     })
 }
 

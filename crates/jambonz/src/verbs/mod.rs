@@ -4,7 +4,7 @@
 //! `listen`. What the vendor's schemas refuse (a missing property, a wrong type, a word outside an enumeration) is refused
 //! with its place, before anything of the document runs. What they allow is accepted: unknown properties are passed over,
 //! numbers out of range are brought into it, addresses are checked when they are used. Only limits of this server
-//! go further: sizes, counts, names of 1 to 255 characters without control characters, no empty `speakOnlyTo`, and
+//! go further: sizes, counts, names of 1 to 255 characters (of queues: 256 bytes) without control characters, no empty `speakOnlyTo`, and
 //! SIP headers of one line.
 
 mod conference;
@@ -285,7 +285,7 @@ fn verb(name: &str, properties: &Properties<'_>) -> Result<Verb, Fault> {
 pub(crate) use config::read as config;
 pub(crate) use dial::rest_target;
 pub(crate) use prompt::{play, say};
-pub(crate) use signalling::{keys, tone};
+pub(crate) use signalling::keys;
 pub(crate) use track::read as dub;
 
 #[cfg(test)]

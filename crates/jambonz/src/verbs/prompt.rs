@@ -25,8 +25,6 @@ pub struct Say {
     pub repeat: Repeat,
     /// The voice, if not the call's.
     pub synthesizer: Option<Synthesizer>,
-    /// Before the call is answered.
-    pub early_media: bool,
 }
 
 /// Plays sounds.
@@ -36,18 +34,15 @@ pub struct Play {
     pub urls: Vec<String>,
     /// How often, all of them.
     pub repeat: Repeat,
-    /// Samples, at 8 kHz, to leave out at the start.
-    pub seek_samples: u32,
     /// Longest time.
     pub timeout: Option<Duration>,
     /// Told how it went; its answer replaces the rest.
     pub action_hook: Option<Hook>,
-    /// Before the call is answered.
-    pub early_media: bool,
 }
 
 pub(crate) fn say(properties: &Properties<'_>) -> Result<Say, Fault> {
-    for name in ["stream", "disableTtsCache", "closeStreamOnEmpty"] {
+    // Checked, without effect.
+    for name in ["stream", "disableTtsCache", "closeStreamOnEmpty", "earlyMedia"] {
         properties.boolean(name)?;
     }
     properties.text("instructions")?;
@@ -55,7 +50,6 @@ pub(crate) fn say(properties: &Properties<'_>) -> Result<Say, Fault> {
         texts: properties.text_or_texts("text", super::MOST_ELEMENTS)?.unwrap_or_default(),
         repeat: repeat(properties)?,
         synthesizer: speech::synthesizer(properties, "synthesizer")?,
-        early_media: properties.flag("earlyMedia")?,
     })
 }
 
@@ -69,13 +63,14 @@ pub(crate) fn play(properties: &Properties<'_>) -> Result<Play, Fault> {
 
 /// A `play` inside another verb, where nothing is required.
 pub(super) fn optional_play(properties: &Properties<'_>) -> Result<Play, Fault> {
+    // Checked, without effect.
+    properties.loose_number("seekOffset")?;
+    properties.boolean("earlyMedia")?;
     Ok(Play {
         urls: properties.text_or_texts("url", super::MOST_ELEMENTS)?.unwrap_or_default(),
         repeat: repeat(properties)?,
-        seek_samples: properties.loose_number("seekOffset")?.map_or(0, |samples| whole(samples, 0, u32::MAX)),
         timeout: properties.loose_number("timeoutSecs")?.map(crate::fault::seconds),
         action_hook: properties.hook("actionHook")?,
-        early_media: properties.flag("earlyMedia")?,
     })
 }
 

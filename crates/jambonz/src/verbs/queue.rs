@@ -5,6 +5,9 @@ use std::time::Duration;
 use crate::fault::{Fault, Properties};
 use crate::hook::Hook;
 
+/// Longest name of a queue, in bytes, as the queues count.
+const LONGEST_NAME: usize = 256;
+
 /// Waits in a queue until somebody takes the call out of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Enqueue {
@@ -33,9 +36,18 @@ pub struct Dequeue {
     pub action_hook: Option<Hook>,
 }
 
+/// The queue's name. What the queues would refuse is refused here, before the call is in none.
+fn name(properties: &Properties<'_>) -> Result<String, Fault> {
+    let fits = |name: &&str| (1..=LONGEST_NAME).contains(&name.len()) && !name.chars().any(char::is_control);
+    let name = properties.text("name")?.filter(fits).map(str::to_owned);
+    name.ok_or_else(|| {
+        properties.fault("name", format!("write 1 to {LONGEST_NAME} bytes of UTF-8, without control characters"))
+    })
+}
+
 pub(super) fn enqueue(properties: &Properties<'_>) -> Result<Enqueue, Fault> {
     Ok(Enqueue {
-        name: properties.required_name("name")?,
+        name: name(properties)?,
         action_hook: properties.hook("actionHook")?,
         wait_hook: properties.hook("waitHook")?,
         priority: properties.number("priority")?,
@@ -44,7 +56,7 @@ pub(super) fn enqueue(properties: &Properties<'_>) -> Result<Enqueue, Fault> {
 
 pub(super) fn dequeue(properties: &Properties<'_>) -> Result<Dequeue, Fault> {
     Ok(Dequeue {
-        name: properties.required_name("name")?,
+        name: name(properties)?,
         timeout: properties.seconds("timeout")?.filter(|timeout| !timeout.is_zero()),
         beep: properties.flag("beep")?,
         call_sid: properties.line("callSid")?,

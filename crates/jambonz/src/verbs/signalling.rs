@@ -1,7 +1,5 @@
 //! Verbs that send something other than sound.
 
-use std::time::Duration;
-
 use crate::fault::{Fault, Properties, whole};
 use crate::hook::Hook;
 
@@ -10,8 +8,6 @@ use crate::hook::Hook;
 pub struct Redirect {
     /// Where.
     pub action_hook: Hook,
-    /// Where the call's states go from then on.
-    pub status_hook: Option<Hook>,
 }
 
 /// Refuses a call.
@@ -47,8 +43,6 @@ pub struct Refer {
 pub struct Dtmf {
     /// As they were written.
     pub digits: String,
-    /// How long each sounds.
-    pub duration: Duration,
 }
 
 impl Dtmf {
@@ -75,7 +69,9 @@ pub(crate) fn keys(text: &str) -> impl Iterator<Item = char> {
 }
 
 pub(super) fn redirect(properties: &Properties<'_>) -> Result<Redirect, Fault> {
-    Ok(Redirect { action_hook: properties.required_hook("actionHook")?, status_hook: properties.hook("statusHook")? })
+    // Checked, without effect.
+    properties.hook("statusHook")?;
+    Ok(Redirect { action_hook: properties.required_hook("actionHook")? })
 }
 
 pub(super) fn decline(properties: &Properties<'_>) -> Result<Decline, Fault> {
@@ -100,21 +96,13 @@ pub(super) fn refer(properties: &Properties<'_>) -> Result<Refer, Fault> {
 }
 
 pub(super) fn dtmf(properties: &Properties<'_>) -> Result<Dtmf, Fault> {
-    Ok(Dtmf {
-        digits: properties.required_line("dtmf")?,
-        duration: properties.number("duration")?.map_or(DEFAULT_DIGIT, tone),
-    })
-}
-
-/// How long a digit sounds where the program does not say.
-const DEFAULT_DIGIT: Duration = Duration::from_millis(500);
-
-/// A digit's duration from milliseconds, brought to between 40 ms and 10 s.
-pub(crate) fn tone(milliseconds: f64) -> Duration {
-    Duration::from_millis(whole(milliseconds, 40, 10_000).into())
+    // Checked, without effect.
+    properties.number("duration")?;
+    Ok(Dtmf { digits: properties.required_line("dtmf")? })
 }
 
 pub(super) fn message(properties: &Properties<'_>) -> Result<Message, Fault> {
+    // Checked, without effect.
     for name in ["text", "carrier", "account_sid", "message_sid"] {
         properties.text(name)?;
     }

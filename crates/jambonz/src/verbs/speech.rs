@@ -6,8 +6,6 @@ use crate::json::{Object, Value};
 /// A voice.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Synthesizer {
-    /// The vendor's name; `default` is the account's.
-    pub vendor: String,
     /// BCP 47 language.
     pub language: Option<String>,
     /// The vendor's name of the voice.
@@ -21,8 +19,6 @@ pub struct Synthesizer {
 /// A recogniser of speech.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recognizer {
-    /// The vendor's name; `default` is the account's.
-    pub vendor: String,
     /// BCP 47 language.
     pub language: Option<String>,
     /// Which of several credentials.
@@ -37,6 +33,8 @@ pub struct Recognizer {
 
 pub(super) fn synthesizer(properties: &Properties<'_>, name: &str) -> Result<Option<Synthesizer>, Fault> {
     let Some(inner) = properties.inner(name)? else { return Ok(None) };
+    // Checked, without effect.
+    inner.required_line("vendor")?;
     inner.choice("engine", &["standard", "neural", "generative", "long-form"].map(|word| (word, ())))?;
     inner.object("options")?;
     voice(&inner, "fallbackVoice")?;
@@ -44,7 +42,6 @@ pub(super) fn synthesizer(properties: &Properties<'_>, name: &str) -> Result<Opt
         inner.text(name)?;
     }
     Ok(Some(Synthesizer {
-        vendor: inner.required_line("vendor")?,
         language: inner.line("language")?,
         voice: voice(&inner, "voice")?,
         label: inner.line("label")?,
@@ -76,9 +73,10 @@ pub(super) fn recognizer(properties: &Properties<'_>, name: &str) -> Result<Opti
             other => return Err(Fault::new(&place, Some(other), "write a string or an object with a phrase")),
         }
     }
+    // Checked, without effect.
     inner.texts("altLanguages", super::MOST_ELEMENTS)?;
+    inner.required_line("vendor")?;
     Ok(Some(Recognizer {
-        vendor: inner.required_line("vendor")?,
         language: inner.line("language")?,
         label: inner.line("label")?,
         hints,

@@ -140,6 +140,21 @@ fn sizes_counts_and_depths_are_limited() {
 }
 
 #[test]
+fn a_queue_that_cannot_take_the_name_is_refused_before_anything_runs() {
+    for verb in ["enqueue", "dequeue"] {
+        let with = |name: &str| format!(r#"[{{"verb":"answer"}},{{"verb":"{verb}","name":"{name}"}}]"#);
+        for good in ["x".repeat(256), "é".repeat(128)] {
+            assert_eq!(read(&with(&good)).len(), 2, "{verb}");
+        }
+        for bad in ["x".repeat(257), "é".repeat(129), String::new(), "a\\nb".to_owned()] {
+            let message = error(&with(&bad));
+            assert!(message.contains(&format!("element 1, {verb}: property name is ")), "{message}");
+            assert!(message.contains("write 1 to 256 bytes"), "{message}");
+        }
+    }
+}
+
+#[test]
 fn a_verb_of_the_schemas_that_is_not_run_is_named_and_costs_nothing() {
     for name in ["llm", "transfer", "openai_s2s", "openai:s2s", "sip:request", "transcribe", "dialogflow"] {
         let verbs = read(&format!(r#"[{{"verb":"{name}","id":"x","tools":[1,{{}}]}},{{"verb":"hangup"}}]"#));

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
+use call::carriers::Claim;
 use call::http::{Http, HttpPolicy, Network};
 use jambonz::rest::{Api, Control, RATE, Rate, Signalling, router};
 use serde_json::{Value as Json, json};
@@ -32,8 +33,8 @@ impl Signalling for Told {
         self.0.lock().unwrap().push("trunks".to_owned());
     }
 
-    async fn is_anothers(&self, trunk: &Trunk) -> Result<bool, StoreError> {
-        Ok(trunk.host.as_deref() == Some(THEIR_CARRIER))
+    async fn claim(&self, trunk: &Trunk) -> Result<Claim, StoreError> {
+        Ok(if trunk.host.as_deref() == Some(THEIR_CARRIER) { Claim::Anothers } else { Claim::Free })
     }
 }
 
