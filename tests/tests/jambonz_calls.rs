@@ -12,6 +12,8 @@ mod gathering;
 mod handing_over;
 #[path = "jambonz/house.rs"]
 mod house;
+#[path = "jambonz/kept.rs"]
+mod kept;
 #[path = "jambonz/programs.rs"]
 mod programs;
 #[path = "jambonz/queue_events.rs"]

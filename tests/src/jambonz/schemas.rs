@@ -12,7 +12,7 @@ use crate::SOON;
 use crate::tool::{Tool, package_dir};
 
 /// Schemas of hooks, by the first part of the hook's name: a test calls its hooks `/conference-wait/…`, `/dial/…` and so on.
-const OF_HOOKS: [(&str, &str); 20] = [
+const OF_HOOKS: [(&str, &str); 18] = [
     ("call", "session-new"),
     ("call-status", "call-status"),
     ("conference", "conference"),
@@ -22,13 +22,11 @@ const OF_HOOKS: [(&str, &str); 20] = [
     ("dequeue", "dequeue"),
     ("dial", "dial"),
     ("dial-dtmf", "dial-dtmf"),
-    ("dial-hold", "dial-hold"),
     ("dial-refer", "dial-refer"),
     ("enqueue", "enqueue"),
     ("enqueue-wait", "enqueue-wait"),
     ("gather", "gather"),
     ("guide", "session-new"),
-    ("gather-partial", "gather-partial"),
     ("listen", "listen"),
     ("play", "play"),
     ("sip-refer", "sip-refer"),
