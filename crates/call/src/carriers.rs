@@ -47,8 +47,6 @@ pub enum Claim {
     Free,
     /// Another account's.
     Anothers,
-    /// Its name has no address now, so nobody can tell.
-    Unknown,
 }
 
 /// Looks up where trunks lead. Cheap to clone.
@@ -83,7 +81,8 @@ impl Carriers {
     }
 
     /// Whose the carrier is that this trunk would lead to, and whose the sources that its calls would come from: a program of
-    /// an account that chooses another's would make calls at his cost, or take his.
+    /// an account that chooses another's would make calls at his cost, or take his. A name without an address is nobody's until
+    /// it has one, which each call asks for.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -100,7 +99,7 @@ impl Carriers {
             return Ok(Claim::Anothers);
         }
         let Some((authority, transport)) = carrier(trunk) else { return Ok(Claim::Free) };
-        let Ok(found) = self.sip.locate_all(&authority, transport).await else { return Ok(Claim::Unknown) };
+        let found = self.sip.locate_all(&authority, transport).await.unwrap_or_default();
         let anothers = found.iter().any(|at| others.iter().any(|other| self.is_at(other, at.ip().to_canonical())));
         Ok(if anothers { Claim::Anothers } else { Claim::Free })
     }
@@ -114,7 +113,7 @@ impl Carriers {
         }
         let mut others = self.store.all_trunks().await?;
         self.refresh(&others).await;
-        others.retain(|other| other.account != owner && other.enabled);
+        others.retain(|other| other.account != owner);
         let address = address.to_canonical();
         let same = |other: &Trunk| other.host.as_deref().map(plain_host).is_some_and(|its| its == host);
         Ok(!others.iter().any(same) && others.iter().any(|other| self.is_at(other, address)))

@@ -205,16 +205,11 @@ impl Manager {
         if self.by == By::Account {
             let before = self.store.trunk(trunk.account, trunk.id).await?;
             let same = |before: &Trunk| before.host == trunk.host && before.sources == trunk.sources;
-            if !before.as_ref().is_some_and(same) {
-                let why = match self.claim(&trunk).await? {
-                    Claim::Free => None,
-                    Claim::Anothers => Some("another account has a carrier at this host or these sources"),
-                    Claim::Unknown => Some("the host has no address now, so nobody can tell whose it is"),
-                };
-                if let Some(why) = why {
-                    let words = format!("{why}; the operator can add it (`aside trunk`), or its account can grant it");
-                    return Err(ManageError::conflict(words));
-                }
+            if !before.as_ref().is_some_and(same) && self.claim(&trunk).await? == Claim::Anothers {
+                return Err(ManageError::conflict(
+                    "another account has a carrier at this host or these sources; the operator can add it (`aside trunk`), or \
+                     its account can grant it",
+                ));
             }
         }
         self.store.batch().put_trunk(trunk.clone()).commit().await?;

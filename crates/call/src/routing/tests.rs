@@ -96,15 +96,28 @@ async fn a_carrier_of_another_account_is_known_by_its_name_its_address_and_its_s
     }
     assert_eq!(claim(Some("198.51.100.1"), Some("198.51.100.0/24")).await, Claim::Free);
     assert_eq!(claim(None, None).await, Claim::Free);
-    // A name without an address may have one later, and whose that is nobody knows.
-    assert_eq!(claim(Some("nowhere.invalid"), None).await, Claim::Unknown);
-    // A name that leads to another's carrier by the time of the call is not called; the same host is the operator's making.
-    let mut mine =
-        Targeted { owner: Some(asking.id.parse().unwrap()), route: Some("alias.test".to_owned()), ..uri_target() };
-    let refused = routing.aim(&mut mine).await.unwrap_err();
-    assert!(matches!(refused, carrier::Unreachable::Anothers { .. }), "{refused}");
-    mine.route = Some("carrier.test".to_owned());
-    assert!(routing.aim(&mut mine).await.is_ok());
+    assert_eq!(claim(Some("nowhere.invalid"), None).await, Claim::Free);
+}
+
+#[tokio::test]
+async fn a_trunk_whose_name_moves_to_another_accounts_carrier_is_not_called() {
+    let store = Store::open_temporary(StoreConfig::default()).unwrap();
+    let (routing, asking) = routing(&store).await;
+    let other = Account::new("other", None, Timestamp::from_micros(1));
+    let mut theirs = Trunk::new(other.id, "carrier", Timestamp::from_micros(1));
+    let owner = Some(asking.id.parse().unwrap());
+    let call = async || {
+        let mut mine = Targeted { owner, route: Some("lan.test".to_owned()), ..uri_target() };
+        routing.aim(&mut mine).await.map_err(|error| error.to_string())
+    };
+    assert_eq!(call().await, Ok(IpAddr::from([127, 0, 0, 9])));
+    theirs.host = Some("127.0.0.9".to_owned());
+    store.batch().put_account(other).put_trunk(theirs.clone()).commit().await.unwrap();
+    assert!(call().await.unwrap_err().contains("another account"));
+    // The same host for both is the operator's making.
+    theirs.host = Some("lan.test".to_owned());
+    store.batch().put_trunk(theirs).commit().await.unwrap();
+    assert_eq!(call().await, Ok(IpAddr::from([127, 0, 0, 9])));
 }
 
 fn uri_target() -> Targeted {

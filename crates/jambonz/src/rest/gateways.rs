@@ -58,11 +58,10 @@ async fn of_nobody_else(api: &Api, asked: &Asked, trunk: &Trunk, before: &Trunk)
     if same || gone || matches!(asked.who, Who::Operator) {
         return Ok(());
     }
-    let words = match api.signalling.claim(trunk).await? {
-        Claim::Free => return Ok(()),
-        Claim::Anothers => "another account has a carrier at this address; an operator's key can add it",
-        Claim::Unknown => "the host has no address now, so nobody can tell whose it is; an operator's key can add it",
-    };
+    if api.signalling.claim(trunk).await? == Claim::Free {
+        return Ok(());
+    }
+    let words = "another account has a carrier at this address; an operator's key can add it";
     Err(Answer::refused(StatusCode::FORBIDDEN, words))
 }
 
