@@ -146,6 +146,8 @@ impl Session {
         let calls = callings.iter().map(|calling| calling.view.uuid.clone()).collect();
         let room = self.open_bridge()?;
         let music = match &connect.music {
+            // He comes when there is an answer: nothing rings for him in the room.
+            _ if waits => DialMusic::Silent,
             Some(url) => DialMusic::Url(Fetch::new(url.clone(), Method::Get)),
             None => DialMusic::Ringback,
         };
