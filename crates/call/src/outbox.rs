@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, sleep_until};
 use crate::counter::Counters;
 use crate::dialect;
 use crate::hooks::{HookError, Hooks};
@@ -96,7 +96,7 @@ pub(crate) async fn run(
                     result = changed.changed() => if result.is_err() { break },
                     () = tokio::time::sleep(LONGEST_SLEEP) => {}
                     () = stop.cancelled(), if over.is_none() => {}
-                    () = passed(over) => {}
+                    () = sleep_until(over) => {}
                 }
                 continue;
             }
@@ -121,7 +121,7 @@ pub(crate) async fn run(
             tokio::select! {
                 result = changed.changed() => if result.is_err() { break },
                 () = under_way.wait() => {}
-                () = passed(over) => {}
+                () = sleep_until(over) => {}
             }
             continue;
         }
@@ -135,13 +135,6 @@ pub(crate) async fn run(
     }
     under_way.close();
     under_way.wait().await;
-}
-
-async fn passed(over: Option<Instant>) {
-    match over {
-        Some(over) => tokio::time::sleep_until(over.into()).await,
-        None => std::future::pending().await,
-    }
 }
 
 impl Courier {

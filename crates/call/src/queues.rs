@@ -9,9 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::session::CallMailbox;
 
-/// Longest name of a queue, bytes.
-pub(crate) const LONGEST_NAME: usize = 256;
-
 /// The queues of all accounts. Cheap to clone. Every call is in one of them at most, so that there are no more places than
 /// calls.
 #[derive(Clone, Default)]

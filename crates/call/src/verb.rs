@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use connect::{CallStatus, Connect, KeyPattern, Target, TargetKind};
 pub use fetch::{Action, BasicAuth, Fetch, Method};
-pub use queue::{Dequeue, Enqueue, QueueEnd};
+pub use queue::{Dequeue, Enqueue, LONGEST_QUEUE_NAME, QueueEnd};
 pub use signalling::{Hangup, Refer, Refusal};
 pub use stream::{Dub, DubAction, Stream, StreamChange, StreamMix, TwoWay};
 

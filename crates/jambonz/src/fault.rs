@@ -100,6 +100,15 @@ impl Fault {
 /// Words in names of properties whose values are nobody's to read.
 const SECRETS: [&str; 4] = ["password", "secret", "token", "auth"];
 
+/// Whether nothing can be in it that is nobody's to read.
+fn is_plain(value: &Value) -> bool {
+    match value {
+        Value::Object(_) | Value::Array(_) => false,
+        Value::Text(text) => !text.as_str().contains("://"),
+        _ => true,
+    }
+}
+
 /// A bad value as errors tell it, which others than its author may read: without secrets, and what may hold some by its kind
 /// alone.
 fn told(property: &str, value: &Value) -> String {
@@ -107,14 +116,7 @@ fn told(property: &str, value: &Value) -> String {
     let secret = SECRETS.iter().any(|word| name.contains(word));
     match value {
         Value::Object(_) => "an object".to_owned(),
-        Value::Array(items) if items.iter().any(|item| item.as_object().is_some()) => {
-            format!("an array of {}", items.len())
-        }
-        Value::Array(items)
-            if secret || items.iter().any(|item| item.as_str().is_some_and(|text| text.contains("://"))) =>
-        {
-            format!("an array of {}", items.len())
-        }
+        Value::Array(items) if secret || !items.iter().all(is_plain) => format!("an array of {}", items.len()),
         Value::Text(_) if secret => "a string that is not shown".to_owned(),
         Value::Number(_) if secret => "a number that is not shown".to_owned(),
         Value::Text(text) if text.as_str().contains("://") => format!("{:?}", call::http::shown(text.as_str())),
@@ -138,10 +140,10 @@ mod tests {
     #[test]
     fn an_error_repeats_no_password_and_nothing_that_may_hold_one() {
         let text = r#"{"password":12345,"wsAuth":"s3cret","url":"https://u:s3cret@host.test:1/x?token=s3cret",
-            "target":[{"auth":{"password":"s3cret"}}],"hook":{"password":"s3cret"},"loop":"much"}"#;
+            "target":[{"auth":{"password":"s3cret"}}],"hook":{"password":"s3cret"},"loop":"much","list":[[{"password":"s3cret"}]]}"#;
         let value = crate::json::parse(text.as_bytes()).unwrap();
         let properties = Properties::new(value.as_object().unwrap());
-        let told: Vec<String> = ["password", "wsAuth", "url", "target", "hook", "loop", "none"]
+        let told: Vec<String> = ["password", "wsAuth", "url", "target", "hook", "loop", "none", "list"]
             .map(|name| properties.fault(name, "write it").to_string())
             .into();
         assert!(told.iter().all(|words| !words.contains("s3cret") && !words.contains("12345")), "{told:#?}");

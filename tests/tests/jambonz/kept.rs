@@ -43,6 +43,13 @@ async fn takes(exchange: &Exchange, via: Via, caller: &Calling, tone: u32) -> Ca
     agent
 }
 
+async fn both_end(callings: [&Calling; 2]) {
+    for calling in callings {
+        calling.call.hangup().await.ok();
+        calling.ended().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_who_is_muted_in_a_queue_is_never_heard_by_who_takes_him_until_he_is_unmuted() {
     let [c, a, _] = tones();
@@ -57,10 +64,7 @@ async fn a_caller_who_is_muted_in_a_queue_is_never_heard_by_who_takes_him_until_
         stays_silent(&format!("{via:?}: taken, and still muted"), &agent.call, 75).await;
         exchange.rest.update(&caller.sid, json!({ "mute_status": "unmute" })).await;
         hears(&format!("{via:?}: unmuted"), &two, &[(first, second), (second, first)]).await;
-        for calling in [&caller, &agent] {
-            calling.call.hangup().await.ok();
-            calling.ended().await;
-        }
+        both_end([&caller, &agent]).await;
     }
     exchange.closes().await;
 }
@@ -80,10 +84,7 @@ async fn a_caller_who_is_held_in_a_queue_neither_hears_nor_is_heard_by_who_takes
         let (first, second) = (caller.name.as_str(), agent.name.as_str());
         let two = [caller.heard(Some(c)), agent.heard(Some(a))];
         hears(&format!("{via:?}: released"), &two, &[(first, second), (second, first)]).await;
-        for calling in [&caller, &agent] {
-            calling.call.hangup().await.ok();
-            calling.ended().await;
-        }
+        both_end([&caller, &agent]).await;
     }
     exchange.closes().await;
 }

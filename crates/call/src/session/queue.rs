@@ -12,9 +12,9 @@ use super::{CallMailbox, CallMessage, Session};
 use crate::dialect::{Kind, Outcome, Purpose, QueueView};
 use crate::engine::queue_owner;
 use crate::interpreter::Interpreter;
-use crate::queues::{LONGEST_NAME, Taken, Ticket};
+use crate::queues::{Taken, Ticket};
 use crate::room::RoomHandle;
-use crate::verb::{Dequeue, Enqueue, Fetch, Prompt, QueueEnd, Verb};
+use crate::verb::{Dequeue, Enqueue, Fetch, LONGEST_QUEUE_NAME, Prompt, QueueEnd, Verb};
 
 /// What a call has to do with a queue.
 pub(super) enum Queueing {
@@ -74,8 +74,8 @@ pub(crate) enum Report {
 impl Session {
     pub(super) async fn enqueue(&mut self, enqueue: Enqueue) {
         let Enqueue { name, priority, wait, action: _ } = enqueue;
-        if name.is_empty() || name.len() > LONGEST_NAME {
-            self.warn(format!("a queue's name has 1 to {LONGEST_NAME} bytes; the call is in none")).await;
+        if name.is_empty() || name.len() > LONGEST_QUEUE_NAME {
+            self.warn(format!("a queue's name has 1 to {LONGEST_QUEUE_NAME} bytes; the call is in none")).await;
             let end = QueueEnd::Error;
             return self.queue_over(&Outcome::Enqueued { queue: String::new(), waited_s: 0, end });
         }
@@ -99,8 +99,8 @@ impl Session {
 
     pub(super) async fn dequeue(&mut self, dequeue: Dequeue) {
         let Dequeue { name, call, timeout, beep, action: _ } = dequeue;
-        if name.is_empty() || name.len() > LONGEST_NAME {
-            self.warn(format!("a queue's name has 1 to {LONGEST_NAME} bytes; nobody is taken out")).await;
+        if name.is_empty() || name.len() > LONGEST_QUEUE_NAME {
+            self.warn(format!("a queue's name has 1 to {LONGEST_QUEUE_NAME} bytes; nobody is taken out")).await;
             return self.queue_over(&Outcome::Dequeued(QueueEnd::Error));
         }
         let number = self.inner.next_dial();

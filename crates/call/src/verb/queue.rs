@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use super::{Action, Fetch};
 
+/// Longest name of a queue, bytes.
+pub const LONGEST_QUEUE_NAME: usize = 256;
+
 /// Waits in a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Enqueue {

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
+use call::verb::LONGEST_QUEUE_NAME;
+
 use crate::fault::{Fault, Properties};
 use crate::hook::Hook;
-
-/// Longest name of a queue, in bytes, as the queues count.
-const LONGEST_NAME: usize = 256;
 
 /// Waits in a queue until somebody takes the call out of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,10 +37,10 @@ pub struct Dequeue {
 
 /// The queue's name. What the queues would refuse is refused here, before the call is in none.
 fn name(properties: &Properties<'_>) -> Result<String, Fault> {
-    let fits = |name: &&str| (1..=LONGEST_NAME).contains(&name.len()) && !name.chars().any(char::is_control);
+    let fits = |name: &&str| (1..=LONGEST_QUEUE_NAME).contains(&name.len()) && !name.chars().any(char::is_control);
     let name = properties.text("name")?.filter(fits).map(str::to_owned);
     name.ok_or_else(|| {
-        properties.fault("name", format!("write 1 to {LONGEST_NAME} bytes of UTF-8, without control characters"))
+        properties.fault("name", format!("write 1 to {LONGEST_QUEUE_NAME} bytes of UTF-8, without control characters"))
     })
 }
 
