@@ -129,12 +129,14 @@ async fn messages_wait_for_a_socket_that_is_coming_back() {
     let exchange = Exchange::open().await;
     let first = exchange.joins("first", json!({ "name": "support" }), Mouth::Silence).await;
     let second = exchange.joins("second", json!({ "name": "support" }), Mouth::Silence).await;
-    exchange.app.hold("/call/second");
+    exchange.app.answer("/call/second", Answer::Refuse(503));
     let mark = exchange.app.mark();
     exchange.app.vanish(&second.call_uuid);
+    let refused = |told: &Told| told.kind == "refused" && told.name == "/call/second";
+    exchange.app.told().expect("an attempt to come back", mark, SOON, refused).await;
     second.leaves().await;
     // Its leave and its action hook were caused while there was no socket.
-    exchange.app.release("/call/second");
+    exchange.app.answer("/call/second", Answer::Nothing);
     exchange.app.event(&second.call_uuid, "leave", mark).await;
     exchange.app.hears(&second.call_uuid, "/conference/second", mark, |_| true).await;
     drop(first);
