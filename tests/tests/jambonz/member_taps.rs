@@ -27,14 +27,21 @@ async fn streams(exchange: &Exchange, count: usize) -> HashMap<String, Stream> {
     found
 }
 
-/// For a second from an instant on, this tone alone is in the stream, at the level at which it was said.
+/// For a second from an instant on, this tone alone is in the stream, at the level at which it was said. Where packets came too
+/// late the tone itself breaks, and a broken tone is a little of everything: what else there is, is asked where it is whole.
 async fn brings(what: &str, stream: &Stream, rate: u32, own: u32, all: &[u32], from: Instant) {
     stream.samples(from, rate as usize).await;
     let samples = stream.at_8k(rate, from);
-    let level = levels_20ms(&samples, own).median();
+    let levels = levels_20ms(&samples, own);
+    let level = levels.median();
     assert!((level + 20.0).abs() < 1.0, "{what}: {own} Hz is at {level:.1} dBFS");
+    let whole: Vec<bool> = levels.levels.iter().map(|at| (at - level).abs() < 0.1).collect();
+    let count = whole.iter().filter(|whole| **whole).count();
+    assert!(count * 2 > whole.len(), "{what}: {own} Hz is whole in {count} frames of {}", whole.len());
     for other in all.iter().filter(|tone| **tone != own) {
-        let loudest = levels_20ms(&samples, *other).max();
+        let levels = levels_20ms(&samples, *other);
+        let loudest =
+            levels.levels.iter().zip(&whole).filter(|(_, whole)| **whole).map(|(at, _)| *at).fold(f64::MIN, f64::max);
         assert!(loudest < SILENT_20MS_DBFS, "{what}: {other} Hz is there too, at {loudest:.1} dBFS");
     }
 }
