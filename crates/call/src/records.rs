@@ -10,6 +10,7 @@ use store::{
     NewDelivery, NewEvent, RoomId, RoomRecord, RoomStatus, Store, StoreError, Subject, Timestamp,
 };
 
+use crate::clock::Clock;
 use crate::command::{Applied, Asker, HearingMatrix};
 use crate::dialect::{self, CallState, CallView, Callback, Direction, Happening, Kind, MemberView, RoomView};
 use crate::hooks::Hooks;
@@ -245,7 +246,9 @@ fn delivery(
             dialect::Body::Form(params) => Body::Form(params),
             dialect::Body::Json(text) => Body::Json(text),
         },
-        created_at: Timestamp::from_micros(at),
+        // The tick that an event belongs to may be a little ahead; what tells of it is due all the same, or a server that
+        // stops would leave it for its next start.
+        created_at: Timestamp::from_micros(at.min(Clock::default().utc())),
     })
 }
 
@@ -412,5 +415,25 @@ fn ledger_entry(account: AccountId, room: RoomId, note: LedgerNote) -> LedgerEnt
         command_id: note.command_id,
         kind: LedgerKind::Snapshot,
         change: serde_json::to_value(&note.hearing).unwrap_or(Json::Null),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_callback_of_a_tick_that_has_not_come_yet_is_due_at_once() {
+        let room = Subject::Room("9b2e1c64-8f0a-4b57-8d8e-2f6f0c4d7a11".parse().expect("a room's id"));
+        let made = |at: i64| {
+            let what = (Fetch::new("http://127.0.0.1/events", Method::Post), dialect::Body::Nothing);
+            delivery("0c1d6a52-53c4-4e0f-9a39-6a3f5a2a7b10".parse().expect("an account's id"), room, "plivo", what, at)
+                .expect("made")
+                .created_at
+        };
+        let now = Clock::default().utc();
+        let ahead = made(now + 20_000_000);
+        assert!(ahead.micros() >= now && ahead.micros() <= Clock::default().utc(), "{ahead:?}");
+        assert_eq!(made(now - 5_000_000).micros(), now - 5_000_000);
     }
 }
