@@ -98,7 +98,7 @@ impl Engine {
         let domains = config.shared_domains.clone();
         let links = Links::default();
         let counters = Arc::new(Counters::default());
-        let records = Records::new(store.clone(), hooks.clone(), links.clone());
+        let records = Records::new(clock, store.clone(), hooks.clone(), links.clone());
         let closed = crate::recovery::close_interrupted(&store, &records, clock.utc()).await?;
         if closed.calls + closed.rooms > 0 {
             tracing::warn!(calls = closed.calls, rooms = closed.rooms, "closed what the last run left open");

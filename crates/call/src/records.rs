@@ -65,6 +65,7 @@ pub(crate) struct LedgerNote {
 /// Writes to the store. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Records {
+    clock: Clock,
     store: Store,
     hooks: Hooks,
     links: Links,
@@ -73,8 +74,8 @@ pub(crate) struct Records {
 }
 
 impl Records {
-    pub fn new(store: Store, hooks: Hooks, links: Links) -> Self {
-        Self { store, hooks, links, sub_accounts: Arc::default() }
+    pub fn new(clock: Clock, store: Store, hooks: Hooks, links: Links) -> Self {
+        Self { clock, store, hooks, links, sub_accounts: Arc::default() }
     }
 
     /// The event and callbacks of a happening at `at` (UTC, microseconds). `None` where nobody is told and nothing is
@@ -120,7 +121,7 @@ impl Records {
             for callback in callbacks {
                 match (callback, subject) {
                     (Callback::Request { to, body }, Some(subject)) => {
-                        let delivery = delivery(account, subject, name, (to, body), at)?;
+                        let delivery = delivery(account, subject, name, (to, body), at, self.clock)?;
                         deliveries.push(NewDelivery { sub_account, ..delivery });
                     }
                     (Callback::Request { .. }, None) => {}
@@ -232,6 +233,7 @@ fn delivery(
     dialect: &str,
     (to, body): (Fetch, dialect::Body),
     at: i64,
+    clock: Clock,
 ) -> Result<NewDelivery, StoreError> {
     Ok(NewDelivery {
         account,
@@ -248,7 +250,7 @@ fn delivery(
         },
         // The tick that an event belongs to may be a little ahead; what tells of it is due all the same, or a server that
         // stops would leave it for its next start.
-        created_at: Timestamp::from_micros(at.min(Clock::default().utc())),
+        created_at: Timestamp::from_micros(at.min(clock.utc())),
     })
 }
 
@@ -425,15 +427,15 @@ mod tests {
     #[test]
     fn a_callback_of_a_tick_that_has_not_come_yet_is_due_at_once() {
         let room = Subject::Room("9b2e1c64-8f0a-4b57-8d8e-2f6f0c4d7a11".parse().expect("a room's id"));
+        let clock = Clock::default();
         let made = |at: i64| {
             let what = (Fetch::new("http://127.0.0.1/events", Method::Post), dialect::Body::Nothing);
-            delivery("0c1d6a52-53c4-4e0f-9a39-6a3f5a2a7b10".parse().expect("an account's id"), room, "plivo", what, at)
-                .expect("made")
-                .created_at
+            let account = "0c1d6a52-53c4-4e0f-9a39-6a3f5a2a7b10".parse().expect("an account's id");
+            delivery(account, room, "plivo", what, at, clock).expect("made").created_at
         };
-        let now = Clock::default().utc();
+        let now = clock.utc();
         let ahead = made(now + 20_000_000);
-        assert!(ahead.micros() >= now && ahead.micros() <= Clock::default().utc(), "{ahead:?}");
+        assert!(ahead.micros() >= now && ahead.micros() <= clock.utc(), "{ahead:?}");
         assert_eq!(made(now - 5_000_000).micros(), now - 5_000_000);
     }
 }
