@@ -1,10 +1,11 @@
 //! Judging what phones heard. Forbidden sound is never forgiven; sound that should be there may be measured again, because a busy
 //! machine can starve a stream for an instant.
 
-use std::fmt;
 use std::time::{Duration, Instant};
 
-use phone::analysis::{Ears, Expect, FirstLeak, Mismatch, Speaker, exact_silence, matrix, tone_set};
+use phone::analysis::{
+    Ears, Expect, Mismatch, SILENT_20MS_DBFS, Speaker, Track, exact_silence, first_heard, levels_20ms, matrix, tone_set,
+};
 use phone::{Call, Mouth, Packet};
 
 use crate::SOON;
@@ -13,8 +14,12 @@ use crate::SOON;
 pub const SPEAKING: f64 = -20.0;
 /// How far from it a voice may be heard, dB.
 pub const TOLERANCE: f64 = 1.0;
-/// Time after a change before sound is judged by tones: what was on its way and the test's own delays.
-pub const SETTLING: Duration = Duration::from_millis(150);
+/// Time after a change before sound is judged: what was on its way, and what a busy machine may be late in noting its arrival.
+pub const SETTLING: Duration = Duration::from_millis(300);
+/// Words of every verdict that somebody heard what is not for him. `scripts/again.py` never repeats a test that says them.
+pub const FORBIDDEN: &str = "forbidden sound";
+/// Packets that an ear receives after it was asked before it is judged: what was on its way by then counts.
+const ON_THE_WAY: usize = 5;
 /// Packets in one measurement: a second and what the windows need.
 const STRETCH: u64 = 70;
 /// Measurements of what should be heard.
@@ -97,7 +102,8 @@ pub async fn hears(what: &str, people: &[Heard<'_>], allowed: &[(&str, &str)]) {
                 let leak = wrong.iter().any(|mismatch| mismatch.expected == Expect::Silent);
                 let list: Vec<String> = wrong.iter().map(ToString::to_string).collect();
                 if leak || attempt == ATTEMPTS {
-                    panic!("{what}:\n  {}", list.join("\n  "));
+                    let verdict = if leak { FORBIDDEN } else { "not heard as it should be" };
+                    panic!("{what}: {verdict}:\n  {}", list.join("\n  "));
                 }
                 eprintln!("{what}: measured again, the machine starved a stream: {}", list.join("; "));
                 from = Instant::now();
@@ -133,70 +139,173 @@ fn person<'a>(people: &'a [Heard<'a>], name: &str) -> Option<&'a Heard<'a>> {
     people.iter().find(|person| person.name == name)
 }
 
-/// That a tone was never in an ear since an instant: below −45 dBFS in every 20 ms. For stretches across changes, where other tones come and go.
+/// Waits until so many packets have come at or after an instant, and [`ON_THE_WAY`] after this was asked. A call that is over receives no more:
+/// what it has is all there is.
+///
+/// # Panics
+/// If a call that is not over receives nothing.
+async fn hears_on(what: &str, call: &Call, since: Instant, count: usize) {
+    let since = since.max(Instant::now());
+    let ear = call.ear();
+    let enough = ear.wait_until(SOON, |ear| ear.since(since).len() >= count);
+    let came = tokio::select! {
+        came = enough => came,
+        _ = call.wait_ended(SOON * 2) => true,
+    };
+    assert!(came, "{what}: no packets come: {:?}", call.state());
+}
+
+/// That a tone was never in an ear since an instant, nor is now: below −45 dBFS in every 20 ms. For stretches across changes, where other tones
+/// come and go.
 ///
 /// # Panics
 /// If it was.
-pub fn never_heard_since(what: &str, call: &Call, tone: u32, since: Instant) {
+pub async fn never_heard_since(what: &str, call: &Call, tone: u32, since: Instant) {
+    hears_on(what, call, since, ON_THE_WAY).await;
     let packets = call.ear().since(since);
-    assert!(!packets.is_empty(), "{what}: nothing was received");
-    let samples = phone::analysis::Track::new(&packets).samples;
-    let loudest = phone::analysis::levels_20ms(&samples, tone).max();
-    assert!(loudest < phone::analysis::SILENT_20MS_DBFS, "{what}: {tone} Hz was heard at {loudest:.1} dBFS");
+    assert!(!packets.is_empty(), "{what}: nothing was received, so nothing is proven");
+    let samples = Track::new(&packets).samples;
+    let loudest = levels_20ms(&samples, tone).max();
+    assert!(loudest < SILENT_20MS_DBFS, "{what}: {FORBIDDEN}: {tone} Hz was heard at {loudest:.1} dBFS");
 }
 
-/// A proof of silence over a whole call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Silent {
-    /// Packets, each byte of which was the silence word.
-    pub packets: usize,
-}
-
-/// Why there is no proof.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotSilent {
-    /// A byte that is not silence.
-    Leak(FirstLeak),
-    /// The ear has forgotten packets, or had none: nothing is proven.
-    Unproven,
-}
-
-impl fmt::Display for NotSilent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Leak(leak) => leak.fmt(f),
-            Self::Unproven => f.write_str("the ear received nothing or has forgotten packets: nothing is proven"),
-        }
-    }
-}
-
-/// Every payload byte received since the INVITE is the silence word.
-///
-/// # Errors
-/// The first byte that is not, or that there is no proof.
-pub fn silent_since_invite(call: &Call) -> Result<Silent, NotSilent> {
-    let mut packets = 0;
-    let mut lines = call.earlier_lines();
-    lines.extend(call.line());
-    for line in lines {
-        if line.ear().counters().aged_out > 0 {
-            return Err(NotSilent::Unproven);
-        }
-        let heard = line.ear().packets();
-        exact_silence(&heard).map_err(NotSilent::Leak)?;
-        packets += heard.len();
-    }
-    if packets == 0 { Err(NotSilent::Unproven) } else { Ok(Silent { packets }) }
-}
-
-/// Waits for `more` packets and proves that nothing was ever heard.
+/// Not a byte but silence came since an instant, nor comes now.
 ///
 /// # Panics
-/// If something was.
-pub async fn stays_silent(what: &str, call: &Call, more: u64) {
-    assert!(call.ear().wait_more(more, SOON).await, "{what}: no packets come: {:?}", call.state());
-    match silent_since_invite(call) {
-        Ok(proof) => assert!(proof.packets as u64 >= more),
-        Err(why) => panic!("{what}: {why}"),
+/// If something else did.
+pub async fn silent_since(what: &str, call: &Call, since: Instant) {
+    stays_silent_since(what, call, since, ON_THE_WAY as u64).await;
+}
+
+/// As [`silent_since`], over at least `more` packets from now.
+///
+/// # Panics
+/// If something else came.
+pub async fn stays_silent_since(what: &str, call: &Call, since: Instant, more: u64) {
+    hears_on(what, call, since, more as usize).await;
+    let packets = call.ear().since(since);
+    assert!(!packets.is_empty(), "{what}: nothing was received, so nothing is proven");
+    exact_silence(&packets).unwrap_or_else(|leak| panic!("{what}: {FORBIDDEN}: {leak}"));
+}
+
+/// Every payload byte received since the INVITE is the silence word, and so is what comes now; gives the number of packets. Nothing is proven of
+/// an ear that received nothing, so this waits for packets unless the call is over.
+///
+/// # Panics
+/// If something was heard, or nothing is proven.
+pub async fn silent_since_invite(what: &str, call: &Call) -> usize {
+    stays_silent(what, call, ON_THE_WAY as u64).await
+}
+
+/// As [`silent_since_invite`], over at least `more` packets from now.
+///
+/// # Panics
+/// If something was heard, or nothing is proven.
+pub async fn stays_silent(what: &str, call: &Call, more: u64) -> usize {
+    hears_on(what, call, Instant::now(), more as usize).await;
+    let packets = heard_in_silence(what, call);
+    assert!(packets > 0, "{what}: nothing was received, so nothing is proven: {:?}", call.state());
+    packets
+}
+
+/// How many packets came since the INVITE, none of which carried anything: for calls that may have ended before the first one.
+///
+/// # Panics
+/// If something was heard, or the ear has forgotten packets.
+pub fn heard_in_silence(what: &str, call: &Call) -> usize {
+    let mut packets = 0;
+    for line in call.earlier_lines().into_iter().chain(call.line()) {
+        let forgotten = line.ear().counters().aged_out;
+        assert_eq!(forgotten, 0, "{what}: the ear has forgotten packets, so nothing is proven");
+        let heard = line.ear().packets();
+        exact_silence(&heard).unwrap_or_else(|leak| panic!("{what}: {FORBIDDEN}: {leak}"));
+        packets += heard.len();
+    }
+    packets
+}
+
+/// That no tone but its own is in a second or more of a stream, at the level at which it was said. Where packets came too late the tone itself
+/// breaks, and a broken tone is a little of everything: what else there is, is asked where it is whole.
+///
+/// # Panics
+/// If the tone is not there, or another one is.
+pub fn is_alone(what: &str, samples: &[i16], own: u32, others: &[u32]) {
+    let levels = levels_20ms(samples, own);
+    let level = levels.median();
+    assert!((level - SPEAKING).abs() < TOLERANCE, "{what}: {own} Hz is at {level:.1} dBFS");
+    let whole: Vec<bool> = levels.levels.iter().map(|at| (at - level).abs() < 0.1).collect();
+    let count = whole.iter().filter(|whole| **whole).count();
+    assert!(count * 2 > whole.len(), "{what}: {own} Hz is whole in {count} frames of {}", whole.len());
+    for other in others.iter().filter(|tone| **tone != own) {
+        let levels = levels_20ms(samples, *other);
+        let where_whole = levels.levels.iter().zip(&whole).filter(|(_, whole)| **whole);
+        let loudest = where_whole.map(|(at, _)| *at).fold(f64::MIN, f64::max);
+        assert!(loudest < SILENT_20MS_DBFS, "{what}: {FORBIDDEN}: {other} Hz is there too, at {loudest:.1} dBFS");
+    }
+}
+
+/// Distance of two packets of one stream by its sender's clock, which no delay on the way changes and which goes on while the sender stands
+/// still.
+///
+/// # Panics
+/// If they are of two streams.
+pub fn sent_apart(earlier: &Packet, later: &Packet) -> Duration {
+    assert_eq!(earlier.header.ssrc, later.header.ssrc, "the packets are of two streams");
+    Duration::from_secs(1) * later.header.timestamp.wrapping_sub(earlier.header.timestamp) / 8_000
+}
+
+/// The packets since an instant in which a tone is heard at −30 dBFS or more. How many they are tells how long it sounded, whoever was late.
+pub fn carrying(call: &Call, tone: u32, since: Instant) -> Vec<Packet> {
+    let mut packets = call.ear().since(since);
+    packets.retain(|packet| first_heard(std::slice::from_ref(packet), tone, packet.at, -30.0).is_some());
+    packets
+}
+
+/// How long packets sound one after another.
+pub fn sounding(packets: &[Packet]) -> Duration {
+    Duration::from_millis(20) * packets.len() as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use phone::rtp::Header;
+    use phone::{Codec, Content};
+
+    use super::*;
+
+    fn packet(at: Instant, timestamp: u32) -> Packet {
+        Packet {
+            at,
+            from: ([127, 0, 0, 1], 4_000).into(),
+            header: Header { marker: false, payload_type: 0, sequence: 0, timestamp, ssrc: 7 },
+            content: Content::Audio(Codec::Pcmu),
+            payload: vec![Codec::Pcmu.silence_word(); 160].into(),
+        }
+    }
+
+    #[test]
+    fn a_packet_that_is_noted_late_is_no_further_from_the_one_before_it() {
+        let now = Instant::now();
+        let (first, late) = (packet(now, u32::MAX - 79), packet(now + Duration::from_millis(320), 80));
+        assert_eq!(sent_apart(&first, &late), Duration::from_millis(20));
+    }
+
+    #[test]
+    fn a_second_tone_is_found_beside_one_that_breaks() {
+        let wave = |freq: u32, level: f64, turn: f64| {
+            move |n: u32| {
+                let angle = std::f64::consts::TAU * (f64::from(freq) * f64::from(n) / 8_000.0 + turn);
+                32_767.0 * 10f64.powf(level / 20.0) * angle.sin()
+            }
+        };
+        let [own, other] = tones();
+        let (before, after, leak) = (wave(own, SPEAKING, 0.0), wave(own, SPEAKING, 0.5), wave(other, -40.0, 0.0));
+        let broken = |n: u32| if n < 4_000 { before(n) } else { after(n) };
+        let alone: Vec<i16> = (0..8_000).map(|n| broken(n) as i16).collect();
+        is_alone("a broken tone", &alone, own, &[own, other]);
+        let beside: Vec<i16> = (0..8_000).map(|n| (broken(n) + leak(n)) as i16).collect();
+        let judged = std::panic::catch_unwind(|| is_alone("with another", &beside, own, &[own, other]));
+        let said = judged.expect_err("the other went unseen");
+        assert!(said.downcast_ref::<String>().is_some_and(|said| said.contains(FORBIDDEN)));
     }
 }

@@ -40,6 +40,9 @@ impl Default for ServerOptions {
             ("media", "bind", "\"127.0.0.1\""),
             ("media", "shards", "2"),
             ("media", "port_rest_s", "1"),
+            ("webrtc", "bind", "\"127.0.0.1\""),
+            ("webrtc", "first_port", "0"),
+            ("webrtc", "advertised", "[\"127.0.0.1\"]"),
             ("http", "api", "\"127.0.0.1:0\""),
             ("http", "front_door", "\"127.0.0.1:0\""),
             ("http", "allow", "[\"127.0.0.0/8\"]"),
@@ -244,6 +247,23 @@ impl Server {
     /// A Prometheus metric: the sum over its labels; `None` if there is none of that name.
     pub async fn metric(&self, name: &str) -> Option<f64> {
         metric_in(&self.metrics().await, name)
+    }
+
+    /// Waits until a metric has a value. What is counted beside the traffic may be counted a moment after it.
+    ///
+    /// # Panics
+    /// If it never has, with what it has.
+    pub async fn metric_becomes(&self, name: &str, value: f64) {
+        let end = std::time::Instant::now() + SOON;
+        loop {
+            let now = self.metric(name).await;
+            if now == Some(value) {
+                return;
+            }
+            assert!(std::time::Instant::now() < end, "{name} is {now:?}, never {value}");
+            // Metrics have no event to wait for.
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
     }
 
     /// All metrics as they are served.

@@ -6,7 +6,7 @@ use phone::analysis::{Track, level_dbfs, rms_dbfs};
 use phone::{Call, CallOptions, Mouth, Phone};
 use serde_json::{Value, json};
 use system_tests::SOON;
-use system_tests::ears::{SETTLING, stays_silent, tones, voice};
+use system_tests::ears::{FORBIDDEN, SETTLING, stays_silent, tones, voice};
 use system_tests::jambonz::exchange::Exchange;
 use system_tests::server::PROGRAM_HOST;
 use system_tests::tool::{Scratch, Tool, package_dir};
@@ -126,7 +126,7 @@ async fn the_agent_hears_the_hint_and_customer_and_tap_hear_exactly_nothing() {
     stays_silent("the customer, with a hint in the agent's ear", customer, 100).await;
     let samples = tap.samples(tap.began(), 24_000).await;
     let leak = samples.iter().position(|sample| *sample != 0);
-    assert_eq!(leak, None, "sample {leak:?} of {} in the tap is not zero", samples.len());
+    assert_eq!(leak, None, "{FORBIDDEN}: sample {leak:?} of {} in the tap is not zero", samples.len());
 
     // Neither of them is deaf.
     let since = customer.say(voice(c)).await.unwrap().at;
@@ -157,7 +157,7 @@ async fn a_monologue_and_an_interruption_are_told_to_the_agent_while_the_custome
     assert!(hinted - began >= Duration::from_millis(1_900), "the hint came after {:?}", hinted - began);
     assert!(sounds(agent, began) >= 40, "the agent does not hear the hint");
     let more = more_than(customer, a, steady, Instant::now());
-    assert!(more < 5, "in {more} frames the customer hears more than the agent's voice");
+    assert!(more < 5, "{FORBIDDEN}: in {more} frames the customer hears more than the agent's voice");
 
     agent.say(Mouth::Silence).await.unwrap();
     let mark = program.out.len();
@@ -170,7 +170,7 @@ async fn a_monologue_and_an_interruption_are_told_to_the_agent_while_the_custome
     coached.was_heard(mark).await;
     let steady = fell_in + Duration::from_millis(500);
     let more = more_than(customer, a, steady, Instant::now());
-    assert!(more < 5, "in {more} frames the customer hears more than the agent's voice");
+    assert!(more < 5, "{FORBIDDEN}: in {more} frames the customer hears more than the agent's voice");
     assert!(more_than(agent, c, steady, Instant::now()) >= 40, "the agent does not hear the second hint");
     coached.exchange.closes().await;
 }

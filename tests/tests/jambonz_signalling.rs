@@ -182,11 +182,12 @@ async fn a_dial_plays_its_music_until_the_answer_and_ends_at_its_limit() {
     assert_eq!(incoming.headers().get("X-Case"), Some("7"));
     assert!(incoming.from().contains("15550100"), "{}", incoming.from());
     assert!(caller.call.ear().wait_heard(music, -30.0, since, SOON).await.is_some(), "no music while it rings");
-    let agent = incoming.answer().await.unwrap();
+    // From before the answer on: nothing can be too late for this.
     let answered = Instant::now();
+    let agent = incoming.answer().await.unwrap();
     assert!(caller.call.ear().wait_heard(a, -30.0, answered, SOON).await.is_some(), "they are not connected");
     assert!(agent.ear().wait_heard(c, -30.0, answered, SOON).await.is_some(), "they are not connected");
-    never_heard_since("the caller's music", &agent, music, answered);
+    never_heard_since("the caller's music", &agent, music, answered).await;
     agent.wait_ended(SOON).await.expect("the limit ends the connection");
     assert!(answered.elapsed() >= Duration::from_millis(2_500), "it ended after {:?}", answered.elapsed());
     let done = exchange.app.hears(&caller.sid, "/dial/done", caller.mark, |_| true).await;

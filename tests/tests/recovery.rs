@@ -153,8 +153,8 @@ async fn rooms_of_the_same_name_in_two_accounts_know_nothing_of_each_other() {
     assert_ne!(joined.param("MPCUUID"), first.room);
     let people = [first.heard(Some(a)), system_tests::ears::Heard { name: "elsewhere", call: &call, tone: Some(b) }];
     hears("two worlds", &people, &[]).await;
-    silent_since_invite(&call).expect("sound crossed accounts");
-    silent_since_invite(&first.call).expect("sound crossed accounts");
+    silent_since_invite("sound crossed accounts", &call).await;
+    silent_since_invite("sound crossed accounts", &first.call).await;
     for (rest, room) in [(&office.rest, first.room.as_str()), (&other_rest, joined.param("MPCUUID"))] {
         let shown = rest.get("/MultiPartyCall/name_support/").await;
         assert_eq!(shown["mpc_uuid"], room);

@@ -277,7 +277,7 @@ impl<'a> Stage<'a> {
                 let path = media::sim::Path::default();
                 sim.phone(PhoneSetup {
                     address: address(p),
-                    codec: codecs[p],
+                    format: codecs[p].into(),
                     payload_type,
                     telephone_event: None,
                     path,
@@ -406,7 +406,7 @@ impl<'a> Stage<'a> {
     fn new_call(&mut self, phone: usize) -> Result<(), Breach> {
         let shard = Some(self.history.lines[phone].shard);
         let setup = self.sim.leg_setup(self.phones[phone], shard).map_err(|e| self.refused(e))?;
-        let port = setup.ports.rtp_addr().port();
+        let port = media::sim::rtp_port(&setup);
         let leg = self.sim.plane().add_leg(setup).map_err(|e| self.refused(e))?;
         self.generations[phone] += 1;
         let generation = self.generations[phone];

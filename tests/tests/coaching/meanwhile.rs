@@ -3,10 +3,11 @@
 use std::time::Instant;
 
 use phone::Mouth;
-use phone::analysis::exact_silence;
 use serde_json::json;
 use system_tests::SOON;
-use system_tests::ears::{SETTLING, hears, never_heard_since, silent_since_invite, stays_silent, tones, voice};
+use system_tests::ears::{
+    SETTLING, hears, never_heard_since, silent_since, silent_since_invite, stays_silent, tones, voice,
+};
 use system_tests::office::{Member, Office};
 
 /// A customer and an agent who are silent, and a supervisor who whispers his tone from his first packet on.
@@ -29,7 +30,7 @@ async fn a_supervisor_who_enters_already_coaching_is_never_heard_by_the_customer
     let office = Office::open().await;
     let (customer, agent, supervisor) = whisper(&office, "support", s).await;
     stays_silent("the customer", &customer.call, 50).await;
-    silent_since_invite(&supervisor.call).expect("the supervisor heard himself");
+    silent_since_invite("the supervisor heard himself", &supervisor.call).await;
     supervisor.leaves().await;
     stays_silent("after the supervisor has gone", &customer.call, 50).await;
     drop(agent);
@@ -90,13 +91,13 @@ async fn a_tag_gained_opens_the_ear_and_a_tag_lost_closes_it() {
     let all = [customer.heard(None), agent.heard(None), supervisor.heard(Some(s)), trainee.heard(None)];
     hears("a tag that nobody has", &all, &[]).await;
     assert!(agent.call.ear().wait_more(25, SOON).await);
-    exact_silence(&agent.call.ear().since(nobody)).expect("the agent hears a whisper that is not for him any more");
+    silent_since("the agent hears a whisper that is not for him any more", &agent.call, nobody).await;
     stays_silent("the trainee without the tag", &trainee.call, 25).await;
     office.patch(&trainee, json!({ "tag": "trainee" })).await;
     hears("the tag is gained", &all, &[("trainee", "supervisor")]).await;
     let lost = office.patch(&trainee, json!({ "tag": null })).await + SETTLING;
     hears("the tag is lost", &all, &[]).await;
-    exact_silence(&trainee.call.ear().since(lost)).expect("the trainee hears without the tag");
+    silent_since("the trainee hears without the tag", &trainee.call, lost).await;
     stays_silent("the customer throughout", &customer.call, 25).await;
 }
 
@@ -128,8 +129,8 @@ async fn hold_during_a_whisper_cuts_the_held_off_and_opens_nothing() {
     let held = office.update(&agent, json!({ "hold": true })).await + SETTLING;
     let three = [customer.heard(None), agent.heard(None), supervisor.heard(Some(s))];
     hears("the agent is held", &three, &[]).await;
-    exact_silence(&agent.call.ear().since(held)).expect("a held agent without hold music hears something");
-    silent_since_invite(&customer.call).expect("the customer heard the whisper");
+    silent_since("a held agent without hold music hears something", &agent.call, held).await;
+    silent_since_invite("the customer heard the whisper", &customer.call).await;
     office.update(&agent, json!({ "hold": false })).await;
     hears("the agent is back", &three, &[("agent", "supervisor")]).await;
     office.update(&supervisor, json!({ "hold": true })).await;
@@ -138,7 +139,7 @@ async fn hold_during_a_whisper_cuts_the_held_off_and_opens_nothing() {
     office.update(&customer, json!({ "hold": true })).await;
     hears("the customer is held", &three, &[("agent", "supervisor")]).await;
     office.update(&customer, json!({ "hold": false })).await;
-    silent_since_invite(&customer.call).expect("the customer heard the whisper");
+    silent_since_invite("the customer heard the whisper", &customer.call).await;
     customer.speaks(c).await;
     agent.speaks(a).await;
     let allowed = [
@@ -166,7 +167,7 @@ async fn what_was_whispered_stays_a_whisper_when_coaching_ends() {
         supervisor.speaks(s).await;
         assert!(agent.call.ear().wait_heard(s, -30.0, Instant::now(), SOON).await.is_some());
     }
-    silent_since_invite(&customer.call).expect("the customer heard the end of a whisper");
+    silent_since_invite("the customer heard the end of a whisper", &customer.call).await;
     // The ear is open, not deaf.
     office.update(&supervisor, json!({ "coach_mode": false })).await;
     let three = [customer.heard(None), agent.heard(None), supervisor.heard(Some(s))];
@@ -200,7 +201,7 @@ async fn two_hundred_rapid_flips_while_all_talk_leave_the_room_as_the_last_one_s
         ("supervisor", "agent"),
     ];
     hears("after the last flip", &three, &coaching).await;
-    never_heard_since("after the last flip", &customer.call, s, unheard[unheard.len() - 1] + SETTLING);
+    never_heard_since("after the last flip", &customer.call, s, unheard[unheard.len() - 1] + SETTLING).await;
     let shown = office.rest.get(&path).await;
     assert_eq!(shown["coach_mode"], true, "{shown}");
     for (name, times) in [("ParticipantCoachModeStart", 100), ("ParticipantCoachModeStop", 100)] {
@@ -221,7 +222,7 @@ async fn two_supervisors_whisper_to_the_agent_and_hear_each_other() {
     let four = [customer.heard(None), agent.heard(None), supervisor.heard(Some(s)), second.heard(Some(t))];
     let allowed = [("agent", "supervisor"), ("agent", "second"), ("supervisor", "second"), ("second", "supervisor")];
     hears("two whisper", &four, &allowed).await;
-    silent_since_invite(&customer.call).expect("the customer heard a whisper");
+    silent_since_invite("the customer heard a whisper", &customer.call).await;
     office.update(&second, json!({ "coach_mode": false })).await;
     let allowed = [
         ("agent", "supervisor"),
@@ -231,7 +232,7 @@ async fn two_supervisors_whisper_to_the_agent_and_hear_each_other() {
         ("customer", "second"),
     ];
     hears("one talks to all", &four, &allowed).await;
-    never_heard_since("the other still whispers", &customer.call, s, Instant::now() - SETTLING);
+    never_heard_since("the other still whispers", &customer.call, s, Instant::now() - SETTLING).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -245,7 +246,7 @@ async fn a_takeover_sets_the_agent_aside_and_stop_brings_everything_back() {
     office.mode(&supervisor, "takeover").await;
     let apart = Instant::now() + SETTLING;
     hears("takeover", &three, &[("customer", "supervisor"), ("supervisor", "customer")]).await;
-    exact_silence(&agent.call.ear().since(apart)).expect("the agent who was set aside hears something");
+    silent_since("the agent who was set aside hears something", &agent.call, apart).await;
     office.mode(&supervisor, "stop").await;
     let allowed = [("customer", "agent"), ("agent", "customer"), ("supervisor", "customer"), ("supervisor", "agent")];
     hears("stop is monitor", &three, &allowed).await;

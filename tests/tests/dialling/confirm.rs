@@ -23,7 +23,7 @@ async fn is_asked(desk: &Desk, who: &str, call: &Call, question: u32, room: u32)
     let heard = call.ear().wait_heard(question, -30.0, Instant::now(), SOON).await;
     assert!(heard.is_some(), "{who} does not hear the question");
     assert!(call.ear().wait_more(25, SOON).await && desk.customer.call.ear().wait_more(25, SOON).await);
-    never_heard_since(&format!("{who} before the key"), call, room, Instant::now() - Duration::from_secs(600));
+    never_heard_since(&format!("{who} before the key"), call, room, Instant::now() - Duration::from_secs(600)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,7 +49,7 @@ async fn only_the_key_lets_him_in() {
     call.hangup().await.unwrap();
     desk.ends_with(&dialled, "agent", "9110").await;
     // Nobody of these was in the room, and nobody was heard there.
-    silent_since_invite(&desk.customer.call).unwrap_or_else(|why| panic!("the customer heard him: {why}"));
+    silent_since_invite("the customer heard him", &desk.customer.call).await;
     let came = desk.office.program.asked().matching(|asked| {
         asked.path == "/events" && asked.event() == "ParticipantJoin" && asked.param("ParticipantRole") == "agent"
     });
@@ -67,7 +67,7 @@ async fn only_the_key_lets_him_in() {
         desk.entered(&dialled, "agent").await;
         let people = [desk.customer.heard(Some(c)), Heard { name: "agent", call: &call, tone: Some(a) }];
         hears("after the key", &people, &[("customer", "agent"), ("agent", "customer")]).await;
-        never_heard_since("the question after the key", &call, q, Instant::now() - Duration::from_secs(1));
+        never_heard_since("the question after the key", &call, q, Instant::now() - Duration::from_secs(1)).await;
         call.hangup().await.unwrap();
         desk.ends_with(&dialled, "agent", "4000").await;
     }
@@ -112,10 +112,10 @@ async fn of_two_who_are_asked_the_first_to_press_the_key_enters() {
     desk.entered(&dialled, "quick").await;
     assert_eq!(slow.wait_ended(SOON).await.unwrap().cause, EndCause::RemoteHangup);
     desk.ends_with(&dialled, "slow", "9000").await;
-    silent_since_invite(&slow).unwrap_or_else(|why| panic!("the loser heard something: {why}"));
+    silent_since_invite("the loser heard something", &slow).await;
     let people = [desk.customer.heard(Some(c)), Heard { name: "quick", call: &quick, tone: Some(a) }];
     hears("the one who confirmed", &people, &[("customer", "quick"), ("quick", "customer")]).await;
-    never_heard_since("no question came", &quick, q, Instant::now() - Duration::from_secs(600));
+    never_heard_since("no question came", &quick, q, Instant::now() - Duration::from_secs(600)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -136,7 +136,7 @@ async fn a_program_cannot_bring_him_in_before_he_has_confirmed() {
     let (status, refused) = desk.office.rest.request(reqwest::Method::POST, &path, Some(elsewhere)).await;
     assert_eq!(status, 409, "{refused}");
     is_asked(&desk, "agent", &call, q, c).await;
-    silent_since_invite(&desk.customer.call).unwrap_or_else(|why| panic!("the customer heard him: {why}"));
+    silent_since_invite("the customer heard him", &desk.customer.call).await;
     call.send_digits("5").await.unwrap();
     desk.entered(&dialled, "agent").await;
 }

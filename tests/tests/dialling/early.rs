@@ -45,8 +45,8 @@ async fn early_media_is_heard_in_place_of_ringback_and_its_speaker_hears_nobody(
     is_heard("early media", &customer, e).await;
     let since = Instant::now() + SETTLING;
     assert!(customer.wait_more(60, SOON).await && ringing.call().ear().wait_more(60, SOON).await);
-    never_heard_since("ringback beside early media", &desk.customer.call, RINGBACK[0], since);
-    silent_since_invite(ringing.call()).unwrap_or_else(|why| panic!("he hears somebody before he answers: {why}"));
+    never_heard_since("ringback beside early media", &desk.customer.call, RINGBACK[0], since).await;
+    silent_since_invite("he hears somebody before he answers", ringing.call()).await;
     let call = answers("agent", ringing).await;
     desk.entered(&dialled, "agent").await;
     let people = [desk.customer.heard(Some(c)), Heard { name: "agent", call: &call, tone: Some(e) }];
@@ -67,7 +67,7 @@ async fn nobody_in_company_on_hold_or_with_music_hears_early_media() {
     let ringing = sounds(&desk, "agent", &phone).await;
     is_heard("dial music", &customer, m).await;
     assert!(customer.wait_more(50, SOON).await);
-    never_heard_since("early media beside a URL", &desk.customer.call, e, since);
+    never_heard_since("early media beside a URL", &desk.customer.call, e, since).await;
     ringing.reject(486).await.unwrap();
     // On hold.
     let dialled = desk.dial(&addresses(&["agent"]), json!({ "dial_music": "real" })).await;
@@ -81,7 +81,7 @@ async fn nobody_in_company_on_hold_or_with_music_hears_early_media() {
     let colleague = desk.office.joins("colleague", "desk", "Agent", "", voice(a)).await;
     falls_quiet("in company", &customer, e).await;
     assert!(colleague.call.ear().wait_more(50, SOON).await);
-    never_heard_since("the newcomer", &colleague.call, e, Instant::now() - Duration::from_secs(600));
+    never_heard_since("the newcomer", &colleague.call, e, Instant::now() - Duration::from_secs(600)).await;
     let call = answers("agent", ringing).await;
     desk.entered(&dialled, "agent").await;
     let people =
@@ -102,8 +102,8 @@ async fn who_must_press_a_key_is_heard_by_nobody_before_it() {
     let call = answers("agent", ringing).await;
     hears_ringback("until the key", &desk.customer.call).await;
     assert!(desk.customer.call.ear().wait_more(50, SOON).await);
-    never_heard_since("before the key", &desk.customer.call, e, since);
-    silent_since_invite(&call).unwrap_or_else(|why| panic!("he hears somebody before the key: {why}"));
+    never_heard_since("before the key", &desk.customer.call, e, since).await;
+    silent_since_invite("he hears somebody before the key", &call).await;
     call.send_digits("1").await.unwrap();
     desk.entered(&dialled, "agent").await;
     let people = [desk.customer.heard(Some(c)), Heard { name: "agent", call: &call, tone: Some(e) }];
@@ -131,7 +131,7 @@ async fn a_supervisor_who_will_whisper_or_is_muted_is_not_heard_by_the_customer_
         let call = answers("supervisor", ringing).await;
         desk.entered(&dialled, "supervisor").await;
         assert!(desk.customer.call.ear().wait_more(50, SOON).await);
-        never_heard_since("before and after the answer", &desk.customer.call, e, since);
+        never_heard_since("before and after the answer", &desk.customer.call, e, since).await;
         call.hangup().await.unwrap();
         desk.hung_up(&dialled, "supervisor").await;
     }
@@ -148,14 +148,14 @@ async fn of_several_who_sound_one_is_heard_and_after_him_the_next() {
     is_heard("the first", &customer, first).await;
     let two = sounds(&desk, "two", &phones[1]).await;
     assert!(customer.wait_more(60, SOON).await);
-    never_heard_since("the second beside the first", &desk.customer.call, second, Instant::now() - QUIET * 100);
+    never_heard_since("the second beside the first", &desk.customer.call, second, Instant::now() - QUIET * 100).await;
     one.reject(486).await.unwrap();
     is_heard("the second after the first", &customer, second).await;
     two.reject(603).await.unwrap();
     falls_quiet("after both", &customer, second).await;
     assert_eq!(desk.outcome(&dialled).await.param("AddParticipantAPIRequestOutcome"), "failed: nobody answered");
     // Nothing of them is left: of the media plane only the customer's leg.
-    assert_eq!(desk.office.server.metric("aside_media_legs").await, Some(1.0));
+    desk.office.server.metric_becomes("aside_media_legs", 1.0).await;
     // Dial music none stays silence, early media or not.
     desk.customer.leaves().await;
     let customer = desk.office.joins("waiting", "desk", "Customer", "stayAlone=\"true\"", Mouth::Silence).await;
@@ -182,7 +182,7 @@ async fn the_loser_of_a_race_falls_silent_and_rings_before_an_answer_are_told_on
     let since = Instant::now() + SETTLING;
     let people = [desk.customer.heard(None), Heard { name: "wins", call: &call, tone: Some(a) }];
     hears("the winner", &people, &[("customer", "wins")]).await;
-    never_heard_since("the loser", &desk.customer.call, e, since);
+    never_heard_since("the loser", &desk.customer.call, e, since).await;
     let leg = dialled.leg("talks");
     let told = desk.office.program.asked().matching(|asked| asked.event() == "Ring" && asked.param("CallUUID") == leg);
     assert_eq!(told.len(), 1, "{told:?}");

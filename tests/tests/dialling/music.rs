@@ -40,7 +40,7 @@ async fn real_is_ringback_until_the_answer_and_none_is_silence() {
     let since = Instant::now() + SETTLING;
     let people = [desk.customer.heard(None), Heard { name: "agent", call: &call, tone: Some(a) }];
     hears("after the answer", &people, &[("customer", "agent")]).await;
-    never_heard_since("ringback after the answer", &desk.customer.call, RINGBACK[0], since);
+    never_heard_since("ringback after the answer", &desk.customer.call, RINGBACK[0], since).await;
     // Two are in company: another dial is heard by neither of them.
     let other = desk.office.phone("other", voice(s)).await;
     desk.dial(&addresses(&["other"]), json!({ "dial_music": "real" })).await;
@@ -48,8 +48,8 @@ async fn real_is_ringback_until_the_answer_and_none_is_silence() {
     let ringing = desk.rings("other", &other).await;
     assert!(desk.customer.call.ear().wait_more(75, SOON).await && call.ear().wait_more(75, SOON).await);
     for ear in [&desk.customer.call, &call] {
-        never_heard_since("ringback in company", ear, RINGBACK[0], since);
-        never_heard_since("ringback in company", ear, RINGBACK[1], since);
+        never_heard_since("ringback in company", ear, RINGBACK[0], since).await;
+        never_heard_since("ringback in company", ear, RINGBACK[1], since).await;
     }
     ringing.reject(603).await.unwrap();
 }
@@ -82,8 +82,8 @@ async fn a_url_is_heard_by_who_waits_until_the_dial_is_over_and_wait_music_comes
         let call = &desk.customer.call;
         assert!(call.ear().wait_heard(w, -30.0, Instant::now(), SOON).await.is_some(), "no wait music");
         assert!(call.ear().wait_more(50, SOON).await);
-        never_heard_since("ringback beside wait music", call, RINGBACK[0], since);
-        never_heard_since("dial music beside wait music", call, m, since);
+        never_heard_since("ringback beside wait music", call, RINGBACK[0], since).await;
+        never_heard_since("dial music beside wait music", call, m, since).await;
         ringing.reject(486).await.unwrap();
     }
 }

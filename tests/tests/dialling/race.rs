@@ -3,7 +3,7 @@
 use phone::{CallState, EndCause, Mouth};
 use serde_json::json;
 use system_tests::SOON;
-use system_tests::ears::{Heard, hears, silent_since_invite, tones, voice};
+use system_tests::ears::{Heard, heard_in_silence, hears, tones, voice};
 use system_tests::office::Office;
 
 use super::desk::{Desk, NOTHING_LEFT, addresses, answers};
@@ -69,7 +69,7 @@ async fn of_two_who_answer_at_once_one_enters_and_the_other_hears_nobody_and_is_
         // Too late to answer is as good as hung up.
         if let Ok(call) = &loser.1 {
             call.wait_ended(SOON).await.unwrap();
-            assert!(call.ear().packets().is_empty() || silent_since_invite(call).is_ok(), "the loser heard something");
+            heard_in_silence("the loser", call);
         }
         let call = winner.1.unwrap();
         let people = [desk.customer.heard(Some(c)), Heard { name: winner.0, call: &call, tone: Some(a) }];

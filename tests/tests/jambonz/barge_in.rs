@@ -66,7 +66,7 @@ async fn does_nothing(exchange: &Exchange, caller: &Calling, key: &str, (tone, o
     assert!(ear.wait_more(100, SOON).await);
     is_heard("after a key that does not count", &ear, tone, Instant::now()).await;
     for other in others {
-        never_heard_since("after a key that does not count", &caller.call, other, since);
+        never_heard_since("after a key that does not count", &caller.call, other, since).await;
     }
     assert_eq!(times_asked(exchange, &caller.sid), before, "{}: the program was asked", caller.name);
 }
@@ -92,14 +92,14 @@ async fn the_first_key_stops_a_long_sound_at_once_and_the_answer_replaces_the_re
         // The second key is still to come: nobody is asked, and nothing else begins.
         assert_eq!(times_asked(&exchange, &caller.sid), 0, "{via:?}: one of two keys");
         for tone in [two, rest] {
-            never_heard_since("one of two keys", &caller.call, tone, begins);
+            never_heard_since("one of two keys", &caller.call, tone, begins).await;
         }
         caller.call.send_digits("2").await.unwrap();
         let told = asked(&exchange, &caller.sid, caller.mark, "12").await;
         is_heard("the answer", &ear, two, told.at).await;
         assert!(ear.wait_more(50, SOON).await);
-        never_heard_since("what was interrupted", &caller.call, one, told.at);
-        never_heard_since("what was replaced", &caller.call, rest, begins);
+        never_heard_since("what was interrupted", &caller.call, one, told.at).await;
+        never_heard_since("what was replaced", &caller.call, rest, begins).await;
         assert_eq!(times_asked(&exchange, &caller.sid), 1, "{via:?}");
         caller.call.hangup().await.unwrap();
     }
@@ -218,7 +218,7 @@ async fn a_key_in_a_conference_asks_beside_and_only_verbs_in_the_answer_take_the
         assert_eq!(number, caller.number, "{via:?}: the member is another");
         let done = format!("/conference/{name}");
         assert!(exchange.app.told().matching(|told| told.name == done).is_empty(), "{via:?}: it has left the room");
-        never_heard_since("nobody has asked for it", &caller.call, after, since);
+        never_heard_since("nobody has asked for it", &caller.call, after, since).await;
         exchange.app.verbs(HOOK, json!([long(&url)]));
         let mark = exchange.app.mark();
         caller.call.send_digits("3").await.unwrap();

@@ -56,7 +56,7 @@ async fn questions_beside_the_instructions_are_eight_at_once_and_further_ones_ar
     assert_eq!(caller.call.refer("<sip:desk@example.com>", Vec::new()).await.unwrap().code, 202);
     let report = |kind: &EventKind| matches!(kind, EventKind::Request { method, body, .. } if method == "NOTIFY" && body.starts_with(b"SIP/2.0 503"));
     caller.call.wait_event(SOON, report).await.expect("the transfer's end is not reported");
-    assert_eq!(metric(&exchange, "aside_mailbox_overflows_total").await, 2.0);
+    exchange.office.server.metric_becomes("aside_mailbox_overflows_total", 2.0).await;
     let unasked = exchange.app.told().matching(|told| told.name == "/dial-refer/asked");
     assert!(unasked.is_empty(), "{unasked:?}");
     // What is asked neither holds up the verbs nor the commands.
@@ -107,7 +107,7 @@ async fn sixteen_sounds_wait_for_a_room_and_the_next_are_told_and_counted() {
     let event = |name: &'static str| move |told: &Told| told.text("event") == name;
     exchange.app.told().expect_times("begins", 17, mark, SOON * 2, event("play-start")).await;
     exchange.app.told().expect_times("ends", 17, mark, SOON, event("play-done")).await;
-    assert_eq!(metric(&exchange, "aside_room_sounds_dropped_total").await, 2.0);
+    exchange.office.server.metric_becomes("aside_room_sounds_dropped_total", 2.0).await;
     // There is room again.
     let since = Instant::now();
     exchange.app.command(&two.call_uuid, "room:play", json!({ "url": first, "id": "again" }));
@@ -136,7 +136,7 @@ async fn a_sixth_track_is_refused_and_the_next_verb_runs() {
     audible("the next verb", &caller.call, after).await;
     audible("the first track", &caller.call, kept).await;
     assert!(caller.call.ear().wait_more(50, SOON).await);
-    never_heard_since("a sixth track", &caller.call, sixth, caller.call.ear().packets()[0].at);
+    never_heard_since("a sixth track", &caller.call, sixth, caller.call.ear().packets()[0].at).await;
     // One that is removed makes room.
     let dub = |data: Value| exchange.app.command(&caller.sid, "dub", data);
     dub(json!({ "action": "removeTrack", "track": "b" }));
@@ -224,9 +224,9 @@ async fn ten_sounds_of_a_streams_program_wait_behind_the_one_that_plays_and_the_
     for tone in [first, waiting] {
         assert!(caller.call.ear().wait_heard(tone, -30.0, since, SOON).await.is_some(), "{tone} Hz was not played");
     }
-    assert_eq!(metric(&exchange, "aside_stream_messages_dropped_total").await, 1.0);
+    exchange.office.server.metric_becomes("aside_stream_messages_dropped_total", 1.0).await;
     assert!(caller.call.ear().wait_more(50, SOON).await);
-    never_heard_since("one too many", &caller.call, late, since);
+    never_heard_since("one too many", &caller.call, late, since).await;
     let ends = stream.log().matching(|brought| format!("{brought:?}").contains("eleventh"));
     assert!(ends.is_empty(), "{ends:?}");
     // There is room again.

@@ -4,10 +4,11 @@
 use std::time::Instant;
 
 use phone::Mouth;
-use phone::analysis::exact_silence;
 use serde_json::{Value, json};
 use system_tests::SOON;
-use system_tests::ears::{SETTLING, hears, never_heard_since, silent_since_invite, stays_silent, tones, voice};
+use system_tests::ears::{
+    SETTLING, hears, never_heard_since, silent_since, silent_since_invite, stays_silent, tones, voice,
+};
 use system_tests::jambonz::exchange::{Exchange, verb};
 use system_tests::office::Member;
 
@@ -50,7 +51,7 @@ async fn stale_exclusion() {
     // By injected command too: the agent loses it.
     let lost = exchange.injects(agent, json!({ "action": "untag" }), "member.tagged").await + SETTLING;
     hears("the agent's tag is gone", &four(&all, s), &[("trainee", "coach")]).await;
-    exact_silence(&agent.call.ear().since(lost)).expect("the agent hears without the tag");
+    silent_since("the agent hears without the tag", &agent.call, lost).await;
     stays_silent("the customer", &customer.call, 25).await;
     // And the end of coaching lifts every exclusion, however often it was recomputed.
     exchange.action(coach, json!({ "action": "uncoach" })).await;
@@ -68,14 +69,14 @@ async fn switching_tags() {
     stays_silent("the trainee", &trainee.call, 25).await;
     let switched = exchange.action(coach, json!({ "action": "coach", "tag": "trainee" })).await + SETTLING;
     hears("coaching the trainee", &four(&all, s), &[("trainee", "coach")]).await;
-    exact_silence(&agent.call.ear().since(switched)).expect("the agent hears what is for the trainee");
+    silent_since("the agent hears what is for the trainee", &agent.call, switched).await;
     // By command, which has no answer: once the agent hears it, it holds.
     let since = Instant::now();
     exchange.app.action(&coach.call_uuid, json!({ "action": "coach", "tag": "agent" }));
     assert!(agent.call.ear().wait_heard(s, -30.0, since, SOON).await.is_some(), "the agent hears nothing");
     let switched = Instant::now();
     hears("coaching the agent again", &four(&all, s), &[("agent", "coach")]).await;
-    exact_silence(&trainee.call.ear().since(switched + SETTLING)).expect("the trainee hears what is for the agent");
+    silent_since("the trainee hears what is for the agent", &trainee.call, switched + SETTLING).await;
     stays_silent("the customer throughout", &customer.call, 25).await;
     exchange.closes().await;
 }
@@ -140,7 +141,7 @@ async fn late_joiner_window() {
     let second = exchange.joins("second", in_room(json!({ "speakOnlyTo": "agent" })), voice(tones::<3>()[1])).await;
     assert!(second.call.ear().wait_more(75, SOON).await);
     for member in late.iter().chain([&all[0]]) {
-        silent_since_invite(&member.call).unwrap_or_else(|leak| panic!("{}: {leak}", member.name));
+        silent_since_invite(&member.name, &member.call).await;
     }
     exchange.closes().await;
 }
@@ -236,7 +237,7 @@ async fn a_failed_command_never_opens_the_whisper() {
     exchange.native_event_after("member.tagged", sid, cursor).await;
     hears("after all failures", &four(&all, s), &[("agent", "coach")]).await;
     stays_silent("the customer", &customer.call, 50).await;
-    silent_since_invite(&all[2].call).expect("the trainee heard the whisper");
+    silent_since_invite("the trainee heard the whisper", &all[2].call).await;
     assert!(agent.call.ear().wait_heard(s, -30.0, Instant::now(), SOON).await.is_some());
     exchange.closes().await;
 }
@@ -276,7 +277,7 @@ async fn tag_and_audience_belong_to_the_verb_that_joined_and_end_with_it() {
     exchange.native_event_after("member.joined", &agent.call_uuid, cursor).await;
     let untagged = Instant::now() + SETTLING;
     hears("the agent has joined again without a tag", &four(&all, s), &[]).await;
-    exact_silence(&agent.call.ear().since(untagged)).expect("the agent hears without a tag");
+    silent_since("the agent hears without a tag", &agent.call, untagged).await;
     let cursor = exchange.cursor().await;
     exchange.app.command(&coach.call_uuid, "redirect", again("coach", json!({})));
     exchange.native_event_after("member.joined", &coach.call_uuid, cursor).await;
@@ -288,7 +289,7 @@ async fn tag_and_audience_belong_to_the_verb_that_joined_and_end_with_it() {
     let whispers = Instant::now() + SETTLING;
     hears("and whispers again", &four(&all, s), &[("trainee", "coach")]).await;
     for member in [customer, agent] {
-        never_heard_since("and whispers again", &member.call, s, whispers);
+        never_heard_since("and whispers again", &member.call, s, whispers).await;
     }
     exchange.closes().await;
 }

@@ -107,8 +107,10 @@ async fn a_carriers_call_is_cut_at_its_limit_and_its_refusals_are_told_as_they_a
     let number = json!({ "type": "phone", "number": "14155550177" });
     // A limit.
     let limited = dials(&exchange, "limited", dial(number.clone(), json!({ "timeLimit": 2 })), voice(c)).await;
-    let call = remote.incoming(SOON).await.expect("the carrier is not called").answer().await.unwrap();
+    let ringing = remote.incoming(SOON).await.expect("the carrier is not called");
+    // From before the answer on: nothing can be too late for this.
     let answered = Instant::now();
+    let call = ringing.answer().await.unwrap();
     limited.answered().await;
     assert!(call.ear().wait_heard(c, -30.0, answered, SOON).await.is_some(), "they are not connected");
     call.wait_ended(SOON).await.expect("the limit ends the call");

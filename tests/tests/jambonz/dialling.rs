@@ -148,7 +148,7 @@ async fn a_confirm_hook_is_heard_by_the_called_alone_before_they_are_connected()
         agent.ear().wait_heard(question, -30.0, begins, SOON).await.is_some(),
         "the called does not hear the question"
     );
-    never_heard_since("before the confirmation", &agent, c, begins);
+    never_heard_since("before the confirmation", &agent, c, begins).await;
     caller.answered().await;
     hears(
         "connected",
@@ -156,7 +156,8 @@ async fn a_confirm_hook_is_heard_by_the_called_alone_before_they_are_connected()
         &[("caller", "agent"), ("agent", "caller")],
     )
     .await;
-    never_heard_since("the question is the called one's", &caller.call, question, caller.call.ear().packets()[0].at);
+    never_heard_since("the question is the called one's", &caller.call, question, caller.call.ear().packets()[0].at)
+        .await;
     exchange.closes().await;
 }
 
@@ -188,12 +189,12 @@ async fn a_whisper_reaches_one_leg_of_a_dialled_call_alone() {
     );
     assert!(agent.ear().wait_heard(whispered, -30.0, since, SOON).await.is_some(), "the called leg hears no whisper");
     assert!(agent.ear().wait_quiet(whispered, -60.0, since, SETTLING * 2, SOON).await.is_some());
-    never_heard_since("a whisper to the called leg", &caller.call, whispered, since);
+    never_heard_since("a whisper to the called leg", &caller.call, whispered, since).await;
     let since = Instant::now();
     exchange.rest.update(&caller.sid, json!({ "whisper": play })).await;
     assert!(caller.call.ear().wait_heard(whispered, -30.0, since, SOON).await.is_some(), "the caller hears no whisper");
     assert!(caller.call.ear().wait_quiet(whispered, -60.0, since, SETTLING * 2, SOON).await.is_some());
-    never_heard_since("a whisper to the caller", &agent, whispered, since);
+    never_heard_since("a whisper to the caller", &agent, whispered, since).await;
     // Mute of one leg.
     exchange.rest.update(&child, json!({ "mute_status": "mute" })).await;
     hears("the called leg is muted", &two, &[("agent", "caller")]).await;
@@ -243,7 +244,7 @@ async fn the_legs_of_a_dial_go_on_by_themselves_when_they_get_instructions_of_th
 /// Nothing but one tone is in an ear.
 async fn stays_silent_but(call: &Call, tone: u32) {
     for other in tones::<3>().into_iter().filter(|other| *other != tone) {
-        never_heard_since("only one speaks", call, other, Instant::now() - SETTLING);
+        never_heard_since("only one speaks", call, other, Instant::now() - SETTLING).await;
     }
     assert!(call.ear().wait_more(5, SOON).await);
 }

@@ -6,7 +6,7 @@ use phone::analysis::exact_silence;
 use phone::{EndCause, Mouth};
 use serde_json::{Value, json};
 use system_tests::SOON;
-use system_tests::ears::{SETTLING, hears, silent_since_invite, tones, voice};
+use system_tests::ears::{SETTLING, hears, silent_since, silent_since_invite, tones, voice};
 use system_tests::jambonz::app::{Answer, Told};
 use system_tests::jambonz::exchange::{Exchange, Via, verb};
 use system_tests::office::Member;
@@ -74,7 +74,7 @@ async fn every_way_out_runs_the_action_hook_once_and_what_it_answers() {
             "no survey after the room's end"
         );
         stays.call.wait_ended(SOON).await.unwrap();
-        assert!(exact_silence(&moved.call.ear().since(since)).is_ok(), "who was moved heard a survey");
+        silent_since("who was moved heard a survey", &moved.call, since).await;
         moved.leaves().await;
     }
     exchange.closes().await;
@@ -123,11 +123,11 @@ async fn who_is_one_too_many_is_refused_at_once_with_his_action_hook_and_hears_n
     assert_eq!(told.text("verb_id"), "stay");
     assert!(told.at - begins < Duration::from_secs(5), "it took {:?}", told.at - begins);
     third.ended().await;
-    system_tests::ears::never_heard_since("the third", &third.call, c, begins);
+    system_tests::ears::never_heard_since("the third", &third.call, c, begins).await;
     assert!(third.call.ear().packets().iter().any(|packet| exact_silence(std::slice::from_ref(packet)).is_err()));
     let two = [first.heard(Some(c)), second.heard(None)];
     hears("the two go on", &two, &[("second", "first")]).await;
-    silent_since_invite(&first.call).expect("the third was heard");
+    silent_since_invite("the third was heard", &first.call).await;
     assert!(exchange.app.told().matching(|told| told.call_sid == third.sid && told.text("event") == "join").is_empty());
     // A place that is free again can be taken.
     let mark = exchange.app.mark();
@@ -157,7 +157,7 @@ async fn the_first_departure_that_ends_the_room_ends_it_after_its_grace() {
     exchange.native_event("room.ended", "").await;
     let silent = Instant::now() + SETTLING;
     assert!(customer.call.ear().wait_more(50, SOON).await);
-    exact_silence(&customer.call.ear().since(silent)).expect("they still hear each other");
+    silent_since("they still hear each other", &customer.call, silent).await;
     // The name is free, and a new room is a new life.
     exchange.app.command(&customer.call_uuid, "redirect", json!([verb("customer", json!({ "name": "support" }))]));
     exchange.app.event(&customer.call_uuid, "start", mark).await;

@@ -60,7 +60,8 @@ async fn malformed_frames_are_answered_with_an_error_and_change_nothing() {
     exchange.app.action(sid, json!({ "action": "tag", "tag": "still-here" }));
     exchange.native_event_after("member.tagged", sid, cursor).await;
     hears("after all of it", &three, &coaching).await;
-    system_tests::ears::never_heard_since("after all of it", &customer.call, s, customer.call.ear().packets()[0].at);
+    system_tests::ears::never_heard_since("after all of it", &customer.call, s, customer.call.ear().packets()[0].at)
+        .await;
     exchange.closes().await;
 }
 
@@ -102,7 +103,7 @@ async fn a_flood_of_commands_is_done_in_order_or_refused_and_the_last_one_holds(
     let three = [customer.heard(None), agent.heard(Some(a)), coach.heard(Some(s))];
     let allowed = [("customer", "agent"), ("coach", "agent")];
     hears("the last command", &three, &allowed).await;
-    system_tests::ears::never_heard_since("a flood", &customer.call, s, customer.call.ear().packets()[0].at);
+    system_tests::ears::never_heard_since("a flood", &customer.call, s, customer.call.ear().packets()[0].at).await;
     exchange.closes().await;
 }
 

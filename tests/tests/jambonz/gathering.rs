@@ -3,10 +3,9 @@
 use std::time::{Duration, Instant};
 
 use phone::Mouth;
-use phone::analysis::last_heard;
 use serde_json::{Value, json};
 use system_tests::SOON;
-use system_tests::ears::tones;
+use system_tests::ears::{carrying, sounding, tones};
 use system_tests::jambonz::app::Told;
 use system_tests::jambonz::exchange::{Calling, Exchange};
 
@@ -108,8 +107,7 @@ async fn a_key_cuts_the_prompt_unless_it_may_not_and_counts_all_the_same() {
         caller.call.send_digits("1").await.unwrap();
         // It is over when half a second has none of it.
         assert!(ear.wait_quiet(prompt, -50.0, begun, Duration::from_millis(500), SOON).await.is_some());
-        let last = last_heard(&ear.packets(), prompt, Instant::now(), -30.0).expect("it was heard").at;
-        let heard = last - begun;
+        let heard = sounding(&carrying(&caller.call, prompt, begun));
         let expected = match name {
             "cuts" => Duration::ZERO..Duration::from_secs(3),
             _ => Duration::from_millis(3_800)..Duration::from_millis(4_600),

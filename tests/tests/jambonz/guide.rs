@@ -115,7 +115,7 @@ async fn four_changes(
     change(&story.agent, "tag", tag("customer")).await;
     let since = Instant::now() + SETTLING;
     hears(&format!("{what}: the agent has become a customer"), &all, &with(&[])).await;
-    never_heard_since(what, &story.agent.call, m, since);
+    never_heard_since(what, &story.agent.call, m, since).await;
     change(&story.manager, "uncoach", json!({ "action": "uncoach" })).await;
     hears(&format!("{what}: uncoach"), &all, &with(&[("agent", "manager"), ("customer", "manager")])).await;
     change(&story.agent, "untag", json!({ "action": "untag" })).await;
@@ -125,11 +125,11 @@ async fn four_changes(
     let since = Instant::now() + SETTLING;
     hears(&format!("{what}: coach, and nobody is an agent"), &all, &with(&[])).await;
     for member in [&story.customer, &story.agent] {
-        never_heard_since(what, &member.call, m, since);
+        never_heard_since(what, &member.call, m, since).await;
     }
     change(&story.agent, "tag", tag("agent")).await;
     hears(&format!("{what}: an agent again"), &all, &with(&[("agent", "manager")])).await;
-    never_heard_since(what, &story.customer.call, m, since);
+    never_heard_since(what, &story.customer.call, m, since).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

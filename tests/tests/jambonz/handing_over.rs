@@ -114,7 +114,9 @@ async fn the_called_leg_is_sent_to_a_hook_of_its_own_and_the_caller_goes_on_with
     let parted = Instant::now() + SETTLING;
     assert!(caller.call.ear().wait_more(40, SOON).await && agent.ear().wait_more(40, SOON).await);
     for (what, call, tones) in [("the caller", &caller.call, [a, music]), ("the callee", agent, [c, a])] {
-        tones.into_iter().for_each(|tone| never_heard_since(what, call, tone, parted));
+        for tone in tones {
+            never_heard_since(what, call, tone, parted).await;
+        }
     }
     // It is a call of its own: the other one's end is none of its business.
     caller.call.hangup().await.unwrap();
@@ -152,7 +154,7 @@ async fn both_legs_are_sent_to_hooks_of_their_own_by_frame_and_by_rest() {
         let (first, second) = (caller.name.as_str(), "agent");
         let two = [caller.heard(Some(c)), Heard { name: second, call: agent, tone: Some(a) }];
         hears(&format!("{via:?}: in one room"), &two, &[(first, second), (second, first)]).await;
-        never_heard_since("the parent's sound", agent, music, since);
+        never_heard_since("the parent's sound", agent, music, since).await;
         // The tag is the called leg's own.
         let coach = json!({ "name": room, "speakOnlyTo": "agent" });
         let coach = exchange.joins(&format!("coach-{via:?}").to_lowercase(), coach, Mouth::Silence).await;

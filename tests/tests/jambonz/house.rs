@@ -91,7 +91,7 @@ async fn each_dialect_sees_and_changes_the_members_of_the_other() {
     hears("held by jambonz's API", &[host.heard(Some(s)), agent.heard(None)], &[]).await;
     office.update(&agent, json!({ "hold": false })).await;
     hears("unheld by Plivo's", &[host.heard(Some(s)), agent.heard(None)], &[("agent", "host")]).await;
-    silent_since_invite(&host.call).expect("the host heard himself");
+    silent_since_invite("the host heard himself", &host.call).await;
     // The creator's dialect decides about the end; each program is told in its own words.
     let (mark, plivo) = (exchange.app.mark(), office.program.mark());
     exchange.action(&host, json!({ "action": "kick" })).await;

@@ -90,7 +90,7 @@ async fn whatever_a_call_does_it_ends_when_its_application_stays_away() {
     // Nobody else noticed, and nothing is left behind.
     for (who, call) in [("agent", &agent.call), ("witness", &witness.call)] {
         for tone in [c, music] {
-            never_heard_since(who, call, tone, quiet);
+            never_heard_since(who, call, tone, quiet).await;
         }
         let stream = phone::analysis::continuity(&call.ear().packets());
         assert!(stream.is_lossless() && stream.ssrcs.len() == 1, "{who}: {stream}");

@@ -75,6 +75,6 @@ async fn who_leaves_the_queue_goes_on_with_his_verbs() {
     let agent = exchange.runs("agent", verbs, Mouth::Silence).await;
     let told = exchange.app.hears(&agent.sid, "/dequeue/agent", agent.mark, |_| true).await;
     assert_eq!(told.text("dequeue_result"), "timeout", "{}", told.raw);
-    never_heard_since("nobody was in the queue", &agent.call, c, agent.call.ear().packets()[0].at);
+    never_heard_since("nobody was in the queue", &agent.call, c, agent.call.ear().packets()[0].at).await;
     exchange.closes().await;
 }

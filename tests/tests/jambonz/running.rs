@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use phone::Mouth;
-use phone::analysis::{Track, first_heard, last_heard, rms_dbfs};
+use phone::analysis::{Track, rms_dbfs};
 use serde_json::{Value, json};
 use system_tests::SOON;
-use system_tests::ears::{SETTLING, never_heard_since, tones};
+use system_tests::ears::{SETTLING, carrying, never_heard_since, sent_apart, sounding, tones};
 use system_tests::jambonz::app::Told;
-use system_tests::jambonz::exchange::{Calling, Exchange, Via};
+use system_tests::jambonz::exchange::{Exchange, Via};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sound_ends_at_its_limit_and_the_hook_tells_how_much_was_heard() {
@@ -28,14 +28,12 @@ async fn a_sound_ends_at_its_limit_and_the_hook_tells_how_much_was_heard() {
         let milliseconds = told.data["playback_milliseconds"].as_u64().unwrap_or_default();
         assert!((1_000..2_400).contains(&milliseconds), "{}", told.raw);
         assert_eq!(told.data["playback_seconds"].as_u64(), Some(milliseconds / 1_000), "{}", told.raw);
-        let ear = caller.call.ear();
-        let next = ear.wait_heard(after, -30.0, begins, SOON).await.expect("the next verb does not run").at;
-        let packets = ear.packets();
-        let begun = first_heard(&packets, long, begins, -30.0).expect("it is heard").at;
-        let last = last_heard(&packets, long, Instant::now(), -30.0).expect("it is heard").at;
-        let heard = last - begun;
+        let next =
+            caller.call.ear().wait_heard(after, -30.0, begins, SOON).await.expect("the next verb does not run").at;
+        let packets = carrying(&caller.call, long, begins);
+        let heard = sounding(&packets);
         assert!((Duration::from_millis(1_000)..Duration::from_millis(2_400)).contains(&heard), "heard for {heard:?}");
-        assert!(last < next, "both sound at once");
+        assert!(packets.last().is_some_and(|last| last.at < next), "both sound at once");
         caller.call.hangup().await.ok();
     }
     // A sound shorter than its limit ends by itself.
@@ -93,16 +91,15 @@ async fn queued_instructions_run_after_those_that_run_and_others_replace_them() 
     let asked = Instant::now();
     exchange.app.send(&caller.sid, &queue(json!([{ "verb": "play", "url": second }])));
     exchange.app.send(&caller.sid, &queue(json!([{ "verb": "play", "url": third, "loop": 60 }])));
-    let at_two = ear.wait_heard(two, -30.0, asked, SOON).await.expect("what was queued first does not run").at;
-    let at_three = ear.wait_heard(three, -30.0, asked, SOON).await.expect("what was queued second does not run").at;
-    let packets = ear.packets();
-    let begun = first_heard(&packets, one, begins, -30.0).expect("it is heard").at;
-    let last = last_heard(&packets, one, Instant::now(), -30.0).expect("it is heard").at;
-    let heard = last - begun;
+    assert!(ear.wait_heard(two, -30.0, asked, SOON).await.is_some(), "what was queued first does not run");
+    assert!(ear.wait_heard(three, -30.0, asked, SOON).await.is_some(), "what was queued second does not run");
+    let [of_one, of_two, of_three] = [one, two, three].map(|tone| carrying(&caller.call, tone, begins));
+    let heard = sounding(&of_one);
     assert!((Duration::from_millis(2_800)..Duration::from_millis(3_900)).contains(&heard), "cut after {heard:?}");
-    assert!(at_two - last >= Duration::from_millis(300), "the pause between them was left out");
-    let apart = at_three - at_two;
-    assert!((Duration::from_millis(800)..Duration::from_millis(2_500)).contains(&apart), "they are {apart:?} apart");
+    let pause = sent_apart(of_one.last().expect("it is heard"), &of_two[0]);
+    assert!(pause >= Duration::from_millis(300), "the pause between them was left out: {pause:?}");
+    let apart = sent_apart(&of_two[0], &of_three[0]);
+    assert!((Duration::from_millis(800)..Duration::from_millis(4_000)).contains(&apart), "they are {apart:?} apart");
     // Without the word they replace what runs and what waits.
     exchange.app.send(&caller.sid, &queue(json!([{ "verb": "play", "url": first, "loop": 60 }])));
     let replaced = Instant::now();
@@ -110,24 +107,23 @@ async fn queued_instructions_run_after_those_that_run_and_others_replace_them() 
     assert!(ear.wait_heard(two, -30.0, replaced, SOON).await.is_some(), "the new instructions do not run");
     assert!(ear.wait_quiet(three, -50.0, replaced, SETTLING * 2, SOON).await.is_some(), "the old ones go on");
     assert!(ear.wait_more(50, SOON).await);
-    never_heard_since("what was queued behind them", &caller.call, one, replaced);
+    never_heard_since("what was queued behind them", &caller.call, one, replaced).await;
     exchange.closes().await;
 }
 
-/// How long a voice was heard while this verb ran.
-async fn spoken(exchange: &Exchange, calling: &Calling, id: &str) -> Duration {
-    let at = async |event: &str| {
-        let is = |told: &Told| told.text("id") == id && told.text("event") == event;
-        exchange.app.hears(&calling.sid, "verb:status", calling.mark, is).await.at
-    };
-    let (from, to) = (at("starting").await, at("finished").await + SETTLING);
-    let past = |ear: &phone::Ear| ear.packets().last().is_some_and(|packet| packet.at > to);
-    assert!(calling.call.ear().wait_until(SOON, past).await);
-    let samples = Track::new(&calling.call.ear().between(from, to)).samples;
-    let loud: Vec<usize> =
-        samples.chunks(160).enumerate().filter(|(_, part)| rms_dbfs(part) > -45.0).map(|(place, _)| place).collect();
-    let (Some(first), Some(last)) = (loud.first(), loud.last()) else { panic!("{id}: nothing is said") };
-    Duration::from_millis(20) * u32::try_from(last - first + 1).unwrap()
+/// How long each sentence was, pauses in it included; between two of them is more silence than in any.
+fn sentences(call: &phone::Call) -> Vec<Duration> {
+    const BETWEEN: Duration = Duration::from_millis(400);
+    let packets = call.ear().packets();
+    let loud = |packet: &phone::Packet| rms_dbfs(&Track::new(std::slice::from_ref(packet)).samples) > -45.0;
+    let mut found: Vec<[usize; 2]> = Vec::new();
+    for (place, packet) in packets.iter().enumerate().filter(|(_, packet)| loud(packet)) {
+        match found.last_mut() {
+            Some([_, last]) if sent_apart(&packets[*last], packet) < BETWEEN => *last = place,
+            _ => found.push([place, place]),
+        }
+    }
+    found.iter().map(|[first, last]| sounding(&packets[*first..=*last])).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,11 +140,15 @@ async fn a_voice_that_was_set_speaks_until_it_is_reset() {
         german, say("again"), pause, { "verb": "config", "reset": "synthesizer" }, say("word"), pause,
     ]);
     let caller = exchange.runs("caller", verbs, Mouth::Silence).await;
-    let mut lengths = Vec::new();
     for id in ["usual", "set", "still", "other", "reset", "again", "word"] {
-        lengths.push(spoken(&exchange, &caller, id).await);
+        let is = |told: &Told| told.text("id") == id && told.text("event") == "finished";
+        exchange.app.hears_within(SOON * 2, &caller.sid, "verb:status", caller.mark, is).await;
     }
-    let [usual, set, still, other, reset, again, word] = lengths[..] else { unreachable!() };
+    assert!(caller.call.ear().wait_more(25, SOON).await);
+    let lengths = sentences(&caller.call);
+    let [usual, set, still, other, reset, again, word] = lengths[..] else {
+        panic!("seven sentences, not {lengths:?}")
+    };
     let alike = |one: Duration, two: Duration| one.abs_diff(two) <= Duration::from_millis(60);
     assert!(!alike(usual, set), "the two voices cannot be told apart by how long they speak: {lengths:?}");
     assert!(alike(set, still) && alike(set, other), "the setting does not last: {lengths:?}");

@@ -6,7 +6,7 @@ use phone::Mouth;
 use phone::analysis::{exact_silence, rms_dbfs};
 use serde_json::{Value, json};
 use system_tests::SOON;
-use system_tests::ears::{SETTLING, hears, silent_since_invite, stays_silent, tones};
+use system_tests::ears::{SETTLING, hears, silent_since, silent_since_invite, stays_silent, tones};
 use system_tests::jambonz::exchange::Exchange;
 use system_tests::office::Member;
 
@@ -47,7 +47,7 @@ async fn a_beep_sounds_in_the_room_once_when_its_member_has_entered_and_never_wh
     beeping.leaves().await;
     exchange.app.event(&beeping.call_uuid, "leave", mark).await;
     assert!(first.call.ear().wait_more(50, SOON).await);
-    exact_silence(&first.call.ear().since(leaves)).expect("a beep when he left");
+    silent_since("a beep when he left", &first.call, leaves).await;
     exchange.closes().await;
 }
 
@@ -117,12 +117,12 @@ async fn digits_are_distributed_where_it_was_asked_for_and_only_to_whom_the_pres
     // Not asked for: nobody hears it.
     let since = presses_five(&customer).await;
     assert!(agent.call.ear().wait_more(50, SOON).await);
-    exact_silence(&agent.call.ear().since(since)).expect("a key that was not to be distributed was heard");
+    silent_since("a key that was not to be distributed was heard", &agent.call, since).await;
     // A coach's key is for whom he coaches.
     let coach = exchange.joins("coach", join(json!({ "speakOnlyTo": "agent" })), Mouth::Silence).await;
     let since = presses_five(&coach).await;
     hears_five("a coach's key", &agent, since).await;
-    silent_since_invite(&customer.call).expect("the customer heard a coach's key");
+    silent_since_invite("the customer heard a coach's key", &customer.call).await;
     // Anybody else's is for all.
     let talker = exchange.joins("talker", join(json!({})), Mouth::Silence).await;
     let since = presses_five(&talker).await;
@@ -130,14 +130,14 @@ async fn digits_are_distributed_where_it_was_asked_for_and_only_to_whom_the_pres
         hears_five("anybody's key", member, since).await;
     }
     assert!(talker.call.ear().wait_more(25, SOON).await);
-    exact_silence(&talker.call.ear().since(since)).expect("who pressed it heard it himself");
+    silent_since("who pressed it heard it himself", &talker.call, since).await;
     // A muted member's is for nobody.
     exchange.action(&talker, json!({ "action": "mute" })).await;
     let quiet = Instant::now() + SETTLING * 4;
     assert!(customer.call.ear().wait_more(50, SOON).await);
     presses_five(&talker).await;
     assert!(customer.call.ear().wait_more(50, SOON).await);
-    exact_silence(&customer.call.ear().since(quiet)).expect("a muted member's key was heard");
+    silent_since("a muted member's key was heard", &customer.call, quiet).await;
     exchange.closes().await;
 }
 
@@ -156,6 +156,6 @@ async fn a_coachs_beep_is_for_those_whom_he_coaches() {
     coach.speaks(s).await;
     let three = [customer.heard(None), agent.heard(None), coach.heard(Some(s))];
     hears("after the beep", &three, &[("agent", "coach")]).await;
-    silent_since_invite(&customer.call).expect("the customer heard that a coach has come");
+    silent_since_invite("the customer heard that a coach has come", &customer.call).await;
     exchange.closes().await;
 }

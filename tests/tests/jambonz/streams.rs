@@ -7,7 +7,7 @@ use phone::Mouth;
 use phone::analysis::levels_20ms;
 use serde_json::{Value, json};
 use system_tests::SOON;
-use system_tests::ears::{SETTLING, hears, never_heard_since, stays_silent, tones, voice};
+use system_tests::ears::{FORBIDDEN, SETTLING, hears, never_heard_since, stays_silent, tones, voice};
 use system_tests::jambonz::exchange::{Exchange, verb};
 use system_tests::jambonz::sink::Stream;
 
@@ -154,7 +154,10 @@ async fn a_program_that_listens_to_a_member_hears_no_whisper_and_speaks_to_that_
         let (a, k) = (name.as_str(), supervisor.as_str());
         hears("a human coach", &three, &[(a, "customer"), (a, k), (k, "customer")]).await;
         let whisper = levels_20ms(&stream.at_8k(8_000, stream.began()), s).max();
-        assert!(whisper < phone::analysis::SILENT_20MS_DBFS, "the stream hears a whisper at {whisper:.1} dBFS");
+        assert!(
+            whisper < phone::analysis::SILENT_20MS_DBFS,
+            "{FORBIDDEN}: the stream hears a whisper at {whisper:.1} dBFS"
+        );
         let since = Instant::now();
         let part = usize::try_from(rate / 25).unwrap_or_default();
         for part in pcm(ai, rate, 2.0).chunks(part) {
@@ -164,10 +167,10 @@ async fn a_program_that_listens_to_a_member_hears_no_whisper_and_speaks_to_that_
         assert!(heard.is_some(), "at {rate} Hz the agent does not hear the program");
         for (who, call) in [("customer", &customer.call), (k, &coach.call)] {
             assert!(call.ear().wait_more(25, SOON).await);
-            never_heard_since(&format!("{who}: what the program says to the agent"), call, ai, since);
+            never_heard_since(&format!("{who}: what the program says to the agent"), call, ai, since).await;
         }
         let own = levels_20ms(&stream.at_8k(8_000, since), ai).max();
-        assert!(own < phone::analysis::SILENT_20MS_DBFS, "the program hears itself at {own:.1} dBFS");
+        assert!(own < phone::analysis::SILENT_20MS_DBFS, "{FORBIDDEN}: the program hears itself at {own:.1} dBFS");
         agent.leaves().await;
         coach.leaves().await;
     }
@@ -186,7 +189,7 @@ async fn a_stream_can_be_paused_silenced_and_resumed_and_ends_at_its_length_or_k
     exchange.rest.update(&caller.sid, json!({ "listen_status": "silence" })).await;
     let silenced = Instant::now() + SETTLING;
     let samples = stream.samples(silenced, 8_000).await;
-    assert!(samples.iter().all(|sample| *sample == 0), "a silenced stream has sound in it");
+    assert!(samples.iter().all(|sample| *sample == 0), "{FORBIDDEN}: a silenced stream has sound in it");
     exchange.app.command(&caller.sid, "listen:status", json!("resume"));
     stream.hears(c, 8_000, Instant::now()).await;
     exchange.rest.update(&caller.sid, json!({ "listen_status": "pause" })).await;

@@ -58,8 +58,8 @@ async fn the_shipped_supervision_example_runs_unmodified_and_each_mode_is_what_t
     ];
     let silent_monitor = [("caller", "agent"), ("agent", "caller"), ("supervisor", "caller"), ("supervisor", "agent")];
     hears("joined as a silent monitor", &three, &silent_monitor).await;
-    never_heard_since("before any command", &caller, s, before);
-    never_heard_since("before any command", &agent, s, before);
+    never_heard_since("before any command", &caller, s, before).await;
+    never_heard_since("before any command", &agent, s, before).await;
 
     let began = exchange.cursor().await;
     let fork = format!("ws://{PROGRAM_HOST}:{port}/fork");
@@ -85,7 +85,7 @@ async fn the_shipped_supervision_example_runs_unmodified_and_each_mode_is_what_t
     let mut coached = silent_monitor.to_vec();
     coached.push(("agent", "supervisor"));
     hears("coach", &three, &coached).await;
-    never_heard_since("before barge-in", &caller, s, before);
+    never_heard_since("before barge-in", &caller, s, before).await;
 
     let (_, cursor) = exchange.native_event_after("member.coaching_stopped", &sid, cursor).await;
     let mut barged = coached.clone();
@@ -96,7 +96,7 @@ async fn the_shipped_supervision_example_runs_unmodified_and_each_mode_is_what_t
     let silent_again = Instant::now() + SETTLING;
     hears("a silent monitor again", &three, &silent_monitor).await;
     for ear in [&caller, &agent] {
-        never_heard_since("a silent monitor again", ear, s, silent_again);
+        never_heard_since("a silent monitor again", ear, s, silent_again).await;
     }
     monitor.line("the end of the tap", SOON, |line| line == "listen fork stopped").await;
     assert!(monitor.ended(SOON).await.success(), "{}", monitor.transcript());

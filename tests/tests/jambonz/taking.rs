@@ -116,7 +116,7 @@ async fn a_call_is_taken_by_its_sid_before_all_others_and_the_order_of_the_other
     let gone = gone.await;
     let told = exchange.app.hears(&gone.sid, "/dequeue/agent", gone.mark, |_| true).await;
     assert_eq!(told.text("dequeue_result"), "timeout", "{}", told.raw);
-    never_heard_since("nobody else is taken", &gone.call, x, gone.call.ear().packets()[0].at);
+    never_heard_since("nobody else is taken", &gone.call, x, gone.call.ear().packets()[0].at).await;
     let queues = exchange.rest.get(&exchange.rest.path("/Queues")).await;
     assert!(queues.to_string().contains("support"), "the first one has lost his place: {queues}");
     exchange.closes().await;

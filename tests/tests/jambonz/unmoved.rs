@@ -142,7 +142,7 @@ async fn a_phone_that_does_not_answer_a_refer_holds_up_nothing_and_its_program_i
     assert!(road.lost.len() > 5, "the request was sent {} times", road.lost.len());
     // The end of a transfer that nobody waits for moves nobody.
     hears("after the end of it", &two, &both).await;
-    system_tests::ears::never_heard_since("the replaced verbs", &moved.call, after, referred);
+    system_tests::ears::never_heard_since("the replaced verbs", &moved.call, after, referred).await;
     let told = exchange.app.told().matching(|told| told.call_sid == moved.sid && told.name == "/sip-refer/done");
     assert!(told.len() <= 1 && told.iter().all(|told| told.at < done.at - GIVEN_UP / 4), "{told:?}");
     exchange.closes().await;

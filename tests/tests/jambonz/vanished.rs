@@ -113,7 +113,7 @@ async fn an_application_that_vanishes_in_a_conference_comes_back_and_nobody_hear
         exchange.app.action(&coach.call_uuid, json!({ "action": "tag", "tag": format!("again-{way}") }));
         exchange.native_event_after("member.tagged", &coach.call_uuid, cursor).await;
     }
-    never_heard_since("throughout", &customer.call, s, customer.call.ear().packets()[0].at);
+    never_heard_since("throughout", &customer.call, s, customer.call.ear().packets()[0].at).await;
     for member in [&customer, &agent, &coach] {
         let stream = phone::analysis::continuity(&member.call.ear().packets());
         assert!(stream.is_lossless() && stream.ssrcs.len() == 1, "{}: {stream}", member.name);
@@ -273,7 +273,7 @@ async fn two_accounts_with_rooms_of_the_same_name_hear_nothing_of_each_other() {
         })
         .await;
     stays_silent("our member", &ours.call, 50).await;
-    silent_since_invite(&ours.call).unwrap();
+    silent_since_invite("nobody is heard", &ours.call).await;
     assert!(call.ear().wait_more(5, SOON).await);
     let rooms = rest.get(&rest.path("/Conferences?expand=participants")).await;
     assert!(!rooms.to_string().contains(&ours.call_uuid), "{rooms}");

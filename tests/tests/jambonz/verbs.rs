@@ -6,7 +6,7 @@ use phone::analysis::rms_dbfs;
 use phone::{CallError, EndCause, Mouth};
 use serde_json::{Value, json};
 use system_tests::SOON;
-use system_tests::ears::tones;
+use system_tests::ears::{carrying, sent_apart, tones};
 use system_tests::jambonz::app::Answer;
 use system_tests::jambonz::exchange::{Exchange, Via};
 
@@ -29,12 +29,13 @@ async fn verbs_run_one_after_the_other_in_both_forms_and_the_call_ends_with_them
         let caller = exchange.runs_via(&name, via, verbs, Mouth::Silence).await;
         let ended = caller.ended().await;
         assert_eq!(ended.cause, EndCause::RemoteHangup);
-        let ear = caller.call.ear();
-        let heard = |freq: u32| phone::analysis::first_heard(&ear.packets(), freq, begins, -30.0).map(|heard| heard.at);
-        let (at_one, at_two) = (heard(one).expect("the first"), heard(two).expect("the second"));
-        let apart = at_two - at_one;
+        let (of_one, of_two) = (carrying(&caller.call, one, begins), carrying(&caller.call, two, begins));
+        let apart = sent_apart(of_one.first().expect("the first"), of_two.first().expect("the second"));
         assert!((Duration::from_millis(1_400)..Duration::from_secs(4)).contains(&apart), "they are {apart:?} apart");
-        let spoken = phone::analysis::Track::new(&ear.since(at_two + Duration::from_millis(1_200))).samples;
+        let mut after = caller.call.ear().packets();
+        let last = of_two.last().map(|packet| packet.header.sequence);
+        after.drain(..=after.iter().position(|packet| Some(packet.header.sequence) == last).unwrap_or_default());
+        let spoken = phone::analysis::Track::new(&after).samples;
         assert!(rms_dbfs(&spoken) > -50.0, "nothing is said");
         let told = exchange.app.hears(&caller.sid, "/play/done", caller.mark, |_| true).await;
         assert_eq!(told.text("reason"), "playCompleted", "{}", told.raw);

@@ -65,7 +65,7 @@ async fn who_waits_hears_his_own_hook_again_and_again_until_somebody_starts_the_
         let three = [waiting.heard(Some(c)), other.heard(None), starter.heard(Some(a))];
         let (w, o, s) = (waiting.name.as_str(), other.name.as_str(), starter.name.as_str());
         hears(&format!("{via:?}: started"), &three, &[(w, s), (s, w), (o, w), (o, s)]).await;
-        never_heard_since("the music is over", &waiting.call, music, started);
+        never_heard_since("the music is over", &waiting.call, music, started).await;
         for member in [&waiting, &other, &starter] {
             member.leaves().await;
         }
@@ -169,13 +169,13 @@ async fn who_enters_hears_and_is_heard_only_when_his_enter_hook_is_through() {
     exchange.app.hears(&caller.sid, "/conference-enter/caller", 0, |_| true).await;
     stays_silent("the caller whose hook has not answered", &caller.call, 25).await;
     stays_silent("the agent meanwhile", &agent.call, 25).await;
-    exchange.app.release("/conference-enter/caller");
     let begins = Instant::now();
+    exchange.app.release("/conference-enter/caller");
     assert!(caller.call.ear().wait_heard(greeting, -30.0, begins, SOON).await.is_some(), "no greeting");
     let caller = exchange.is_in(caller).await;
     let two = [caller.heard(Some(c)), agent.heard(Some(a))];
     hears("in", &two, &[("caller", "agent"), ("agent", "caller")]).await;
-    never_heard_since("the greeting is his alone", &agent.call, greeting, begins);
+    never_heard_since("the greeting is his alone", &agent.call, greeting, begins).await;
     let first =
         agent.call.ear().packets().into_iter().find(|packet| exact_silence(std::slice::from_ref(packet)).is_err());
     let heard_at = first.map(|packet| packet.at);

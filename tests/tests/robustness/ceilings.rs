@@ -1,7 +1,5 @@
 //! Ceilings of an account: beyond them it is refused in clear words, and nobody else is.
 
-use std::time::{Duration, Instant};
-
 use phone::{CallError, CallOptions, Mouth, Transport};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -49,12 +47,7 @@ async fn an_account_with_as_many_calls_or_rooms_as_it_may_have_is_refused_and_ot
 
     // A place that becomes free is had, but not for a second room.
     agent.leaves().await;
-    let end = Instant::now() + SOON;
-    while office.server.metric("aside_calls_live").await != Some(2.0) {
-        assert!(Instant::now() < end, "the call does not end");
-        // Metrics have no event to wait for.
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    office.server.metric_becomes("aside_calls_live", 2.0).await;
     let (status, answer) = dialled(&office, "second", "third").await;
     assert_eq!(status, 429, "{answer}");
     assert!(answer["error"].as_str().unwrap().contains("1 rooms"), "{answer}");

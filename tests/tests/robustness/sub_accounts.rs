@@ -93,7 +93,7 @@ async fn a_sub_account_neither_sees_nor_changes_a_call_or_room_of_its_main_accou
     // Nothing of this has happened.
     let two = [customer.heard(Some(c)), agent.heard(Some(a))];
     hears("after all attempts", &two, &[("customer", "agent"), ("agent", "customer")]).await;
-    silent_since_invite(&own.call).expect("sound crossed accounts");
+    silent_since_invite("sound crossed accounts", &own.call).await;
     let told = office.program.asked().all();
     let changed: Vec<_> =
         told.iter().skip(mark).filter(|asked| !asked.event().is_empty() || asked.path == "/stolen").collect();
@@ -146,7 +146,7 @@ async fn a_sub_account_that_opens_a_name_first_does_not_get_the_main_accounts_ca
     // He goes on with his own next verb, and neither hears the other.
     stays_silent("the main account's caller", &call, 75).await;
     assert!(desk_call.ear().wait_more(75, SOON).await);
-    silent_since_invite(&desk_call).expect("the sub-account hears the main account's caller");
+    silent_since_invite("the sub-account hears the main account's caller", &desk_call).await;
     assert!(matches!(call.state(), CallState::Answered));
     assert!(office.native.get(&format!("/calls/{uuid}")).await["room_uuid"].is_null());
     let there = rest.get("/MultiPartyCall/name_lobby/Participant/").await;

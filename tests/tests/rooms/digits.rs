@@ -6,10 +6,10 @@ use phone::Content;
 use phone::Mouth;
 use serde_json::json;
 use system_tests::SOON;
-use system_tests::ears::{SETTLING, silent_since_invite, stays_silent};
+use system_tests::ears::{SETTLING, silent_since_invite, stays_silent, stays_silent_since};
 use system_tests::office::{Member, Office};
 
-use super::people::{comes, goes, silent_since};
+use super::people::{comes, goes};
 
 /// The two tones of a key.
 fn tones_of(key: char) -> [u32; 2] {
@@ -69,8 +69,8 @@ async fn a_coaching_supervisors_key_is_heard_by_the_agent_alone() {
     for (key, by) in [('5', By::TelephoneEvent), ('9', By::Info)] {
         let since = presses(&office, &supervisor, key, by).await;
         hears_key(&format!("{by:?} while coaching"), &agent, key, since).await;
-        silent_since_invite(&customer.call).unwrap_or_else(|leak| panic!("{by:?}: the customer heard a key: {leak}"));
-        silent_since_invite(&supervisor.call).expect("he heard his own key");
+        silent_since_invite(&format!("{by:?}: the customer heard a key"), &customer.call).await;
+        silent_since_invite("he heard his own key", &supervisor.call).await;
     }
     // Nobody hears the key of somebody muted, or on hold.
     for change in ["mute", "hold"] {
@@ -78,7 +78,7 @@ async fn a_coaching_supervisors_key_is_heard_by_the_agent_alone() {
         let since = Instant::now() + SETTLING;
         presses(&office, &supervisor, '#', By::TelephoneEvent).await;
         presses(&office, &supervisor, '0', By::Info).await;
-        silent_since(&format!("the agent, {change}"), &agent.call, since, 15).await;
+        stays_silent_since(&format!("the agent, {change}"), &agent.call, since, 15).await;
         office.update(&supervisor, json!({ change: false })).await;
     }
     stays_silent("the customer", &customer.call, 15).await;

@@ -6,11 +6,13 @@ use phone::Mouth;
 use phone::analysis::continuity;
 use serde_json::json;
 use system_tests::SOON;
-use system_tests::ears::{hears, never_heard_since, silent_since_invite, stays_silent, tones, voice};
+use system_tests::ears::{
+    hears, never_heard_since, silent_since_invite, stays_silent, stays_silent_since, tones, voice,
+};
 use system_tests::office::Office;
 use system_tests::program::{Reply, tone_wav};
 
-use super::people::{THERE, comes, enters, goes, music, packets_with, silent_since};
+use super::people::{THERE, comes, enters, goes, music, packets_with};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_role_on_hold_hears_its_own_music_and_nobody_elses() {
@@ -26,7 +28,7 @@ async fn each_role_on_hold_hears_its_own_music_and_nobody_elses() {
     let agent = office.joins("agent", "support", "Agent", "hold=\"true\"", Mouth::Silence).await;
     comes("an agent who enters on hold", &agent.call, agents, Instant::now()).await;
     let supervisor = office.joins("supervisor", "support", "Supervisor", "", Mouth::Silence).await;
-    silent_since_invite(&customer.call).expect("the agent's music is the agent's alone");
+    silent_since_invite("the agent's music is the agent's alone", &customer.call).await;
     office.update(&agent, json!({ "hold": false })).await;
     goes("unheld", &agent.call, agents).await;
 
@@ -38,20 +40,21 @@ async fn each_role_on_hold_hears_its_own_music_and_nobody_elses() {
         office.update(member, json!({ "hold": true })).await;
         comes(&member.name, &member.call, own, before).await;
         assert!(member.call.ear().wait_more(50, SOON).await);
-        never_heard_since(&member.name, &member.call, other, before);
+        never_heard_since(&member.name, &member.call, other, before).await;
         for silent in others {
-            silent_since(&format!("{} while {} is on hold", silent.name, member.name), &silent.call, before, 10).await;
+            stays_silent_since(&format!("{} while {} is on hold", silent.name, member.name), &silent.call, before, 10)
+                .await;
         }
         office.update(member, json!({ "hold": false })).await;
         goes(&member.name, &member.call, own).await;
-        silent_since(&format!("{} is back", member.name), &member.call, Instant::now(), 25).await;
+        stays_silent_since(&format!("{} is back", member.name), &member.call, Instant::now(), 25).await;
     }
 
     // An agent who is set aside by a takeover is on hold like any other.
     let before = Instant::now();
     office.mode(&supervisor, "takeover").await;
     comes("set aside", &agent.call, agents, before).await;
-    silent_since("the customer during the takeover", &customer.call, before, 25).await;
+    stays_silent_since("the customer during the takeover", &customer.call, before, 25).await;
     office.mode(&supervisor, "stop").await;
     goes("given back", &agent.call, agents).await;
 }
@@ -72,7 +75,7 @@ async fn requests_bring_hold_music_under_both_names_and_the_first_that_is_brough
         let before = Instant::now();
         office.update(member, json!({ "hold": true })).await;
         comes(&member.name, &member.call, tone, before).await;
-        never_heard_since(&member.name, &member.call, late, before);
+        never_heard_since(&member.name, &member.call, late, before).await;
     }
 }
 

@@ -69,12 +69,6 @@ pub async fn falls_quiet(what: &str, call: &Call) {
     assert!(call.ear().wait_until(SOON, quiet).await, "{what}: it does not become quiet");
 }
 
-/// Not a byte but silence came since an instant, over at least `more` packets from now.
-pub async fn silent_since(what: &str, call: &Call, since: Instant, more: u64) {
-    assert!(call.ear().wait_more(more, SOON).await, "{what}: no packets come: {:?}", call.state());
-    exact_silence(&call.ear().since(since)).unwrap_or_else(|leak| panic!("{what}: {leak}"));
-}
-
 /// The loudest 20 ms of a tone since an instant, dBFS.
 pub fn loudest(call: &Call, tone: u32, since: Instant) -> f64 {
     levels_20ms(&Track::new(&call.ear().since(since)).samples, tone).max()

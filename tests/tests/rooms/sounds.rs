@@ -6,10 +6,10 @@ use phone::Mouth;
 use reqwest::Method;
 use serde_json::json;
 use system_tests::SOON;
-use system_tests::ears::{silent_since_invite, stays_silent, tones};
+use system_tests::ears::{silent_since_invite, stays_silent, stays_silent_since, tones};
 use system_tests::office::{Member, NO_SOUNDS, Office};
 
-use super::people::{THERE, comes, enters, falls_quiet, loudest, loudest_of_all, music, silent_since};
+use super::people::{THERE, comes, enters, falls_quiet, loudest, loudest_of_all, music};
 
 /// The first and the second tone of the built-in beeps, Hz; `beep:1` has the first alone.
 const FIRST: u32 = 880;
@@ -39,7 +39,7 @@ async fn everybody_in_the_talk_hears_who_comes_and_goes_and_nobody_on_hold_or_th
         assert!((level - BEEP).abs() < 1.0, "{}: {level:.1} dBFS", hearer.name);
         assert!(loudest(&hearer.call, SECOND, before) < THERE, "{}: two beeps", hearer.name);
     }
-    silent_since_invite(&guest.call).expect("the newcomer heard his own entry");
+    silent_since_invite("the newcomer heard his own entry", &guest.call).await;
     let before = Instant::now();
     guest.leaves().await;
     for hearer in [&customer, &agent] {
@@ -57,7 +57,7 @@ async fn everybody_in_the_talk_hears_who_comes_and_goes_and_nobody_on_hold_or_th
     let mark = office.program.mark();
     guest.leaves().await;
     office.program.event("ParticipantExit", mark, |event| event.param("MemberID") == guest.number).await;
-    silent_since("an exit without sound", &customer.call, Instant::now(), 25).await;
+    stays_silent_since("an exit without sound", &customer.call, Instant::now(), 25).await;
 
     // Sounds of their own: a file, and a document that is asked for by POST.
     let [file, spoken, _] = tones::<3>();
@@ -71,7 +71,7 @@ async fn everybody_in_the_talk_hears_who_comes_and_goes_and_nobody_on_hold_or_th
     for hearer in [&customer, &agent] {
         comes("entry with a file", &hearer.call, file, before).await;
     }
-    silent_since("the newcomer", &guest.call, before, 25).await;
+    stays_silent_since("the newcomer", &guest.call, before, 25).await;
     falls_quiet("the file sounds once", &customer.call).await;
     let before = Instant::now();
     guest.leaves().await;
@@ -97,7 +97,7 @@ async fn those_who_wait_hear_no_beep_and_who_starts_the_call_is_heard_coming() {
         comes("the agent's entry", &hearer.call, FIRST, before).await;
         assert!(loudest_of_all(&hearer.call, before) < BEEP + 1.0, "{}: an old beep sounds too", hearer.name);
     }
-    silent_since_invite(&agent.call).expect("the agent heard an old beep");
+    silent_since_invite("the agent heard an old beep", &agent.call).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,8 +114,8 @@ async fn a_supervisor_who_coaches_is_heard_coming_and_going_by_those_he_speaks_t
         supervisor.leaves().await;
         comes(name, &agent.call, SECOND, before).await;
         falls_quiet(name, &agent.call).await;
-        silent_since_invite(&supervisor.call).expect("the supervisor heard himself");
-        silent_since_invite(&customer.call).unwrap_or_else(|leak| panic!("the customer heard the {name}: {leak}"));
+        silent_since_invite("the supervisor heard himself", &supervisor.call).await;
+        silent_since_invite(&format!("the customer heard the {name}"), &customer.call).await;
     }
     // With sounds of his own it is the same.
     let [file, _, _] = tones::<3>();

@@ -157,7 +157,7 @@ async fn a_client_that_fails_at_a_challenge_it_does_not_know_gets_one_that_it_do
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     let mut second = sipp_endpoint(&folder, &office, port, 4000, "somebody");
     assert!(second.ended(SOON * 2).await.success(), "{}", second.transcript());
-    assert_eq!(office.server.metric("aside_sip_bindings_bound").await, Some(1.0));
+    office.server.metric_becomes("aside_sip_bindings_bound", 1.0).await;
 }
 
 /// baresip with one account and a tone for a voice.
@@ -193,7 +193,7 @@ async fn baresip_registers() {
         })
         .await;
     assert!(said.contains("200 OK"), "{said}");
-    assert_eq!(office.server.metric("aside_sip_bindings_bound").await, Some(1.0));
+    office.server.metric_becomes("aside_sip_bindings_bound", 1.0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

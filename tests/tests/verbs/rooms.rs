@@ -125,9 +125,9 @@ async fn a_transfer_out_of_a_room_and_into_another_is_heard_by_the_right_people(
     let moved = transfer("/alone").await;
     agent.call.ear().wait_heard(600, -26.0, moved, SOON).await.expect("the tone of the transfer's document");
     hears("out of the room", &people, &[]).await;
-    never_heard_since("the room", &customer.call, 600, moved);
-    never_heard_since("the room", &customer.call, a, moved + 2 * SETTLING);
-    never_heard_since("another room", &other.call, 600, moved);
+    never_heard_since("the room", &customer.call, 600, moved).await;
+    never_heard_since("the room", &customer.call, a, moved + 2 * SETTLING).await;
+    never_heard_since("another room", &other.call, 600, moved).await;
     let left = office.program.event("ParticipantExit", 0, |event| event.param("MemberID") == agent.number).await;
     assert_eq!(left.param("ParticipantExitCause"), "Participant Call Transferred", "{left:?}");
 
@@ -138,9 +138,9 @@ async fn a_transfer_out_of_a_room_and_into_another_is_heard_by_the_right_people(
     let joined = office.program.event("ParticipantJoin", mark, |_| true).await;
     assert_eq!((joined.param("MPCUUID"), joined.param("ParticipantCallUUID")), (&*other.room, &*agent.call_uuid));
     hears("the other room", &people, &[("other", "agent"), ("agent", "other")]).await;
-    never_heard_since("the old room", &customer.call, a, moved);
-    never_heard_since("the old room", &customer.call, o, moved);
-    never_heard_since("the new room", &other.call, c, moved);
+    never_heard_since("the old room", &customer.call, a, moved).await;
+    never_heard_since("the old room", &customer.call, o, moved).await;
+    never_heard_since("the new room", &other.call, c, moved).await;
 
     // Out of that one straight into the first, as another participant of the same life.
     office.room_document("agent", "support", "Agent", "");
@@ -150,7 +150,7 @@ async fn a_transfer_out_of_a_room_and_into_another_is_heard_by_the_right_people(
     assert_eq!(joined.param("MPCUUID"), customer.room);
     assert_ne!(joined.param("MemberID"), agent.number, "a member's number is used twice");
     hears("back again", &people, &together).await;
-    never_heard_since("the room between", &other.call, a, moved + 2 * SETTLING);
+    never_heard_since("the room between", &other.call, a, moved + 2 * SETTLING).await;
     // A transfer is no exit that the program has to be asked about.
     assert!(office.program.asked().matching(|asked| asked.path == "/exit/agent").is_empty());
 }

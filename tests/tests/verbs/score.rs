@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use phone::Call;
-use phone::analysis::{Track, level_dbfs, levels_20ms, rms_dbfs};
+use phone::analysis::{Track, exact_silence, level_dbfs, levels_20ms, rms_dbfs};
+use phone::{Call, Content, Packet};
 
 /// Level of every tone of these tests, dBFS.
 pub const LEVEL: f64 = -20.0;
@@ -37,7 +37,7 @@ pub enum Want {
     /// A tone that goes on to the end of the recording, for so long at least, ms.
     On(u32, u64),
     /// Nothing for so long, ms; longer by what fetching the next sound takes, and shorter by a tenth at most: a server that was starved skips
-    /// ticks, and a recording has no samples of them.
+    /// ticks, and a recording has no samples of those at a pause's edges.
     Pause(u64),
 }
 
@@ -59,15 +59,35 @@ impl fmt::Display for Score {
     }
 }
 
-/// All samples that a call has received.
+/// All samples that a call has received. Ticks that a starved server skipped in a pause are silence here, so that the pause is as long as it
+/// was; a sound goes on where it was, so nothing of it is missing.
 ///
 /// # Panics
 /// If packets are missing.
 pub fn recording(call: &Call) -> Vec<i16> {
-    match Track::complete(&call.ear().packets()) {
-        Ok(track) => track.samples,
+    let packets = call.ear().packets();
+    let track = match Track::complete(&packets) {
+        Ok(track) => track,
         Err(error) => panic!("no whole recording: {error}"),
+    };
+    let audio: Vec<&Packet> = packets.iter().filter(|packet| matches!(packet.content, Content::Audio(_))).collect();
+    let in_order = audio.windows(2).all(|two| two[1].header.sequence.wrapping_sub(two[0].header.sequence) < 0x8000);
+    if !in_order || audio.len() != track.frames.len() {
+        return track.samples;
     }
+    let mut samples = Vec::with_capacity(track.samples.len());
+    let mut before: Option<(&Packet, usize)> = None;
+    for (packet, (from, count, _)) in audio.into_iter().zip(track.frames) {
+        if let Some((before, long)) = before.filter(|(before, _)| before.header.ssrc == packet.header.ssrc)
+            && [before, packet].into_iter().all(|one| exact_silence(std::slice::from_ref(one)).is_ok())
+        {
+            let apart = packet.header.timestamp.wrapping_sub(before.header.timestamp) as usize;
+            samples.resize(samples.len() + apart.saturating_sub(long), 0);
+        }
+        samples.extend_from_slice(&track.samples[from..from + count]);
+        before = Some((packet, count));
+    }
+    samples
 }
 
 impl Score {
