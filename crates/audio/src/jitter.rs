@@ -4,10 +4,10 @@
 //! timeline; the offset is chosen so that packets arrive just before the tick that needs them, whatever their length and
 //! phase, and is moved by single samples or pitch periods. Each returned frame tells the oldest packet that went into it.
 
-mod learner;
+pub(crate) mod learner;
 mod queue;
 mod scaling;
-mod sequence;
+pub(crate) mod sequence;
 
 use crate::codec::Codec;
 use crate::conceal::{Concealer, HISTORY};
@@ -132,6 +132,8 @@ pub struct JitterStats {
     pub overflows: u64,
     /// Samples made up.
     pub concealed_samples: u64,
+    /// Samples recovered from the redundancy of a later packet (formats that have it).
+    pub recovered_samples: u64,
     /// Samples of silence returned while a stream was open but had nothing (pauses, faded concealment).
     pub silent_samples: u64,
     /// Samples by which the playout was held back.
@@ -555,4 +557,4 @@ impl JitterBuffer {
 
 #[cfg(test)]
 #[path = "jitter/tests/mod.rs"]
-mod tests;
+pub(crate) mod tests;

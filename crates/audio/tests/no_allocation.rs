@@ -115,3 +115,63 @@ fn a_leg_and_its_mix_run_for_a_minute_without_touching_the_allocator() {
     let stats = buffer.stats();
     assert!(stats.concealed_samples > 0 && stats.stalls > 0 && stats.resets > 1 && stats.late > 0, "{stats:?}");
 }
+
+/// libopus takes memory from C's allocator, which is not counted here; it does so only when a codec is made.
+#[test]
+fn wide_legs_run_for_a_minute_without_touching_the_allocator() {
+    let mut encoder = OpusEncoder::new(OpusConfig::default()).expect("encoder");
+    let decoder = OpusDecoder::new().expect("decoder");
+    let mut opus = PacketBuffer::new(decoder, JitterConfig::default());
+    let mut g722_encoder = G722Encoder::new();
+    let mut g722 = PacketBuffer::new(G722Decoder::new(), JitterConfig::default());
+    let mut gate = Gate::new(48_000, GateConfig::default());
+    let mut voice = MultiTone::new(&[180.0, 560.0, 1_300.0], -20.0, 48_000);
+    let mut down = Resampler::new(48_000, 16_000).expect("ratio");
+    let used = calls(|| {
+        let mut noise = 1u32;
+        for tick in 0..3_000u32 {
+            let now = Duration::from_millis(20 * u64::from(tick));
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let mut sound = [0i16; 960];
+            if tick % 300 < 200 {
+                voice.fill(&mut sound);
+            }
+            let mut narrow = [0i16; 320];
+            down.process(&sound, &mut narrow);
+            let (mut payload, mut bytes) = ([0u8; 1_276], [0u8; 160]);
+            encoder.set_loss((tick / 500 * 5) as u8);
+            let len = encoder.encode(&sound, &mut payload);
+            g722_encoder.encode(&narrow, &mut bytes);
+            let swapped = if noise >> 28 == 3 { tick ^ 1 } else { tick };
+            let arrival = now.saturating_sub(Duration::from_millis(u64::from(noise >> 27)));
+            let packet = |payload, step| Packet {
+                sequence: swapped as u16,
+                timestamp: (swapped + tick / 700 * 977).wrapping_mul(step),
+                payload,
+                arrival,
+                marker: false,
+                mark: u64::from(tick),
+            };
+            if noise >> 28 != 5 && len > 2 {
+                opus.insert(packet(&payload[..len], 960));
+                g722.insert(packet(&bytes[..], 160));
+            }
+            match tick {
+                1_000 => opus.fence(1_000),
+                1_500 => g722.reset(),
+                2_000 => opus.forget_before(1_990),
+                2_200 => encoder.reset(),
+                _ => {}
+            }
+            let at = now + Duration::from_millis(if tick % 500 > 400 { 300 } else { 1 });
+            opus.pull(at, &mut sound);
+            g722.pull(at, &mut narrow);
+            gate.process(&mut sound);
+        }
+    });
+    assert_eq!(used, 0);
+    for stats in [opus.stats(), g722.stats()] {
+        assert!(stats.concealed_samples > 0 && stats.stalls > 0 && stats.resets > 0, "{stats:?}");
+    }
+    assert!(opus.stats().recovered_samples > 0, "{:?}", opus.stats());
+}

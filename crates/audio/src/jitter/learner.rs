@@ -10,7 +10,7 @@ const BLOCKS: usize = 64;
 const BLOCK_TICKS: u32 = 16;
 
 #[derive(Debug, Clone)]
-pub(super) struct Learner {
+pub(crate) struct Learner {
     filled: usize,
     next: usize,
     ticks: u32,
@@ -34,7 +34,7 @@ struct Blocks {
 }
 
 impl Learner {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             filled: 0,
             next: 0,
@@ -51,29 +51,29 @@ impl Learner {
     }
 
     /// Forgets everything. Blocks that are not filled are never looked at.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         (self.filled, self.next, self.ticks) = (0, 0, 0);
         (self.need, self.transit, self.seen_in_tick) = (i64::MIN, i64::MAX, false);
         (self.largest, self.second, self.smallest) = (i64::MIN, i64::MIN, i64::MAX);
         self.urgent = None;
     }
 
-    pub(super) fn observe_need(&mut self, need: i64) {
+    pub(crate) fn observe_need(&mut self, need: i64) {
         self.need = self.need.max(need);
         self.seen_in_tick = true;
     }
 
-    pub(super) fn observe_transit(&mut self, transit: i64) {
+    pub(crate) fn observe_transit(&mut self, transit: i64) {
         self.transit = self.transit.min(transit);
     }
 
     /// Late packets came in a row: the smallest of their needs counts from now on.
-    pub(super) fn hurry(&mut self, need: i64) {
+    pub(crate) fn hurry(&mut self, need: i64) {
         self.urgent = Some((need, 2));
     }
 
     /// Closes a tick, and a block when it is full.
-    pub(super) fn end_tick(&mut self) {
+    pub(crate) fn end_tick(&mut self) {
         if !std::mem::take(&mut self.seen_in_tick) {
             return;
         }
@@ -121,7 +121,7 @@ impl Learner {
     }
 
     /// The offset playout must grant, `None` before the first packet.
-    pub(super) fn required(&self) -> Option<i64> {
+    pub(crate) fn required(&self) -> Option<i64> {
         // Too little is known in the first second to call anything an outlier.
         let learned =
             if self.is_young() { self.largest.max(self.need) } else { self.second.max(self.need.min(self.largest)) };
@@ -129,12 +129,12 @@ impl Learner {
         (required != i64::MIN).then_some(required)
     }
 
-    pub(super) fn is_young(&self) -> bool {
+    pub(crate) fn is_young(&self) -> bool {
         self.filled < 3
     }
 
     /// The shortest transit of the window, `None` before the first packet.
-    pub(super) fn fastest(&self) -> Option<i64> {
+    pub(crate) fn fastest(&self) -> Option<i64> {
         let fastest = self.smallest.min(self.transit);
         (fastest != i64::MAX).then_some(fastest)
     }

@@ -8,7 +8,7 @@ const DROPOUT: i64 = 3_000;
 const NEW_START: u8 = 2;
 
 #[derive(Debug, Clone, Default)]
-pub(super) struct Sequence {
+pub(crate) struct Sequence {
     started: bool,
     newest: u16,
     /// Bit n: newest − n was seen.
@@ -18,7 +18,7 @@ pub(super) struct Sequence {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(crate) enum Seen {
     /// In order, after this many missing ones.
     New {
         missing: u32,
@@ -35,7 +35,7 @@ impl Sequence {
         Self { started: true, newest: number, seen: 1, old: (0, 0) }
     }
 
-    pub(super) fn see(&mut self, number: u16) -> Seen {
+    pub(crate) fn see(&mut self, number: u16) -> Seen {
         if !self.started {
             *self = Self::starting(number);
             return Seen::New { missing: 0 };
@@ -73,7 +73,7 @@ impl Sequence {
         Seen::Filled
     }
 
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         *self = Self::default();
     }
 }

@@ -3,5 +3,5 @@
 mod behaviour;
 mod delay;
 mod exact;
-mod network;
+pub(crate) mod network;
 mod privacy;

@@ -1,0 +1,6 @@
+mod behaviour;
+mod delay;
+mod network;
+mod pauses;
+mod privacy;
+mod robust;
