@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::authority::{Authority, Claim, Verdict};
+use crate::authority::{Authority, Claim, Order, Verdict};
 use crate::config::SipConfig;
+use crate::connections::Owner;
 use crate::counters::Counters;
 use crate::digest::Answer;
 use crate::header::NameAddr;
@@ -13,7 +14,7 @@ use crate::known::Known;
 use crate::message::Request;
 use crate::offer::{Asker, Offers};
 use crate::registrar::{Ask, Refusal, Registrar, Source};
-use crate::roster::{Credential, Identity, Party, Roster, RosterError};
+use crate::roster::{Binding, Credential, Identity, Party, Roster, RosterError, TokenVerdict};
 use crate::transport::Flow;
 use crate::uri::Uri;
 
@@ -26,22 +27,27 @@ pub(crate) struct Reply {
     pub code: u16,
     pub reason: Option<&'static str>,
     pub headers: Vec<(String, String)>,
-    /// Whoever gets it gave the right password.
-    pub proven: bool,
+    /// Whoever gets it gave the password, or a token, of this endpoint.
+    pub proven: Option<Owner>,
 }
 
 impl Reply {
     pub fn new(code: u16) -> Reply {
-        Reply { code, reason: None, headers: Vec::new(), proven: false }
+        Reply { code, reason: None, headers: Vec::new(), proven: None }
     }
 
     pub fn because(code: u16, reason: &'static str) -> Reply {
-        Reply { code, reason: Some(reason), headers: Vec::new(), proven: false }
+        Reply { code, reason: Some(reason), headers: Vec::new(), proven: None }
     }
 
     /// Too much is going on: try again in so many seconds.
     pub fn later(seconds: u32) -> Reply {
         Reply::new(503).with("Retry-After", seconds.to_string())
+    }
+
+    fn with_all(mut self, headers: Vec<(String, String)>) -> Reply {
+        self.headers.extend(headers);
+        self
     }
 
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Reply {
@@ -68,6 +74,24 @@ pub(crate) struct Access {
 struct Door {
     code: u16,
     challenge: &'static str,
+}
+
+/// Header of an access token, and its longest value, bytes.
+const TOKEN: &str = "X-Plivo-Jwt";
+const TOKEN_BYTES: usize = 4_096;
+
+/// Who gave the right password or token.
+struct Proven {
+    credential: Credential,
+    username: String,
+    /// For the 200 to a REGISTER.
+    headers: Vec<(String, String)>,
+}
+
+impl Proven {
+    fn owner(&self) -> Owner {
+        Owner { account: self.credential.account.clone(), endpoint: self.credential.endpoint.clone() }
+    }
 }
 
 /// So many answers of one request are looked at: one for each algorithm.
@@ -99,12 +123,44 @@ impl Access {
     pub async fn restore(&self) {
         let now = SystemTime::now();
         let bindings = self.roster.load_bindings().await;
-        let mut registrar = self.registrar();
-        for binding in bindings {
-            self.known.met(binding.source.ip(), Instant::now());
-            registrar.restore(binding, now);
+        // No browser's connection outlives us.
+        let (gone, bindings): (Vec<_>, Vec<_>) = bindings.into_iter().partition(|b| b.transport.is_websocket());
+        {
+            let mut registrar = self.registrar();
+            for binding in bindings {
+                self.known.met(binding.source.ip(), Instant::now());
+                registrar.restore(binding, now);
+            }
+            self.counters.bindings_bound.set(registrar.len());
         }
+        for binding in gone {
+            self.counters.bindings_unreachable.add();
+            self.roster.remove_binding(&binding).await;
+        }
+    }
+
+    /// A connection is gone, and what was registered over it with it; at once for whoever calls there, then in the roster.
+    pub fn unreachable(&self, connection: u64) -> Vec<Binding> {
+        let mut registrar = self.registrar();
+        let gone = registrar.unreachable(connection);
         self.counters.bindings_bound.set(registrar.len());
+        gone
+    }
+
+    /// Takes unreachable bindings out of the roster, unless their browser came back with the same contact meanwhile.
+    pub async fn forget(&self, gone: Vec<Binding>) {
+        let _order = self.storing.lock().await;
+        for binding in gone {
+            self.counters.bindings_unreachable.add();
+            if !self.is_back(&binding) {
+                self.roster.remove_binding(&binding).await;
+            }
+        }
+    }
+
+    fn is_back(&self, binding: &Binding) -> bool {
+        let contacts = self.registrar().contacts(&binding.aor, SystemTime::now());
+        contacts.iter().any(|c| c.binding.contact == binding.contact)
     }
 
     /// Forgets what ran out.
@@ -125,12 +181,7 @@ impl Access {
         for binding in gone {
             self.counters.bindings_expired.add();
             // The phone may have come back while we waited.
-            let back = self
-                .registrar()
-                .contacts(&binding.aor, SystemTime::now())
-                .iter()
-                .any(|c| c.binding.contact == binding.contact);
-            if !back {
+            if !self.is_back(&binding) {
                 self.roster.remove_binding(&binding).await;
             }
         }
@@ -169,22 +220,17 @@ impl Access {
         let revoked = self.revoked.load(Ordering::SeqCst);
         match self.authenticate(request, &realm, flow, &REGISTRAR).await {
             Ok(who) => {
+                let owner = who.owner();
                 let reply = self.bind(request, flow, (&to, &realm), who, revoked).await;
-                Reply { proven: true, ..reply }
+                Reply { proven: Some(owner).filter(|_| reply.code != REGISTRAR.code), ..reply }
             }
             Err(reply) => reply,
         }
     }
 
     /// Decides what an authenticated REGISTER asks for; `revoked` is the count from before it was.
-    async fn bind(
-        &self,
-        request: &Request,
-        flow: Flow,
-        (to, realm): (&Uri, &str),
-        (credential, username): (Credential, String),
-        revoked: u64,
-    ) -> Reply {
+    async fn bind(&self, request: &Request, flow: Flow, (to, realm): (&Uri, &str), who: Proven, revoked: u64) -> Reply {
+        let Proven { credential, username, headers: told } = who;
         if to.user() != username {
             return Reply::because(403, "Forbidden: registering for another user");
         }
@@ -229,7 +275,7 @@ impl Access {
             self.counters.registrations.add();
             self.roster.save_binding(binding).await;
         }
-        let mut reply = Reply::new(200);
+        let mut reply = Reply::new(200).with_all(told);
         for contact in listing {
             reply = reply.with("Contact", contact);
         }
@@ -254,7 +300,7 @@ impl Access {
             return Err(Reply::new(403));
         };
         match self.authenticate(request, &realm, flow, &PROXY).await {
-            Ok((credential, username)) => {
+            Ok(Proven { credential, username, .. }) => {
                 Ok(Identity::Endpoint { account: credential.account, endpoint: credential.endpoint, username })
             }
             Err(reply) => {
@@ -270,7 +316,21 @@ impl Access {
         }
     }
 
+    /// Decides who sends a request inside a call from a connection that is not the call's.
+    pub async fn rejoin(&self, request: &Request, flow: Flow) -> Result<Owner, Reply> {
+        let from = request.headers.name_addr("From").and_then(|f| f.sip());
+        let realm = self.realm_of(&from.iter().collect::<Vec<_>>()).await.map_err(|error| self.unknowable(&error))?;
+        let Some(realm) = realm else {
+            return Err(Reply::because(403, "Forbidden: register on this connection first"));
+        };
+        self.authenticate(request, &realm, flow, &PROXY).await.map(|who| who.owner())
+    }
+
+    /// A browser behind a carrier's address is no carrier.
     async fn trunk(&self, flow: Flow, called: &Party, from: &Party) -> Result<Option<Identity>, Reply> {
+        if flow.is_websocket() {
+            return Ok(None);
+        }
         let trunk = self.roster.trunk(flow.remote, called, from).await.map_err(|error| self.unknowable(&error))?;
         Ok(trunk.map(|trunk| {
             self.known.met(flow.remote.ip(), Instant::now());
@@ -295,13 +355,10 @@ impl Access {
         Ok(None)
     }
 
-    async fn authenticate(
-        &self,
-        request: &Request,
-        realm: &str,
-        flow: Flow,
-        door: &Door,
-    ) -> Result<(Credential, String), Reply> {
+    async fn authenticate(&self, request: &Request, realm: &str, flow: Flow, door: &Door) -> Result<Proven, Reply> {
+        if let Some(verdict) = self.token(request, realm, flow).await {
+            return verdict;
+        }
         let mut stale = false;
         let locked = || Reply::because(403, "Forbidden: too many wrong passwords");
         for answer in answers(request).filter(|a| a.realm == realm).take(LOOKED_AT) {
@@ -330,7 +387,7 @@ impl Access {
             match (verdict, credential) {
                 (Verdict::Good, Some(credential)) => {
                     self.known.met(flow.remote.ip(), Instant::now());
-                    return Ok((credential, answer.username));
+                    return Ok(Proven { credential, username: answer.username, headers: Vec::new() });
                 }
                 (Verdict::Locked, _) => return Err(locked()),
                 (Verdict::Stale, _) => stale = true,
@@ -338,6 +395,27 @@ impl Access {
             }
         }
         Err(self.challenge(request, realm, stale, flow, door))
+    }
+
+    /// What the access token of a browser's request is worth; `None`: it has none, or a password will be asked for.
+    async fn token(&self, request: &Request, realm: &str, flow: Flow) -> Option<Result<Proven, Reply>> {
+        let token = request.headers.get(TOKEN).filter(|token| !token.is_empty() && token.len() <= TOKEN_BYTES)?;
+        if !flow.is_websocket() || answers(request).next().is_some() {
+            return None;
+        }
+        let username = party(&request.headers.name_addr("From")).user;
+        let headers = match self.roster.token(realm, &username, token, &request.method).await {
+            Ok(TokenVerdict::Unknown) => return None,
+            Ok(TokenVerdict::Good { credential, headers }) => {
+                self.counters.tokens_ok.add();
+                self.known.met(flow.remote.ip(), Instant::now());
+                return Some(Ok(Proven { credential, username, headers }));
+            }
+            Ok(TokenVerdict::Refused { headers }) => headers,
+            Err(error) => return Some(Err(self.unknowable(&error))),
+        };
+        self.counters.tokens_refused.add();
+        Some(Err(Reply::new(401).with_all(headers)))
     }
 
     fn asker(&self, request: &Request, realm: &str, flow: Flow) -> Asker {
@@ -352,7 +430,12 @@ impl Access {
             self.offers.asked(headers.get("Via").unwrap_or(""), headers.call_id(), headers.get("CSeq").unwrap_or(""));
         let md5_alone = self.offers.md5_alone(self.asker(request, realm, flow), asked, agent, Instant::now());
         let mut reply = Reply::new(door.code);
-        for value in self.authority.challenge(realm, stale, md5_alone, flow.remote, Instant::now()) {
+        let order = match md5_alone {
+            true => Order::Md5Alone,
+            false if flow.is_websocket() => Order::Md5Last,
+            false => Order::Strongest,
+        };
+        for value in self.authority.challenge(realm, stale, order, flow.remote, Instant::now()) {
             reply = reply.with(door.challenge, value);
         }
         reply

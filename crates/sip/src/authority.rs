@@ -33,6 +33,17 @@ pub(crate) enum Verdict {
     Locked,
 }
 
+/// What a challenge offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Everything, strongest first (RFC 8760 §2.4).
+    Strongest,
+    /// Everything, MD5 last: JsSIP, SIP.js and what is made of them keep the last challenge alone, and know MD5 alone.
+    Md5Last,
+    /// MD5, if it is offered at all.
+    Md5Alone,
+}
+
 /// A digest answer and the request it came with.
 #[derive(Clone, Copy)]
 pub(crate) struct Claim<'a> {
@@ -99,21 +110,18 @@ impl Authority {
         }
     }
 
-    /// Header values of a challenge, one per algorithm, strongest first (RFC 8760 §2.4); of MD5 alone, if it is offered at all.
-    pub fn challenge(
-        &self,
-        realm: &str,
-        stale: bool,
-        md5_alone: bool,
-        source: SocketAddr,
-        now: Instant,
-    ) -> Vec<String> {
-        let md5_alone = md5_alone && self.algorithms.contains(&Algorithm::Md5);
+    /// Header values of a challenge, one per algorithm.
+    pub fn challenge(&self, realm: &str, stale: bool, order: Order, source: SocketAddr, now: Instant) -> Vec<String> {
+        let md5_alone = order == Order::Md5Alone && self.algorithms.contains(&Algorithm::Md5);
         let nonce = self.nonce(source.ip(), now);
         let stale = if stale { ", stale=true" } else { "" };
-        self.algorithms
+        let mut algorithms = self.algorithms.clone();
+        algorithms.retain(|algorithm| !md5_alone || *algorithm == Algorithm::Md5);
+        if order == Order::Md5Last {
+            algorithms.sort_by_key(|algorithm| *algorithm == Algorithm::Md5);
+        }
+        algorithms
             .iter()
-            .filter(|algorithm| !md5_alone || **algorithm == Algorithm::Md5)
             .map(|algorithm| {
                 format!(
                     "Digest realm={}, nonce=\"{nonce}\", opaque=\"{}\", algorithm={}, qop=\"auth\"{stale}",
@@ -305,7 +313,7 @@ mod tests {
         }
 
         fn challenges(&self) -> Vec<Challenge> {
-            let values = self.authority.challenge("r", false, false, PHONE.parse().unwrap(), self.now);
+            let values = self.authority.challenge("r", false, Order::Strongest, PHONE.parse().unwrap(), self.now);
             values.iter().map(|v| Challenge::parse(v).unwrap()).collect()
         }
 
@@ -344,6 +352,17 @@ mod tests {
             assert_eq!(bench.ask(challenge, "pw", "sip:1@r", 5, bench.now), Verdict::Stale);
         }
         assert_eq!(bench.counters.auth_replays.get(), 301);
+    }
+
+    #[test]
+    fn a_browser_finds_md5_in_the_last_challenge_whatever_the_order_of_the_others() {
+        let now = Instant::now();
+        for algorithms in [[Algorithm::Md5, Algorithm::Sha256], [Algorithm::Sha256, Algorithm::Md5]] {
+            let authority = Authority::new(&Limits::default(), &algorithms, now);
+            let values = authority.challenge("r", false, Order::Md5Last, PHONE.parse().unwrap(), now);
+            let offered: Vec<_> = values.iter().map(|v| Challenge::parse(v).unwrap().algorithm).collect();
+            assert_eq!(offered, [Algorithm::Sha256, Algorithm::Md5]);
+        }
     }
 
     #[test]
@@ -403,7 +422,7 @@ mod tests {
         let bench = Bench::new();
         let source: SocketAddr = PHONE.parse().unwrap();
         let challenge = |realm: &str| {
-            let values = bench.authority.challenge(realm, false, false, source, bench.now);
+            let values = bench.authority.challenge(realm, false, Order::Strongest, source, bench.now);
             Challenge::parse(&values[0]).unwrap()
         };
         for _ in 0..4 {
@@ -419,7 +438,8 @@ mod tests {
         // He gets challenges at his own address and sends wrong answers under the phone's.
         let his: SocketAddr = "198.51.100.9:5060".parse().unwrap();
         for _ in 0..10 {
-            let challenge = Challenge::parse(&bench.authority.challenge("r", false, false, his, bench.now)[0]).unwrap();
+            let challenge =
+                Challenge::parse(&bench.authority.challenge("r", false, Order::Strongest, his, bench.now)[0]).unwrap();
             assert_eq!(bench.ask(&challenge, "guess", "sip:1@r", 1, bench.now), Verdict::Stale);
         }
         assert_eq!(bench.ask(&bench.challenges()[0], "pw", "sip:1@r", 1, bench.now), Verdict::Good);

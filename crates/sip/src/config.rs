@@ -71,6 +71,24 @@ pub struct Limits {
     pub connection_idle: Duration,
     /// A message must be complete this long after its first byte, and the first one this long after the connection came.
     pub half_message: Duration,
+    /// WebSocket connections at once. The last quarter is for sources that authenticated not long ago.
+    pub websockets: usize,
+    /// WebSocket connections of one address (IPv6: /64): a whole office may share it.
+    pub websockets_per_source: usize,
+    /// A WebSocket connection on which nobody gave a right password for so long since it came is closed.
+    pub websocket_unproven: Duration,
+    /// A browser that says nothing for so long is sent a ping, which it answers by itself.
+    pub websocket_ping: Duration,
+    /// A WebSocket connection on which nothing comes for so long, no answer to a ping either, is closed.
+    pub websocket_idle: Duration,
+    /// A WebSocket connection whose peer does not take a message for so long is closed.
+    pub websocket_write: Duration,
+    /// Messages and control frames per second of one WebSocket connection, averaged; what is more waits.
+    pub websocket_rate: f64,
+    /// Those it may send at once.
+    pub websocket_burst: f64,
+    /// How long a call outlives its browser's connection, for the browser to come back on another one.
+    pub websocket_return: Duration,
     /// Messages waiting for the core.
     pub backlog: usize,
     /// Calls waiting for the engine to take them.
@@ -83,6 +101,8 @@ pub struct Limits {
     /// Server transactions of one source address (IPv6: /64) that is no trunk's, ten times as many after a call to it; a
     /// further request is dropped.
     pub transactions_per_source: usize,
+    /// Server transactions of one WebSocket connection; a further request is dropped.
+    pub transactions_per_websocket: usize,
     /// Authentications under way at once; a further request gets 503. The last quarter is for known sources.
     pub lookups: usize,
     /// Contacts of one address of record.
@@ -112,11 +132,21 @@ impl Default for Limits {
             connections_per_source: 500,
             connection_idle: Duration::from_secs(1_800),
             half_message: Duration::from_secs(10),
+            websockets: 10_000,
+            websockets_per_source: 2_000,
+            websocket_unproven: Duration::from_secs(60),
+            websocket_ping: Duration::from_secs(25),
+            websocket_idle: Duration::from_secs(75),
+            websocket_write: Duration::from_secs(10),
+            websocket_rate: 50.0,
+            websocket_burst: 200.0,
+            websocket_return: Duration::from_secs(60),
             backlog: 16_384,
             incoming: 1_024,
             dialogs: 20_000,
             transactions: 200_000,
             transactions_per_source: 8_000,
+            transactions_per_websocket: 1_000,
             lookups: 1_024,
             contacts: 10,
             bindings: 100_000,

@@ -63,9 +63,35 @@ counters! {
     connections_slow,
     /// TCP connections open now.
     connections_live,
+    /// WebSocket connections served.
+    websockets_served,
+    /// WebSocket connections refused: too many in all or from one source.
+    websockets_refused,
+    /// WebSocket connections that their peer ended.
+    websockets_ended,
+    /// WebSocket connections closed because the peer broke the WebSocket protocol.
+    websockets_broken,
+    /// WebSocket connections closed because of a message over the limit.
+    websockets_too_large,
+    /// WebSocket connections closed because nobody gave a right password on them in time.
+    websockets_unproven,
+    /// WebSocket connections closed because nothing came, no answer to a ping either.
+    websockets_silent,
+    /// WebSocket connections closed because the peer did not read.
+    websockets_slow,
+    /// Times a WebSocket connection had to wait because it was over its allowance.
+    websockets_delayed,
+    /// WebSocket connections open now.
+    websockets_live,
+    /// Calls that went on over another connection of their browser.
+    flows_followed,
+    /// Calls ended because their browser's connection was gone and it did not come back in time.
+    flows_lost,
+    /// Requests inside calls from a connection that is not the call's, asked for a password.
+    flows_foreign,
     /// Requests dropped because of too many transactions.
     transactions_full,
-    /// Requests dropped because their source had too many transactions.
+    /// Requests dropped because their source or connection had too many transactions.
     transactions_of_source_full,
     /// Transactions now.
     transactions_live,
@@ -111,6 +137,12 @@ counters! {
     unregistrations,
     /// Bindings removed because their endpoint was deleted, shut out or got another password.
     bindings_revoked,
+    /// Bindings removed because their browser's connection is gone.
+    bindings_unreachable,
+    /// Access tokens that were right.
+    tokens_ok,
+    /// Access tokens that were refused.
+    tokens_refused,
     /// Bindings that ran out.
     bindings_expired,
     /// Bindings now.

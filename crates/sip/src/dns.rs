@@ -53,6 +53,10 @@ async fn look(
     if config.local_domains.iter().any(|d| d.trim_end_matches('.').eq_ignore_ascii_case(&host)) {
         return Err(SipError::LocalDomain(host));
     }
+    // Browsers have no name; what they write ends so (RFC 7118 §5.1), and nobody else's may (RFC 6761 §6.4).
+    if host.rsplit('.').next() == Some("invalid") {
+        return Err(SipError::Resolve { host, why: "it names no host (.invalid)".to_owned() });
+    }
     if let Some(address) = config.hosts.get(&host) {
         return Ok(vec![*address]);
     }
@@ -77,6 +81,9 @@ async fn look_up(host: &str, port: Option<u16>, transport: Transport, reach: Rea
     let service = match transport {
         Transport::Udp => format!("_sip._udp.{host}."),
         Transport::Tcp => format!("_sip._tcp.{host}."),
+        Transport::Ws | Transport::Wss => {
+            return Err("a browser is only reached by the contact it registered".to_owned());
+        }
     };
     // No SRV record is the common case, not a fault: RFC 3263 §4.2 goes on with A and AAAA.
     if let Ok(found) = resolver.srv_lookup(service).await {

@@ -1,4 +1,5 @@
-//! Allowance per source: a token bucket each, a bounded number of them.
+//! Allowance per source: a token bucket each, a bounded number of them. Datagrams and streams have one each: anybody can
+//! write any address on a datagram, and must not cut off the connections that really come from there.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -25,15 +26,22 @@ pub(crate) struct Guard {
     rate: f64,
     burst: f64,
     capacity: usize,
-    sources: Mutex<Sources>,
+    sources: [Mutex<Sources>; 2],
     trusted: RwLock<Trusted>,
     called: Mutex<HashMap<IpAddr, Called>>,
+}
+
+/// How a message came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Medium {
+    Datagram,
+    Stream,
 }
 
 /// An address that a call went out to.
 struct Called {
     at: Instant,
-    bucket: Bucket,
+    buckets: [Bucket; 2],
 }
 
 /// How a source stands with us.
@@ -67,15 +75,15 @@ const CALLED_FOR: Duration = Duration::from_secs(3_600);
 impl Guard {
     pub fn new(limits: &Limits, now: Instant) -> Guard {
         let burst = limits.source_burst.max(1.0);
+        let sources = || {
+            let common = Bucket { tokens: burst, at: now };
+            Mutex::new(Sources { table: HashMap::new(), common, swept: None })
+        };
         Guard {
             rate: limits.source_rate.max(0.001),
             burst,
             capacity: limits.sources.max(1),
-            sources: Mutex::new(Sources {
-                table: HashMap::new(),
-                common: Bucket { tokens: burst, at: now },
-                swept: None,
-            }),
+            sources: [sources(), sources()],
             trusted: RwLock::default(),
             called: Mutex::default(),
         }
@@ -107,8 +115,8 @@ impl Guard {
                 called.remove(&oldest);
             }
         }
-        let bucket = Bucket { tokens: self.burst * f64::from(ANSWERING), at: now };
-        called.entry(callee).or_insert(Called { at: now, bucket }).at = now;
+        let bucket = || Bucket { tokens: self.burst * f64::from(ANSWERING), at: now };
+        called.entry(callee).or_insert_with(|| Called { at: now, buckets: [bucket(), bucket()] }).at = now;
     }
 
     /// How a source stands with us.
@@ -127,26 +135,29 @@ impl Guard {
     }
 
     /// Takes one token of an address that was called; `None`: it was not.
-    fn take_of_called(&self, ip: IpAddr, now: Instant) -> Option<bool> {
+    fn take_of_called(&self, medium: Medium, ip: IpAddr, now: Instant) -> Option<bool> {
         let mut called = self.called.lock().unwrap_or_else(PoisonError::into_inner);
         let called = called.get_mut(&ip).filter(|called| called.lasts(now))?;
-        Some(self.take(&mut called.bucket, ANSWERING, now))
+        let [datagrams, streams] = &mut called.buckets;
+        Some(self.take(if medium == Medium::Datagram { datagrams } else { streams }, ANSWERING, now))
     }
 
     /// Takes one token of `source`; `false` means: drop the message.
-    pub fn admit(&self, source: IpAddr, now: Instant, counters: &Counters) -> bool {
+    pub fn admit(&self, medium: Medium, source: IpAddr, now: Instant, counters: &Counters) -> bool {
         let ip = source.to_canonical();
         if self.trusts(ip) {
             return true;
         }
-        if let Some(admitted) = self.take_of_called(ip, now) {
+        if let Some(admitted) = self.take_of_called(medium, ip, now) {
             if !admitted {
                 counters.rate_limited.add();
             }
             return admitted;
         }
         let key = prefix(ip);
-        let mut guard = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let [datagrams, streams] = &self.sources;
+        let sources = if medium == Medium::Datagram { datagrams } else { streams };
+        let mut guard = sources.lock().unwrap_or_else(PoisonError::into_inner);
         let sources = &mut *guard;
         if sources.table.len() >= self.capacity && !sources.table.contains_key(&key) {
             self.sweep(sources, now);
@@ -234,29 +245,42 @@ mod tests {
     fn a_source_over_its_rate_is_dropped_and_others_are_not() {
         let (guard, now, counters) = guard(10);
         let loud: IpAddr = "192.0.2.1".parse().unwrap();
-        let admitted = (0..100).filter(|_| guard.admit(loud, now, &counters)).count();
+        let admitted = (0..100).filter(|_| guard.admit(Medium::Datagram, loud, now, &counters)).count();
         assert_eq!((admitted, counters.rate_limited.get()), (5, 95));
-        assert!(guard.admit("192.0.2.2".parse().unwrap(), now, &counters));
-        assert!(guard.admit(loud, now + Duration::from_millis(150), &counters));
+        assert!(guard.admit(Medium::Datagram, "192.0.2.2".parse().unwrap(), now, &counters));
+        assert!(guard.admit(Medium::Datagram, loud, now + Duration::from_millis(150), &counters));
+    }
+
+    #[test]
+    fn datagrams_under_an_address_take_nothing_from_its_connections() {
+        let (guard, now, counters) = guard(10);
+        let (office, carrier): (IpAddr, IpAddr) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
+        guard.call(carrier, now);
+        for source in [office, carrier] {
+            assert!((0..100).any(|_| !guard.admit(Medium::Datagram, source, now, &counters)));
+            assert!(guard.admit(Medium::Stream, source, now, &counters));
+        }
     }
 
     #[test]
     fn spoofed_sources_cannot_grow_the_table() {
         let (guard, now, counters) = guard(8);
         for n in 0..1000u32 {
-            guard.admit(IpAddr::V4(std::net::Ipv4Addr::from(n)), now, &counters);
+            guard.admit(Medium::Datagram, IpAddr::V4(std::net::Ipv4Addr::from(n)), now, &counters);
         }
-        assert_eq!(guard.sources.lock().unwrap().table.len(), 8);
+        assert_eq!(guard.sources[0].lock().unwrap().table.len(), 8);
         assert!(counters.sources_full.get() > 900);
         let later = now + Duration::from_secs(5);
-        assert!(guard.admit("203.0.113.1".parse().unwrap(), later, &counters));
+        assert!(guard.admit(Medium::Datagram, "203.0.113.1".parse().unwrap(), later, &counters));
     }
 
     #[test]
     fn trusted_blocks_have_no_allowance_and_all_the_world_is_no_block() {
         let (guard, now, counters) = guard(8);
         let address = |text: &str| text.parse::<IpAddr>().unwrap();
-        let free = |source: &str, at| (0..100).filter(|_| guard.admit(address(source), at, &counters)).count() == 100;
+        let free = |source: &str, at| {
+            (0..100).filter(|_| guard.admit(Medium::Datagram, address(source), at, &counters)).count() == 100
+        };
         guard.trust([
             (address("198.51.100.0"), 24),
             (address("192.0.2.7"), 32),
@@ -278,7 +302,7 @@ mod tests {
     fn a_called_address_may_say_ten_times_as_much_for_an_hour_and_no_more_under_a_forged_one() {
         let (guard, now, counters) = guard(8);
         let carrier: IpAddr = "203.0.113.5".parse().unwrap();
-        let admitted = |at| (0..200).filter(|_| guard.admit(carrier, at, &counters)).count();
+        let admitted = |at| (0..200).filter(|_| guard.admit(Medium::Datagram, carrier, at, &counters)).count();
         guard.call(carrier, now);
         assert_eq!((guard.standing(carrier, now), admitted(now)), (Standing::Called, 50));
         guard.call(carrier, now);
@@ -287,7 +311,7 @@ mod tests {
         assert_eq!(counters.rate_limited.get(), 540);
         let later = now + CALLED_FOR;
         assert_eq!((guard.standing(carrier, later), admitted(later)), (Standing::Stranger, 5));
-        assert_eq!(guard.sources.lock().unwrap().table.len(), 1);
+        assert_eq!(guard.sources[0].lock().unwrap().table.len(), 1);
     }
 
     #[test]
@@ -304,8 +328,9 @@ mod tests {
     #[test]
     fn addresses_of_one_ipv6_prefix_share_an_allowance() {
         let (guard, now, counters) = guard(8);
-        let admitted =
-            (0..20u16).filter(|n| guard.admit(format!("2001:db8::{n:x}").parse().unwrap(), now, &counters)).count();
+        let admitted = (0..20u16)
+            .filter(|n| guard.admit(Medium::Datagram, format!("2001:db8::{n:x}").parse().unwrap(), now, &counters))
+            .count();
         assert_eq!(admitted, 5);
     }
 }

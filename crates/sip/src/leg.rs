@@ -134,7 +134,10 @@ pub enum LegEvent {
     Reoffer(Option<Session>),
     /// DTMF by INFO: `0-9 * # A-D`.
     InfoDigit(char),
-    /// INFO other than DTMF, or MESSAGE; answered with 200 already.
+    /// ICE candidates of the peer (RFC 8840), the `application/trickle-ice-sdpfrag` as received; before the answer too. Whether it
+    /// fits the session is for the media engine to judge.
+    IceCandidates(String),
+    /// INFO of another kind, or MESSAGE; answered with 200 already.
     Request {
         /// Method.
         method: String,
@@ -208,7 +211,7 @@ impl LegEvent {
     pub(crate) fn at_will(&self) -> AtWill {
         match self {
             LegEvent::InfoDigit(_) | LegEvent::ReferProgress { over: false, .. } => AtWill::Small,
-            LegEvent::Request { .. } | LegEvent::Referred { .. } => AtWill::Large,
+            LegEvent::Request { .. } | LegEvent::Referred { .. } | LegEvent::IceCandidates(_) => AtWill::Large,
             _ => AtWill::Never,
         }
     }
@@ -220,7 +223,7 @@ pub type HeaderList = [(String, String)];
 /// Whom to call.
 #[derive(Debug, Clone)]
 pub enum Target {
-    /// A registered phone: sent the way its REGISTER came.
+    /// A registered phone: sent the way its REGISTER came. A browser whose connection is gone is refused with 480 at once.
     Contact(Box<Contact>),
     /// A `sip:` URI, escaped as it shall go out.
     Uri(String),
@@ -316,6 +319,8 @@ pub(crate) enum Command {
     Reply(u64, crate::access::Reply),
     /// A call's caller is known, or refused.
     Admit(u64, Result<Identity, crate::access::Reply>),
+    /// Who sent a request inside a call from another connection is known, or refused.
+    Rejoin(u64, u64, Result<crate::connections::Owner, crate::access::Reply>),
     Drain,
     HangupAll,
     /// Answered when no dialog is left.

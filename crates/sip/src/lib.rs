@@ -1,4 +1,4 @@
-//! SIP signalling over UDP and TCP: calls in and out, registrations, and the guard in front of both.
+//! SIP signalling over UDP, TCP and WebSocket: calls in and out, registrations, and the guard in front of both.
 //!
 //! [`Sip::start`] binds the sockets and returns a handle and a stream of [`Incoming`] calls. Each call is a [`Leg`]:
 //! commands return when their message is handed to its transaction, events arrive in order. Who may register or call
@@ -15,13 +15,14 @@
 //!
 //! # Shape
 //!
-//! `transport`, `tcp` → `guard`, `parse` (rates, framing, syntax; everything refused is answered and counted there) →
+//! `transport`, `tcp`, `websocket` → `guard`, `parse` (rates, framing, syntax; everything refused is answered and counted there) →
 //! `core` (one task: transactions, dialogs, session timers) ↔ `access` (digest, registrar, roster) and [`Leg`].
 #![forbid(unsafe_code)]
 
 mod access;
 mod authority;
 mod config;
+mod connections;
 mod core;
 mod counters;
 mod digest;
@@ -42,13 +43,14 @@ mod sip;
 mod tcp;
 mod transport;
 mod uri;
+mod websocket;
 
 pub use config::{Limits, RegistrationBounds, SipConfig, Timers};
 pub use counters::{Counter, Counters};
 pub use digest::{Algorithm, ha1};
 pub use leg::{By, HeaderList, Incoming, Leg, LegControl, LegEvent, Outgoing, SipError, Target};
 pub use registrar::Contact;
-pub use roster::{Binding, Credential, Identity, Party, Roster, RosterError, TrunkMatch};
-pub use sip::{LocalAddrs, Sip};
+pub use roster::{Binding, Credential, Identity, Party, Roster, RosterError, TokenVerdict, TrunkMatch};
+pub use sip::{LocalAddrs, Sip, WebSocketPlace};
 pub use transport::Transport;
 pub use uri::{Uri, UriFault};

@@ -25,8 +25,17 @@ pub(crate) fn head_end(data: &[u8]) -> Option<usize> {
     data.windows(4).position(|w| w == b"\r\n\r\n").map(|at| at + 4)
 }
 
-/// Parses one whole datagram (RFC 3261 §18.3: a missing Content-Length means "to the end").
+/// Parses one whole datagram (RFC 3261 §18.3: a missing Content-Length means "to the end", and what is behind it is cut off).
 pub(crate) fn datagram(data: &[u8], source: SocketAddr, limits: &Limits) -> Result<Message, Fault> {
+    whole(data, source, limits, false)
+}
+
+/// Parses a WebSocket message: exactly one SIP message, Content-Length or not (RFC 7118 §4.2, §5.2).
+pub(crate) fn websocket_message(data: &[u8], source: SocketAddr, limits: &Limits) -> Result<Message, Fault> {
+    whole(data, source, limits, true)
+}
+
+fn whole(data: &[u8], source: SocketAddr, limits: &Limits, alone: bool) -> Result<Message, Fault> {
     if data.len() > limits.message_bytes {
         return Err(bare(513, "message is larger than the limit"));
     }
@@ -41,6 +50,9 @@ pub(crate) fn datagram(data: &[u8], source: SocketAddr, limits: &Limits) -> Resu
     }
     let body = match head.content_length()? {
         None => body,
+        Some(length) if alone && body.len() > length => {
+            return Err(head.fault(400, "something follows the message"));
+        }
         Some(length) => match body.get(..length) {
             Some(body) => body,
             None => return Err(head.fault(400, "Content-Length is larger than the datagram")),
@@ -294,6 +306,18 @@ mod tests {
     }
 
     #[test]
+    fn a_websocket_message_holds_one_message_and_needs_no_content_length() {
+        let verdict = |text: &str| websocket_message(text.as_bytes(), source(), &Limits::default());
+        let Ok(Message::Request(request)) = verdict(&options("", "hello")) else { panic!("refused") };
+        assert_eq!(&request.body[..], b"hello");
+        assert!(verdict(&options("l: 5\r\n", "hello")).is_ok());
+        for body in ["hello!", "hello\r\n", "helloOPTIONS sip:h SIP/2.0\r\n\r\n", "hell"] {
+            let fault = verdict(&options("l: 5\r\n", body)).unwrap_err();
+            assert!(fault.code == 400 && fault.head.is_some(), "{body:?}");
+        }
+    }
+
+    #[test]
     fn framing_lies_get_400_and_name_the_fault() {
         for (extra, reason) in [
             ("Content-Length: 9\r\n", "larger than the datagram"),
@@ -324,6 +348,7 @@ mod tests {
         #[test]
         fn arbitrary_bytes_never_panic(data in proptest::collection::vec(any::<u8>(), 0..600)) {
             let _ = datagram(&data, source(), &Limits::default());
+            let _ = websocket_message(&data, source(), &Limits::default());
         }
 
         #[test]

@@ -15,6 +15,26 @@ pub struct Contact {
     /// The binding.
     pub binding: Binding,
     pub(crate) flow: Flow,
+    instance: Option<Instance>,
+}
+
+/// What tells one device from another, whatever contacts it writes (RFC 5626 §4.1): a value as written, with its quotes, and
+/// which of the device's flows it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Instance {
+    id: String,
+    reg_id: Option<String>,
+}
+
+/// Longest instance that is kept, bytes.
+const INSTANCE: usize = 256;
+
+impl Instance {
+    fn of(contact: &NameAddr) -> Option<Instance> {
+        let id = contact.params.get("+sip.instance").filter(|id| !id.is_empty() && id.len() <= INSTANCE)?;
+        let number = |n: &&str| n.parse::<u32>().is_ok();
+        Some(Instance { id: id.to_owned(), reg_id: contact.params.get("reg-id").filter(number).map(str::to_owned) })
+    }
 }
 
 /// One contact of a REGISTER: its URI and wished lifetime in seconds.
@@ -22,6 +42,7 @@ pub struct Contact {
 pub(crate) struct Wish {
     pub uri: String,
     pub seconds: u32,
+    pub instance: Option<Instance>,
 }
 
 /// What a REGISTER asks for.
@@ -60,7 +81,8 @@ impl Ask {
             if wished > 0 && wished < bounds.min {
                 return Err(Refusal::TooBrief(bounds.min));
             }
-            wishes.push(Wish { uri: contact.uri, seconds: wished.min(bounds.max) });
+            let instance = Instance::of(&contact);
+            wishes.push(Wish { uri: contact.uri, seconds: wished.min(bounds.max), instance });
         }
         match (star, wishes.is_empty()) {
             (false, true) => Ok(Ask::List),
@@ -122,7 +144,7 @@ impl Registrar {
         let flow = Flow { transport: binding.transport, local: binding.local, remote: binding.source, connection: 0 };
         let list = self.table.entry(binding.aor.clone()).or_default();
         if list.len() < self.per_aor && !list.iter().any(|c| c.binding.contact == binding.contact) {
-            list.push(Contact { binding, flow });
+            list.push(Contact { binding, flow, instance: None });
             self.total += 1;
         }
     }
@@ -149,12 +171,18 @@ impl Registrar {
             }
             Ask::Change(wishes) => {
                 for wish in wishes {
-                    if let Some(at) = next.iter().position(|c| c.binding.contact == wish.uri) {
-                        let before = next.remove(at);
-                        if list.iter().any(|c| c.binding.contact == wish.uri && old(c)) {
-                            return Err(Refusal::OutOfOrder);
-                        }
-                        if wish.seconds == 0 {
+                    // The same contact, or another one of the same device: a page that was loaded again writes a new one.
+                    let same = |c: &Contact| {
+                        c.binding.contact == wish.uri || (wish.instance.is_some() && c.instance == wish.instance)
+                    };
+                    if list.iter().any(|c| same(c) && old(c)) {
+                        return Err(Refusal::OutOfOrder);
+                    }
+                    let (before, others) = next.into_iter().partition(same);
+                    next = others;
+                    for before in before {
+                        change.saved.retain(|b| b.contact != before.binding.contact);
+                        if wish.seconds == 0 || before.binding.contact != wish.uri {
                             change.removed.push(before.binding);
                         }
                     }
@@ -175,7 +203,7 @@ impl Registrar {
                         user_agent: source.user_agent.chars().take(256).collect(),
                     };
                     change.saved.push(binding.clone());
-                    next.push(Contact { binding, flow: source.flow });
+                    next.push(Contact { binding, flow: source.flow, instance: wish.instance.clone() });
                 }
                 // A phone that restarts often would lock itself out if the newest were refused.
                 while next.len() > self.per_aor {
@@ -204,7 +232,12 @@ impl Registrar {
             .iter()
             .map(|c| {
                 let left = c.binding.expires.duration_since(now).unwrap_or_default();
-                format!("<{}>;expires={}", c.binding.contact, left.as_secs_f64().round())
+                let mut value = format!("<{}>;expires={}", c.binding.contact, left.as_secs_f64().round());
+                if let Some(instance) = &c.instance {
+                    value.push_str(&format!(";+sip.instance={}", instance.id));
+                    value.extend(instance.reg_id.iter().map(|id| format!(";reg-id={id}")));
+                }
+                value
             })
             .collect()
     }
@@ -214,16 +247,26 @@ impl Registrar {
         self.remove_if(|binding| binding.account == account && endpoint.is_none_or(|e| binding.endpoint == e))
     }
 
+    /// Removes what was registered over a browser's connection.
+    pub fn unreachable(&mut self, connection: u64) -> Vec<Binding> {
+        let over = |c: &Contact| c.flow.is_websocket() && c.flow.connection == connection;
+        self.remove_where(over)
+    }
+
     /// Removes what ran out.
     pub fn sweep(&mut self, now: SystemTime) -> Vec<Binding> {
         self.remove_if(|binding| binding.expires <= now)
     }
 
     fn remove_if(&mut self, goes: impl Fn(&Binding) -> bool) -> Vec<Binding> {
+        self.remove_where(|contact| goes(&contact.binding))
+    }
+
+    fn remove_where(&mut self, goes: impl Fn(&Contact) -> bool) -> Vec<Binding> {
         let mut gone = Vec::new();
         self.table.retain(|_, list| {
             list.retain(|c| {
-                let goes = goes(&c.binding);
+                let goes = goes(c);
                 if goes {
                     gone.push(c.binding.clone());
                 }
@@ -279,7 +322,7 @@ mod tests {
     fn bindings_live_are_refreshed_in_order_and_run_out() {
         let mut registrar = Registrar::new(2, 100);
         let now = SystemTime::now();
-        let change = |uri: &str, seconds| Ask::Change(vec![Wish { uri: uri.into(), seconds }]);
+        let change = |uri: &str, seconds| Ask::Change(vec![Wish { uri: uri.into(), seconds, instance: None }]);
         registrar.apply(&change("sip:1@b", 60), &source(1), now).unwrap();
         assert_eq!(registrar.apply(&change("sip:1@b", 60), &source(1), now), Err(Refusal::OutOfOrder));
         registrar.apply(&change("sip:2@b", 120), &source(2), now).unwrap();
@@ -291,10 +334,48 @@ mod tests {
     }
 
     #[test]
+    fn a_device_that_comes_again_replaces_its_binding_and_nobody_elses() {
+        let mut registrar = Registrar::new(5, 100);
+        let now = SystemTime::now();
+        let wish = |contact: &str| ask(&[("Contact", contact)]).unwrap();
+        let device =
+            |uri: &str, id: &str, flow: u8| format!("<sip:{uri}@b>;reg-id={flow};+sip.instance=\"<urn:uuid:{id}>\"");
+        for (n, contact) in
+            [device("1", "a", 1), device("2", "b", 1), device("3", "a", 2), "<sip:4@b>".to_owned()].iter().enumerate()
+        {
+            registrar.apply(&wish(contact), &source(n as u32 + 1), now).unwrap();
+        }
+        let change = registrar.apply(&wish(&device("5", "a", 1)), &source(9), now).unwrap();
+        assert_eq!((change.removed.len(), change.removed[0].contact.as_str()), (1, "sip:1@b"));
+        let listing = registrar.listing("bob@r", now);
+        assert_eq!(listing[0], "<sip:5@b>;expires=600;+sip.instance=\"<urn:uuid:a>\";reg-id=1");
+        assert_eq!((listing.len(), registrar.len()), (4, 4));
+        // An old request of the same registration takes nothing back.
+        assert_eq!(registrar.apply(&wish(&device("6", "a", 1)), &source(9), now), Err(Refusal::OutOfOrder));
+        let leaves = registrar.apply(&wish(&format!("{};expires=0", device("7", "a", 1))), &source(10), now).unwrap();
+        assert_eq!((leaves.removed[0].contact.as_str(), registrar.len()), ("sip:5@b", 3));
+    }
+
+    #[test]
+    fn what_was_registered_over_a_connection_goes_with_it() {
+        let mut registrar = Registrar::new(5, 100);
+        let now = SystemTime::now();
+        for (n, transport, connection) in [(1, Transport::Wss, 7), (2, Transport::Wss, 8), (3, Transport::Tcp, 7)] {
+            let flow = Flow { transport, connection, ..source(n).flow };
+            let contact = format!("<sip:{n}@abc.invalid;transport=ws>");
+            registrar.apply(&ask(&[("Contact", &contact)]).unwrap(), &Source { flow, ..source(n) }, now).unwrap();
+        }
+        let gone = registrar.unreachable(7);
+        assert_eq!((gone.len(), gone[0].contact.as_str()), (1, "sip:1@abc.invalid;transport=ws"));
+        assert_eq!(registrar.len(), 2);
+    }
+
+    #[test]
     fn a_star_removes_every_binding() {
         let mut registrar = Registrar::new(5, 100);
         let now = SystemTime::now();
-        let both = [("sip:1@b", 60), ("sip:2@b", 60)].map(|(uri, seconds)| Wish { uri: uri.into(), seconds });
+        let both =
+            [("sip:1@b", 60), ("sip:2@b", 60)].map(|(uri, seconds)| Wish { uri: uri.into(), seconds, instance: None });
         registrar.apply(&Ask::Change(both.to_vec()), &source(1), now).unwrap();
         let change = registrar.apply(&Ask::RemoveAll, &source(2), now).unwrap();
         assert_eq!((change.removed.len(), registrar.len()), (2, 0));

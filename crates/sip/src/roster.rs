@@ -33,6 +33,25 @@ pub struct Credential {
     pub ha1_sha256: String,
 }
 
+/// What an access token is worth (Plivo's browser SDK: a JWT in `X-Plivo-Jwt`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenVerdict {
+    /// Tokens are not known here: the request is asked for a password as if it had none.
+    Unknown,
+    /// It is good for this user and what was asked.
+    Good {
+        /// Whose it is.
+        credential: Credential,
+        /// Headers of the 200 to a REGISTER, such as `X-Plivo-Jwt: exp=…`.
+        headers: Vec<(String, String)>,
+    },
+    /// It is not: answered with 401.
+    Refused {
+        /// Headers that say why, such as `X-Plivo-Jwt-Error-Code: 10006`.
+        headers: Vec<(String, String)>,
+    },
+}
+
 /// A trunk recognised by its source address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrunkMatch {
@@ -115,10 +134,18 @@ pub trait Roster: Send + Sync + 'static {
     /// The credential of `username` in `realm` (a value that [`Roster::realm`] returned); `None`: there is no such user.
     async fn credential(&self, realm: &str, username: &str) -> Result<Option<Credential>, RosterError>;
 
+    /// What the access token in a REGISTER or INVITE (`method`) from a browser is worth for `username` in `realm`. Asked for
+    /// requests over WebSocket without a digest answer; at most 4096 bytes of token.
+    async fn token(&self, realm: &str, username: &str, token: &str, method: &str) -> Result<TokenVerdict, RosterError> {
+        let _ = (realm, username, token, method);
+        Ok(TokenVerdict::Unknown)
+    }
+
     /// The trunk a call without credentials comes from, if its address (and number, if the trunk is limited to some) fits.
     async fn trunk(&self, source: SocketAddr, called: &Party, from: &Party) -> Result<Option<TrunkMatch>, RosterError>;
 
-    /// Keeps a binding, replacing the one with the same key. The phone gets its answer afterwards.
+    /// Keeps a binding, replacing the one with the same key. The phone gets its answer afterwards. A browser's is removed again
+    /// when its connection ends, and at the next start.
     async fn save_binding(&self, binding: &Binding);
 
     /// Forgets a binding.

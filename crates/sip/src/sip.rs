@@ -4,6 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -16,8 +18,9 @@ use crate::given::check_headers;
 use crate::leg::{Command, Incoming, Leg, Outgoing, SipError, Target};
 use crate::registrar::Contact;
 use crate::roster::Roster;
-use crate::transport::{Transport, Wire};
+use crate::transport::{Flow, Input, Transport, Wire};
 use crate::uri::{Uri, split_host_port};
+use crate::websocket;
 
 /// Commands that may wait for the core.
 const COMMANDS: usize = 4_096;
@@ -44,6 +47,38 @@ pub struct LocalAddrs {
     pub udp: Vec<SocketAddr>,
     /// In the order of the configuration.
     pub tcp: Vec<SocketAddr>,
+}
+
+/// A place among the WebSocket connections, taken before the handshake is answered. Dropping it gives it back.
+pub struct WebSocketPlace {
+    wire: Arc<Wire>,
+    flow: Flow,
+    receiver: Option<mpsc::Receiver<Bytes>>,
+}
+
+impl WebSocketPlace {
+    /// Serves the connection until it is over. The handshake (subprotocol `sip`, no extensions) must have been answered.
+    pub async fn serve(mut self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        if let Some(receiver) = self.receiver.take() {
+            websocket::serve(self.wire.clone(), stream, self.flow, receiver).await;
+        }
+    }
+}
+
+impl std::fmt::Debug for WebSocketPlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WebSocketPlace").field("peer", &self.flow.remote).finish()
+    }
+}
+
+impl Drop for WebSocketPlace {
+    fn drop(&mut self) {
+        let connection = self.flow.connection;
+        // Served or not: a task that is dropped half-way must leave nothing in the table, nor a call that waits for it.
+        if self.wire.connections.close(connection) && self.receiver.is_none() {
+            let _ = self.wire.input.try_send(Input::Closed(connection));
+        }
+    }
 }
 
 impl Sip {
@@ -75,6 +110,36 @@ impl Sip {
         LocalAddrs { udp: self.inner.wire.udp.iter().map(|(a, _)| *a).collect(), tcp: self.inner.wire.tcp.clone() }
     }
 
+    /// Takes a place for a browser's connection; to be asked before its handshake is answered. `peer` is the browser's address,
+    /// `secure` whether it came over TLS.
+    ///
+    /// # Errors
+    /// [`SipError::Overloaded`] with too many connections in all or from one source (answer 503), [`SipError::Stopped`].
+    pub fn admit_websocket(&self, peer: SocketAddr, secure: bool) -> Result<WebSocketPlace, SipError> {
+        let wire = &self.inner.wire;
+        if wire.stop.is_cancelled() {
+            return Err(SipError::Stopped);
+        }
+        let transport = if secure { Transport::Wss } else { Transport::Ws };
+        let known = self.inner.access.known.knows(peer.ip(), Instant::now());
+        let (flow, receiver) = wire.websocket_flow(transport, peer, known).ok_or(SipError::Overloaded)?;
+        Ok(WebSocketPlace { wire: wire.clone(), flow, receiver: Some(receiver) })
+    }
+
+    /// [`Sip::admit_websocket`] and [`WebSocketPlace::serve`] in one, for a stream whose handshake is done.
+    ///
+    /// # Errors
+    /// Those of [`Sip::admit_websocket`]; the stream is dropped then.
+    pub async fn serve_websocket(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: SocketAddr,
+        secure: bool,
+    ) -> Result<(), SipError> {
+        self.admit_websocket(peer, secure)?.serve(stream).await;
+        Ok(())
+    }
+
     /// Replaces the sources that no rate limit applies to (trunks): addresses with the length of their prefix. Blocks wider
     /// than /16 (IPv6: /32) stay strangers. Where calls go out to by [`Target::Uri`] is exempt anyway, for an hour.
     pub fn trust(&self, sources: impl IntoIterator<Item = (IpAddr, u8)>) {
@@ -82,9 +147,12 @@ impl Sip {
     }
 
     /// Removes the registrations of an endpoint (all of the account's: `None`) at once, stored ones too; returns how many
-    /// there were. A REGISTER under way is asked for its password again. Calls that are up go on.
+    /// there were. A REGISTER under way is asked for its password again, and what was proven on a browser's connection counts
+    /// no more. Calls that are up go on.
     pub async fn revoke(&self, account: &str, endpoint: Option<&str>) -> usize {
-        self.inner.access.revoke(account, endpoint).await
+        let gone = self.inner.access.revoke(account, endpoint).await;
+        self.inner.wire.connections.disprove(account, endpoint);
+        gone
     }
 
     /// The address that requests for `host` or `host:port` go to: static names first, then RFC 3263.
@@ -147,6 +215,10 @@ impl Sip {
         }
         if uri.secure {
             return Err(fault(text, &"sips needs TLS, which this server does not speak"));
+        }
+        let websocket = uri.param("transport").is_some_and(Transport::names_websocket);
+        if websocket || call.transport.is_some_and(Transport::is_websocket) {
+            return Err(fault(text, &"a browser is only reached by the contact it registered"));
         }
         let transport = call.transport.unwrap_or(if uri.wants_tcp() { Transport::Tcp } else { Transport::Udp });
         let local =

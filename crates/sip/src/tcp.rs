@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use crate::guard::Medium;
 use crate::message::Message;
 use crate::parse::{Fault, Head, head_end};
 use crate::transport::{Flow, Input, Transport, Wire};
@@ -33,7 +34,7 @@ pub(crate) async fn accept(wire: Arc<Wire>, listener: TcpListener) {
             }
         };
         let Ok(local) = stream.local_addr() else { continue };
-        let Some((connection, receiver)) = wire.register(remote, local) else { continue };
+        let Some((connection, receiver)) = wire.connections.open(Transport::Tcp, remote, local, true) else { continue };
         let flow = Flow { transport: Transport::Tcp, local, remote, connection };
         tokio::spawn(serve(wire.clone(), stream, flow, receiver, true));
     }
@@ -42,15 +43,7 @@ pub(crate) async fn accept(wire: Arc<Wire>, listener: TcpListener) {
 pub(crate) async fn connect(wire: Arc<Wire>, flow: Flow, receiver: mpsc::Receiver<Bytes>) {
     match timeout(CONNECT, TcpStream::connect(flow.remote)).await {
         Ok(Ok(stream)) => serve(wire, stream, flow, receiver, false).await,
-        _ => close(&wire, flow.connection).await,
-    }
-}
-
-async fn close(wire: &Wire, connection: u64) {
-    wire.forget(connection);
-    tokio::select! {
-        () = wire.stop.cancelled() => {}
-        _ = wire.input.send(Input::Closed(connection)) => {}
+        _ => wire.close(flow.connection).await,
     }
 }
 
@@ -63,7 +56,7 @@ async fn serve(wire: Arc<Wire>, stream: TcpStream, flow: Flow, receiver: mpsc::R
         () = read(&wire, reader, &flow, accepted) => {}
     }
     // Forgetting drops the sender: what was queued is still written, then the stream closes.
-    close(&wire, flow.connection).await;
+    wire.close(flow.connection).await;
     let _ = timeout(WRITE, writing).await;
 }
 
@@ -85,7 +78,7 @@ async fn read(wire: &Arc<Wire>, mut reader: OwnedReadHalf, flow: &Flow, accepted
         match next(wire, &mut buffer, flow) {
             Frame::Message(message) => {
                 (begun, heard) = (None, true);
-                if !wire.guard.admit(flow.remote.ip(), Instant::now(), &wire.counters) {
+                if !wire.guard.admit(Medium::Stream, flow.remote.ip(), Instant::now(), &wire.counters) {
                     return;
                 }
                 wire.counters.messages_in.add();
@@ -97,7 +90,7 @@ async fn read(wire: &Arc<Wire>, mut reader: OwnedReadHalf, flow: &Flow, accepted
             Frame::Refused(fault) => {
                 (begun, heard) = (None, true);
                 wire.refuse(fault, flow);
-                if !wire.guard.admit(flow.remote.ip(), Instant::now(), &wire.counters) {
+                if !wire.guard.admit(Medium::Stream, flow.remote.ip(), Instant::now(), &wire.counters) {
                     return;
                 }
                 continue;

@@ -1,9 +1,7 @@
 //! Our own sockets. Every source address the rest of the crate sees is the one the kernel reported.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -12,8 +10,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Limits, SipConfig};
+use crate::connections::Connections;
 use crate::counters::Counters;
-use crate::guard::{Guard, prefix};
+use crate::guard::{Guard, Medium};
 use crate::message::{ALLOW, Message, reason};
 use crate::parse::{Fault, datagram};
 use crate::tcp;
@@ -25,6 +24,10 @@ pub enum Transport {
     Udp,
     /// A stream per peer.
     Tcp,
+    /// WebSocket (RFC 7118): always the browser's connection, nobody is connected to.
+    Ws,
+    /// WebSocket over TLS.
+    Wss,
 }
 
 impl Transport {
@@ -32,7 +35,19 @@ impl Transport {
         match self {
             Transport::Udp => "UDP",
             Transport::Tcp => "TCP",
+            Transport::Ws => "WS",
+            Transport::Wss => "WSS",
         }
+    }
+
+    /// Whether it is a browser's connection: the only way there and back.
+    pub fn is_websocket(self) -> bool {
+        matches!(self, Transport::Ws | Transport::Wss)
+    }
+
+    /// Whether a parameter or Via names a WebSocket.
+    pub(crate) fn names_websocket(name: &str) -> bool {
+        name.eq_ignore_ascii_case("ws") || name.eq_ignore_ascii_case("wss")
     }
 }
 
@@ -42,8 +57,14 @@ pub(crate) struct Flow {
     pub transport: Transport,
     pub local: SocketAddr,
     pub remote: SocketAddr,
-    /// TCP connection, 0 when none is known.
+    /// TCP or WebSocket connection, 0 when none is known.
     pub connection: u64,
+}
+
+impl Flow {
+    pub fn is_websocket(&self) -> bool {
+        self.transport.is_websocket()
+    }
 }
 
 /// What the sockets tell the core.
@@ -52,15 +73,6 @@ pub(crate) enum Input {
     Message(Message, Flow),
     Closed(u64),
 }
-
-pub(crate) struct Connection {
-    pub sender: mpsc::Sender<Bytes>,
-    pub remote: SocketAddr,
-    pub local: SocketAddr,
-}
-
-/// Messages a TCP peer may leave unread before its connection is closed.
-const UNREAD: usize = 256;
 
 /// Bytes asked of the kernel; it may grant less.
 const RECEIVE_BUFFER: usize = 4 << 20;
@@ -76,8 +88,7 @@ pub(crate) struct Wire {
     pub stop: CancellationToken,
     external_ip: Option<IpAddr>,
     server: String,
-    connections: Mutex<HashMap<u64, Connection>>,
-    next: AtomicU64,
+    pub connections: Connections,
 }
 
 impl Wire {
@@ -102,14 +113,13 @@ impl Wire {
             udp,
             tcp,
             guard: Guard::new(&config.limits, Instant::now()),
+            connections: Connections::new(&config.limits, counters.clone()),
             limits: config.limits.clone(),
             counters,
             input,
             stop,
             external_ip: config.external_ip,
             server: config.user_agent.clone(),
-            connections: Mutex::default(),
-            next: AtomicU64::new(1),
         });
         for (local, socket) in &wire.udp {
             tokio::spawn(read_datagrams(wire.clone(), *local, socket.clone()));
@@ -120,41 +130,16 @@ impl Wire {
         Ok(wire)
     }
 
-    pub fn connections(&self) -> MutexGuard<'_, HashMap<u64, Connection>> {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Enters a connection into the table, unless a limit forbids it.
-    pub fn register(&self, remote: SocketAddr, local: SocketAddr) -> Option<(u64, mpsc::Receiver<Bytes>)> {
-        let mut table = self.connections();
-        let source = |at: &SocketAddr| prefix(at.ip().to_canonical());
-        let same = table.values().filter(|c| source(&c.remote) == source(&remote)).count();
-        if table.len() >= self.limits.connections || same >= self.limits.connections_per_source {
-            self.counters.connections_refused.add();
-            return None;
-        }
-        let (sender, receiver) = mpsc::channel(UNREAD);
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
-        table.insert(id, Connection { sender, remote, local });
-        self.counters.connections_live.set(table.len());
-        Some((id, receiver))
-    }
-
-    pub fn forget(&self, id: u64) {
-        let mut table = self.connections();
-        table.remove(&id);
-        self.counters.connections_live.set(table.len());
-    }
-
     /// Whether a flow's connection, or over UDP its socket, is still there.
     pub fn alive(&self, flow: &Flow) -> bool {
         match flow.transport {
             Transport::Udp => self.udp.iter().any(|(local, _)| *local == flow.local),
-            Transport::Tcp => self.connections().contains_key(&flow.connection),
+            Transport::Tcp | Transport::Ws | Transport::Wss => self.connections.is_open(flow.connection),
         }
     }
 
-    /// The flow a new request to `remote` takes; over TCP an open connection is used or a new one begun.
+    /// The flow a new request to `remote` takes; over TCP an open connection is used or a new one begun. To a
+    /// browser there is none but its own.
     pub fn flow_to(self: &Arc<Self>, transport: Transport, remote: SocketAddr) -> Option<Flow> {
         match transport {
             Transport::Udp => {
@@ -166,19 +151,19 @@ impl Wire {
                 Some(Flow { transport, local, remote, connection: 0 })
             }
             Transport::Tcp => {
-                let open = self.connections().iter().find(|(_, c)| c.remote == remote).map(|(id, c)| (*id, c.local));
-                if let Some((connection, local)) = open {
+                if let Some((connection, local)) = self.connections.tcp_to(remote) {
                     return Some(Flow { transport, local, remote, connection });
                 }
                 // Peers call back to a listening port, not to the ephemeral one of this connection.
                 let fits = |l: &&SocketAddr| l.is_ipv4() == remote.is_ipv4();
                 let port = self.tcp.iter().find(fits).or(self.tcp.first()).map_or(5060, SocketAddr::port);
                 let local = SocketAddr::new(route(remote)?, port);
-                let (connection, receiver) = self.register(remote, local)?;
+                let (connection, receiver) = self.connections.open(transport, remote, local, true)?;
                 let flow = Flow { transport, local, remote, connection };
                 tokio::spawn(tcp::connect(self.clone(), flow, receiver));
                 Some(flow)
             }
+            Transport::Ws | Transport::Wss => None,
         }
     }
 
@@ -198,18 +183,7 @@ impl Wire {
                 }
                 sent
             }
-            Transport::Tcp => {
-                let sender = self.connections().get(&flow.connection).map(|c| c.sender.clone());
-                match sender.map(|s| s.try_send(bytes)) {
-                    Some(Ok(())) => true,
-                    Some(Err(_)) => {
-                        self.counters.connections_slow.add();
-                        self.forget(flow.connection);
-                        false
-                    }
-                    None => false,
-                }
-            }
+            Transport::Tcp | Transport::Ws | Transport::Wss => self.connections.send(flow.connection, bytes),
         }
     }
 
@@ -223,10 +197,35 @@ impl Wire {
         };
         let port = match flow.transport {
             Transport::Udp => flow.local.port(),
+            // A browser sends everything over the connection it has, whatever the port.
+            Transport::Ws | Transport::Wss => flow.local.port(),
             Transport::Tcp if self.tcp.iter().any(|l| l.port() == flow.local.port()) => flow.local.port(),
             Transport::Tcp => self.tcp.first().map_or(flow.local.port(), SocketAddr::port),
         };
         SocketAddr::new(ip, port)
+    }
+
+    /// The flow of a browser's connection that was just opened. The local end is only written into Via and Contact.
+    pub fn websocket_flow(
+        &self,
+        transport: Transport,
+        remote: SocketAddr,
+        known: bool,
+    ) -> Option<(Flow, mpsc::Receiver<Bytes>)> {
+        let listens = self.tcp.first().or(self.udp.first().map(|(at, _)| at));
+        let ip = route(remote).unwrap_or(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
+        let local = SocketAddr::new(ip, listens.map_or(5060, SocketAddr::port));
+        let (connection, receiver) = self.connections.open(transport, remote, local, known)?;
+        Some((Flow { transport, local, remote, connection }, receiver))
+    }
+
+    /// Takes a connection out of the table and tells the core.
+    pub async fn close(&self, connection: u64) {
+        self.connections.close(connection);
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            _ = self.input.send(Input::Closed(connection)) => {}
+        }
     }
 
     /// Answers what the parser refused, where it can be answered.
@@ -272,7 +271,7 @@ async fn read_datagrams(wire: Arc<Wire>, local: SocketAddr, socket: Arc<UdpSocke
         };
         // An ICMP error of an earlier datagram shows up here; the socket itself is fine.
         let Ok((length, remote)) = received else { continue };
-        if !wire.guard.admit(remote.ip(), Instant::now(), &wire.counters) {
+        if !wire.guard.admit(Medium::Datagram, remote.ip(), Instant::now(), &wire.counters) {
             continue;
         }
         let data = buffer.get(..length).unwrap_or(&[]);

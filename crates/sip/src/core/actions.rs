@@ -272,6 +272,7 @@ impl Core {
         }
         self.session_due(id, now);
         self.gave_up(id, now);
+        self.flow_due(id, now);
     }
 
     fn session_due(&mut self, id: u64, now: Instant) {

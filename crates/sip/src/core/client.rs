@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::derived::refusal_ack;
 use super::{Core, Wake, token};
 use crate::header::Via;
+use crate::leg::By;
 use crate::message::{Request, Response, reason};
 use crate::transport::{Flow, Transport};
 
@@ -59,6 +60,11 @@ pub(super) struct ClientTx {
 }
 
 impl ClientTx {
+    /// Whether it is the INVITE that a call begins with.
+    pub fn opens_call(&self) -> bool {
+        self.sent.purpose == Purpose::Invite
+    }
+
     pub fn waits(&self) -> bool {
         matches!(self.state, ClientState::Calling | ClientState::Proceeding)
     }
@@ -115,6 +121,14 @@ impl Core {
     pub(super) fn via(&self, flow: &Flow, branch: &str) -> String {
         let at = self.wire.advertised(flow);
         format!("SIP/2.0/{} {at};rport;branch={branch}", flow.transport.name())
+    }
+
+    /// The request that a response belongs to.
+    pub(super) fn sent_for(&self, response: &Response) -> Option<&Sent> {
+        let via = Via::parse(response.headers.values("Via").next()?)?;
+        let (_, method) = response.headers.cseq()?;
+        let id = self.client_keys.get(&format!("{}|{method}", via.branch()))?;
+        self.clients.get(id).map(|tx| &tx.sent)
     }
 
     /// Finds the transaction of a response and moves it on. Returns it if the response is news to its owner; a
@@ -206,8 +220,12 @@ impl Core {
         }
         if tx.give_up_at.is_some_and(|at| at <= now) {
             let lost = !self.wire.alive(&tx.sent.flow);
-            let (code, why) = if lost { (503, "the connection broke") } else { (408, "no answer") };
-            self.fail_client(id, code, why, now);
+            let (code, why, by) = match lost {
+                true if tx.sent.flow.is_websocket() && tx.opens_call() => (480, "the connection broke", By::Transport),
+                true => (503, "the connection broke", By::Transport),
+                false => (408, "no answer", By::Timeout),
+            };
+            self.fail_client(id, code, why, by, now);
             return;
         }
         if tx.repeat_at.is_some_and(|at| at <= now) {
@@ -232,7 +250,7 @@ impl Core {
     }
 
     /// Ends a client transaction that will get no answer, and tells its owner as if one had come.
-    pub(super) fn fail_client(&mut self, id: u64, code: u16, why: &str, now: Instant) {
+    pub(super) fn fail_client(&mut self, id: u64, code: u16, why: &str, by: By, now: Instant) {
         let Some(tx) = self.clients.remove(&id) else { return };
         self.client_keys.remove(&tx.key);
         let response = Response {
@@ -241,7 +259,6 @@ impl Core {
             headers: crate::message::Headers::default(),
             body: Bytes::new(),
         };
-        let by = if code == 503 { crate::leg::By::Transport } else { crate::leg::By::Timeout };
         self.deliver(&tx.sent, &response, tx.sent.flow, Some(by), now);
     }
 }

@@ -13,6 +13,7 @@ use super::client::Purpose;
 use super::referral::Referral;
 use super::transfer::Transfer;
 use super::{Core, Wake};
+use crate::connections::Owner;
 use crate::digest::Challenge;
 use crate::given::Parting;
 use crate::leg::{AtWill, By, Done, Leg, LegControl, LegEvent, SipError};
@@ -83,6 +84,10 @@ pub(super) struct Dialog {
     /// Route set, first hop first.
     pub routes: Vec<String>,
     pub flow: Flow,
+    /// The flow is a browser's, and its connection broke: when the call ends unless it comes back.
+    pub flow_gone: Option<Instant>,
+    /// The endpoint it is with, if it is with one.
+    pub owner: Option<Owner>,
     pub contact: String,
     pub local_seq: u32,
     pub remote_seq: Option<u32>,
@@ -128,9 +133,21 @@ pub(super) struct Birth {
     pub routes: Vec<String>,
     pub flow: Flow,
     pub contact: String,
+    pub owner: Option<Owner>,
 }
 
 impl Dialog {
+    /// The peer answered over this flow.
+    pub fn take_flow(&mut self, flow: Flow) {
+        self.flow = match flow.is_websocket() {
+            true => flow,
+            false => Flow { remote: flow.remote, connection: flow.connection, ..self.flow },
+        };
+        if flow.is_websocket() {
+            self.flow_gone = None;
+        }
+    }
+
     /// Whether the engine has dropped its leg.
     pub fn let_go(&self) -> bool {
         self.events.as_ref().is_some_and(mpsc::Sender::is_closed)
@@ -238,6 +255,8 @@ impl Core {
                 target: birth.target,
                 routes: birth.routes,
                 flow: birth.flow,
+                flow_gone: None,
+                owner: birth.owner,
                 contact: birth.contact,
                 local_seq: u32::from(rand::random::<u16>()),
                 remote_seq: None,
@@ -338,13 +357,15 @@ impl Core {
         }
     }
 
-    /// The flow the next request of a dialog takes. Over TCP the peer's connection, else a new one to its address.
+    /// The flow the next request of a dialog takes. Over TCP the peer's connection, else a new one to its address; to a browser
+    /// its connection or none.
     pub(super) fn dialog_flow(&mut self, id: u64) -> Option<Flow> {
         let dialog = self.dialogs.get(&id)?;
         let flow = dialog.flow;
         match flow.transport {
             Transport::Udp => Some(Flow { remote: dialog.hop(), ..flow }),
-            Transport::Tcp if self.wire.alive(&flow) => Some(flow),
+            _ if self.wire.alive(&flow) => Some(flow),
+            Transport::Ws | Transport::Wss => None,
             Transport::Tcp => {
                 let flow = self.wire.flow_to(Transport::Tcp, dialog.hop())?;
                 if let Some(dialog) = self.dialogs.get_mut(&id) {

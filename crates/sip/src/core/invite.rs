@@ -8,6 +8,7 @@ use super::server::ServerState;
 use super::session::Asked;
 use super::stateless::{Arrived, WayBack};
 use crate::access::{Reply, party, uri_party};
+use crate::connections::Owner;
 use crate::header::{NameAddr, lists};
 use crate::leg::{Command, Incoming, LegEvent};
 use crate::message::{Headers, Request, media_type};
@@ -64,7 +65,7 @@ impl Core {
         let Some(server) = self.servers.get_mut(&tx) else { return };
         server.merge = Some(merge);
         server.request = Some(Box::new(request.clone()));
-        let (access, known) = (self.access.clone(), self.familiar(flow.remote.ip(), now));
+        let (access, known) = (self.access.clone(), self.familiar(&flow, now));
         let asked = self.ask(known, async move { Command::Admit(tx, access.call(&request, flow).await) });
         if !asked {
             self.counters.calls_refused.add();
@@ -113,6 +114,20 @@ impl Core {
             self.reply(tx, &Reply::later(5), now);
             return;
         };
+        let owner = match &identity {
+            Identity::Endpoint { account, endpoint, .. } => {
+                Some(Owner { account: account.clone(), endpoint: endpoint.clone() })
+            }
+            Identity::Trunk { .. } => None,
+        };
+        if let Some(owner) = &owner {
+            self.wire.connections.prove(flow.connection, owner);
+        }
+        if flow.is_websocket() && !self.wire.alive(&flow) {
+            // It closed while it was decided who calls.
+            self.reply(tx, &Reply::new(480), now);
+            return;
+        }
         self.respond(tx, 100, None, &[], None, now);
         let headers = &request.headers;
         let from = headers.name_addr("From");
@@ -130,6 +145,7 @@ impl Core {
             routes: routes(headers, false),
             flow,
             contact: self.contact(&flow, &called.user),
+            owner,
         });
         let ringing = now + self.config.limits.ringing;
         if let Some(server) = self.servers.get_mut(&tx) {

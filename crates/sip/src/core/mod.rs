@@ -12,6 +12,7 @@ mod derived;
 mod dialog;
 #[cfg(test)]
 mod floods;
+mod flows;
 #[cfg(test)]
 mod handovers;
 mod invite;
@@ -27,7 +28,6 @@ mod transfer;
 use std::cmp::Reverse;
 use std::collections::hash_map::RandomState;
 use std::collections::{BinaryHeap, HashMap};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -38,13 +38,13 @@ use crate::config::{SipConfig, Timers};
 use crate::counters::Counters;
 use crate::leg::{Command, Incoming};
 use crate::message::Message;
-use crate::transport::{Flow, Input, Wire};
+use crate::transport::{Flow, Input, Transport, Wire};
 
 use client::ClientTx;
 use dialog::Dialog;
 pub(crate) use place::Placement;
 pub(crate) use referral::Report;
-use server::ServerTx;
+use server::{ServerTx, Share};
 
 /// What a timer wakes; whether something is due is decided by the deadlines of the thing itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,8 +69,8 @@ pub(crate) struct Core {
     next: u64,
     servers: HashMap<u64, ServerTx>,
     server_keys: HashMap<String, u64>,
-    /// How many each source (IPv6: /64) has.
-    servers_of: HashMap<IpAddr, usize>,
+    /// How many each source has.
+    servers_of: HashMap<Share, usize>,
     /// Makes the To tags of answers that are not remembered.
     tagger: RandomState,
     /// INVITEs by From tag, Call-ID and CSeq, to find merged requests (RFC 3261 §8.2.2.2).
@@ -220,6 +220,7 @@ impl Core {
             Command::Abandon(id) => self.abandon(id, now),
             Command::Reply(tx, reply) => self.reply(tx, &reply, now),
             Command::Admit(tx, verdict) => self.admit(tx, verdict, now),
+            Command::Rejoin(tx, id, verdict) => self.rejoined(tx, id, verdict, now),
             Command::Drain => self.draining = true,
             Command::HangupAll => {
                 self.draining = true;
@@ -229,15 +230,6 @@ impl Core {
                 }
             }
             Command::Idle(waiting) => self.idle.push(waiting),
-        }
-    }
-
-    /// A TCP connection is gone: whatever waited for an answer on it gets one (RFC 3261 §17.1.4).
-    fn closed(&mut self, connection: u64, now: Instant) {
-        let waiting: Vec<u64> =
-            self.clients.values().filter(|c| c.sent.flow.connection == connection && c.waits()).map(|c| c.id).collect();
-        for id in waiting {
-            self.fail_client(id, 503, "the connection broke", now);
         }
     }
 
@@ -266,9 +258,13 @@ impl Core {
     fn contact(&self, flow: &Flow, user: &str) -> String {
         let at = self.wire.advertised(flow);
         let mut uri = crate::uri::Uri::new(user, &at.ip().to_string(), Some(at.port()));
-        if flow.transport == crate::transport::Transport::Tcp {
-            uri.params.push(("transport".to_owned(), Some("tcp".to_owned())));
-        }
+        let transport = match flow.transport {
+            Transport::Udp => None,
+            Transport::Tcp => Some("tcp"),
+            // Secure or not (RFC 7118 §5.2).
+            Transport::Ws | Transport::Wss => Some("ws"),
+        };
+        uri.params.extend(transport.map(|name| ("transport".to_owned(), Some(name.to_owned()))));
         format!("<{uri}>")
     }
 }

@@ -6,8 +6,9 @@ use std::time::Instant;
 use super::Core;
 use super::client::Purpose;
 use super::dialog::Birth;
-use crate::leg::{Leg, Outgoing, SipError};
-use crate::message::ALLOW;
+use crate::connections::Owner;
+use crate::leg::{Leg, LegEvent, Outgoing, SipError, Target};
+use crate::message::{ALLOW, reason};
 use crate::transport::{Flow, Transport};
 use crate::uri::Uri;
 
@@ -32,9 +33,17 @@ impl Core {
         if self.dialogs.len() >= self.config.limits.dialogs {
             return Err(SipError::Overloaded);
         }
+        let owner = match &call.target {
+            Target::Contact(contact) => {
+                Some(Owner { account: contact.binding.account.clone(), endpoint: contact.binding.endpoint.clone() })
+            }
+            Target::Uri(_) => None,
+        };
         // A phone behind a NAT is only reached from the socket its registration came to.
         let known = flow.filter(|f| self.wire.alive(f));
+        let vanished = known.is_none() && transport.is_websocket();
         let flow = known
+            .or(flow.filter(|_| vanished))
             .or_else(|| self.wire.flow_to(transport, next_hop))
             .ok_or_else(|| SipError::NoTransport(format!("{next_hop} over {}", transport.name())))?;
         let from_host = match call.from.host.as_str() {
@@ -58,7 +67,13 @@ impl Core {
             routes: Vec::new(),
             flow,
             contact: self.contact(&flow, &call.from.user),
+            owner,
         });
+        if vanished {
+            let reason = format!("{} (the browser's connection is gone)", reason(480));
+            self.bury(id, LegEvent::Refused { code: 480, reason }, now);
+            return Ok(leg);
+        }
         let agent = self.config.user_agent.clone();
         let ringing = now + self.config.limits.ringing;
         if let Some(dialog) = self.dialogs.get_mut(&id) {

@@ -8,7 +8,7 @@ use super::server::server_key;
 use super::session::Asked;
 use super::stateless::Arrived;
 use super::{Core, Wake};
-use crate::access::Reply;
+use crate::access::{Reply, uri_party};
 use crate::header::Via;
 use crate::leg::{AtWill, By, Command, LegEvent};
 use crate::message::{ALLOW, ALLOW_OUTSIDE, Request, media_type};
@@ -22,6 +22,12 @@ pub(super) fn line(name: &str, value: impl Into<String>) -> (String, String) {
 
 fn not_allowed(allowed: &str) -> Reply {
     Reply::new(405).with("Allow", allowed)
+}
+
+/// Plivo's browser SDK asks `admin` in this way for its public address, to notice that its network changed.
+fn asks_its_address(arrived: &Arrived) -> bool {
+    let Arrived { request, flow, .. } = arrived;
+    flow.is_websocket() && uri_party(&request.uri).user == "admin" && request.body.trim_ascii() == b"ipAddress"
 }
 
 impl Core {
@@ -68,6 +74,10 @@ impl Core {
                 self.counters.unknown_dialog.add();
                 self.say(&arrived.back, &Reply::new(481));
             }
+            "MESSAGE" if asks_its_address(&arrived) => {
+                let address = arrived.flow.remote.ip().to_canonical().to_string();
+                self.say_with(&arrived.back, &Reply::new(200), ("text/plain", address.as_bytes()));
+            }
             _ => self.say(&arrived.back, &not_allowed(ALLOW_OUTSIDE)),
         }
     }
@@ -75,7 +85,7 @@ impl Core {
     fn register(&mut self, arrived: Arrived, now: Instant) {
         let Some(tx) = self.open_server(&arrived, false, now) else { return };
         let Arrived { request, flow, .. } = arrived;
-        let (access, known) = (self.access.clone(), self.familiar(flow.remote.ip(), now));
+        let (access, known) = (self.access.clone(), self.familiar(&flow, now));
         let asked = self.ask(known, async move { Command::Reply(tx, access.register(&request, flow).await) });
         if !asked {
             self.reply(tx, &Reply::later(5), now);
@@ -106,9 +116,13 @@ impl Core {
         let Some(dialog) = self.dialogs.get_mut(&id) else { return };
         let seq = request.headers.cseq().map(|(n, _)| n);
         let Some(unacked) = dialog.unacked.take_if(|u| Some(u.seq) == seq) else { return };
-        if flow.transport == Transport::Tcp {
+        if flow.transport == Transport::Tcp && !dialog.flow.is_websocket() {
             dialog.flow = flow;
         }
+        if !self.is_foreign(id, &flow) {
+            self.follow(id, flow);
+        }
+        let Some(dialog) = self.dialogs.get_mut(&id) else { return };
         if let Some(parting) = dialog.parting.take() {
             self.say_bye(id, &parting, now);
             return;
@@ -126,8 +140,17 @@ impl Core {
             self.say(&arrived.back, &Reply::new(481));
             return;
         };
+        if self.is_foreign(id, &arrived.flow) {
+            self.rejoin(arrived, id, now);
+            return;
+        }
         let Some(tx) = self.open_server(&arrived, true, now) else { return };
         let Arrived { request, flow, .. } = arrived;
+        self.within(tx, id, request, flow, now);
+    }
+
+    /// A request inside a dialog, from whom the dialog is with.
+    pub(super) fn within(&mut self, tx: u64, id: u64, request: Request, flow: Flow, now: Instant) {
         let seq = request.headers.cseq().map(|(n, _)| n);
         let Some(dialog) = self.dialogs.get_mut(&id) else { return };
         if dialog.remote_seq >= seq {
@@ -135,6 +158,8 @@ impl Core {
             return;
         }
         dialog.remote_seq = seq;
+        self.follow(id, flow);
+        let Some(dialog) = self.dialogs.get_mut(&id) else { return };
         if dialog.phase == Phase::Ending && request.method != "BYE" {
             self.respond(tx, 481, None, &[], None, now);
             return;
@@ -245,6 +270,16 @@ impl Core {
         self.tell(id, event, now);
     }
 
+    fn candidates(&mut self, tx: u64, id: u64, fragment: String, now: Instant) {
+        if !self.roomy(id, AtWill::Large) {
+            self.counters.events_dropped.add();
+            self.reply(tx, &Reply::later(5), now);
+            return;
+        }
+        self.respond(tx, 200, None, &[], None, now);
+        self.tell(id, LegEvent::IceCandidates(fragment), now);
+    }
+
     fn info(&mut self, tx: u64, id: u64, request: &Request, now: Instant) {
         let text = String::from_utf8_lossy(&request.body);
         let digit = match media_type(&request.headers).as_str() {
@@ -253,6 +288,11 @@ impl Core {
                 name.trim().eq_ignore_ascii_case("Signal").then(|| value.trim().to_owned())
             }),
             "application/dtmf" => Some(text.trim().to_owned()),
+            "application/trickle-ice-sdpfrag" => {
+                let fragment = text.into_owned();
+                self.candidates(tx, id, fragment, now);
+                return;
+            }
             _ => {
                 self.pass_on(tx, id, request, now);
                 return;

@@ -16,6 +16,9 @@ use crate::transport::Flow;
 
 impl Core {
     pub(super) fn response(&mut self, response: Response, flow: Flow, now: Instant) {
+        if self.misdirected(&response, &flow) {
+            return;
+        }
         let Some(client) = self.match_response(&response, now) else { return };
         let Some(sent) = self.clients.get(&client).map(|c| c.sent.clone()) else { return };
         self.deliver(&sent, &response, flow, None, now);
@@ -102,7 +105,7 @@ impl Core {
         }
         dialog.remote_tag = Some(tag.unwrap_or_default());
         dialog.routes = routes(&response.headers, true);
-        dialog.flow = Flow { remote: flow.remote, connection: flow.connection, ..dialog.flow };
+        dialog.take_flow(flow);
         if let Some(contact) = response.headers.values("Contact").next().and_then(NameAddr::parse) {
             dialog.target = contact.uri;
         }
@@ -242,7 +245,7 @@ impl Core {
         }
         if let Some(contact) = response.headers.values("Contact").next().and_then(NameAddr::parse) {
             dialog.target = contact.uri;
-            dialog.flow = Flow { remote: flow.remote, connection: flow.connection, ..dialog.flow };
+            dialog.take_flow(flow);
         }
         if let Some(asked) = Asked::read(&response.headers) {
             dialog.timer = Some(asked.as_uac(now));
@@ -302,6 +305,10 @@ impl Core {
         let (code, reason) = (response.code, response.reason.clone());
         if let Some(done) = done {
             let _ = done.send(Err(SipError::Refused { code, reason: reason.clone() }));
+        }
+        // A browser may come back.
+        if by == Some(By::Transport) && tx.flow.is_websocket() {
+            return;
         }
         // The peer does not know the dialog, or is not there any more (RFC 3261 §12.2.1.2).
         if matches!(code, 408 | 481) || by == Some(By::Transport) {

@@ -12,7 +12,7 @@ use crate::access::Reply;
 use crate::guard::{ANSWERING, Standing, prefix};
 use crate::header::Via;
 use crate::message::Request;
-use crate::transport::Transport;
+use crate::transport::{Flow, Transport};
 
 /// This part of all transactions only known sources may take.
 const RESERVED: usize = 4;
@@ -29,11 +29,28 @@ pub(super) enum ServerState {
     Confirmed,
 }
 
+/// Who shares an allowance of transactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Share {
+    /// An address, or the /64 of an IPv6 one.
+    Source(IpAddr),
+    /// A browser's connection: it must not suffer from what others send under its address.
+    Connection(u64),
+}
+
+impl Share {
+    fn of(flow: &Flow) -> Share {
+        match flow.is_websocket() {
+            true => Share::Connection(flow.connection),
+            false => Share::Source(prefix(flow.remote.ip().to_canonical())),
+        }
+    }
+}
+
 pub(super) struct ServerTx {
     pub id: u64,
     key: String,
-    /// Address or /64 the request came from.
-    source: IpAddr,
+    share: Share,
     pub invite: bool,
     pub back: WayBack,
     pub state: ServerState,
@@ -66,37 +83,39 @@ pub(super) fn server_key(request: &Request, via: &Via) -> String {
 
 impl Core {
     /// Whether a source is a trunk, was called, or authenticated not long ago.
-    pub(super) fn familiar(&self, source: IpAddr, now: Instant) -> bool {
+    pub(super) fn familiar(&self, flow: &Flow, now: Instant) -> bool {
+        let source = flow.remote.ip();
         self.wire.guard.standing(source, now) != Standing::Stranger || self.access.known.knows(source, now)
     }
 
     /// Opens a server transaction; `None` when there are too many. `proven`: its sender knows a dialog of ours.
     pub(super) fn open_server(&mut self, arrived: &Arrived, proven: bool, now: Instant) -> Option<u64> {
         let ip = arrived.flow.remote.ip();
-        let source = prefix(ip.to_canonical());
+        let share = Share::of(&arrived.flow);
         let limits = &self.config.limits;
-        let reserved = if proven || self.familiar(ip, now) { 0 } else { limits.transactions / RESERVED };
+        let reserved = if proven || self.familiar(&arrived.flow, now) { 0 } else { limits.transactions / RESERVED };
         if self.servers.len() + self.clients.len() + reserved >= limits.transactions {
             self.counters.transactions_full.add();
             return None;
         }
-        let held = self.servers_of.get(&source).copied().unwrap_or(0);
-        let share = match self.wire.guard.standing(ip, now) {
+        let held = self.servers_of.get(&share).copied().unwrap_or(0);
+        let most = match self.wire.guard.standing(ip, now) {
+            _ if arrived.flow.is_websocket() => limits.transactions_per_websocket,
             Standing::Trunk => usize::MAX,
             Standing::Called => limits.transactions_per_source.saturating_mul(ANSWERING as usize),
             Standing::Stranger => limits.transactions_per_source,
         };
-        if held >= share {
+        if held >= most {
             self.counters.transactions_of_source_full.add();
             return None;
         }
-        self.servers_of.insert(source, held + 1);
+        self.servers_of.insert(share, held + 1);
         let id = self.number();
         self.server_keys.insert(arrived.key.clone(), id);
         let tx = ServerTx {
             id,
             key: arrived.key.clone(),
-            source,
+            share,
             invite: arrived.request.method == "INVITE",
             back: arrived.back.clone(),
             state: ServerState::Open,
@@ -167,8 +186,16 @@ impl Core {
     }
 
     pub(super) fn reply(&mut self, id: u64, reply: &Reply, now: Instant) {
+        let flow = self.servers.get(&id).map(|tx| tx.back.flow);
+        if let (Some(owner), Some(flow)) = (&reply.proven, flow) {
+            self.wire.connections.prove(flow.connection, owner);
+            if flow.is_websocket() && !self.wire.alive(&flow) {
+                // It closed while its REGISTER was decided.
+                self.unreachable(flow.connection);
+            }
+        }
         if let Some(tx) = self.servers.get_mut(&id) {
-            tx.proven |= reply.proven;
+            tx.proven |= reply.proven.is_some();
         }
         self.respond(id, reply.code, reply.reason, &reply.headers, None, now);
     }
@@ -229,10 +256,10 @@ impl Core {
         {
             self.merges.remove(&merge);
         }
-        if let Some(held) = self.servers_of.get_mut(&tx.source) {
+        if let Some(held) = self.servers_of.get_mut(&tx.share) {
             *held -= 1;
             if *held == 0 {
-                self.servers_of.remove(&tx.source);
+                self.servers_of.remove(&tx.share);
             }
         }
     }

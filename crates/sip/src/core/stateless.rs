@@ -46,6 +46,14 @@ impl Core {
         self.wire.send(&back.flow, self.encode(back, reply.code, reply.reason, &reply.headers, None));
     }
 
+    /// As [`Core::say`], with a body.
+    pub(super) fn say_with(&self, back: &WayBack, reply: &Reply, body: (&str, &[u8])) {
+        let mut lines = vec![self.server_header()];
+        lines.extend(reply.headers.iter().cloned());
+        let phrase = reply.reason.unwrap_or(reason(reply.code));
+        self.wire.send(&back.flow, back.head.response(reply.code, phrase, &back.tag, &lines, Some(body)));
+    }
+
     pub(super) fn encode(
         &self,
         back: &WayBack,

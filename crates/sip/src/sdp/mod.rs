@@ -1,4 +1,5 @@
-//! SDP for plain RTP (RFC 8866): what was said, not what we make of it; that is [`negotiate`].
+//! SDP (RFC 8866): what was said, not what we make of it; that is [`negotiate`] for plain RTP. A WebRTC description is carried
+//! as the text it is: its engine reads and writes it, and nothing here changes a byte.
 
 mod parse;
 mod print;
@@ -6,6 +7,7 @@ mod print;
 pub mod negotiate;
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 pub use negotiate::{AudioCodec, Capabilities, Negotiated, Unusable, accept, answer, offer};
 
@@ -23,6 +25,8 @@ pub struct Session {
     pub connection: IpAddr,
     /// `m=` lines, in order.
     pub media: Vec<Media>,
+    /// The whole text, where it is a WebRTC description.
+    pub(crate) text: Option<Arc<str>>,
 }
 
 /// `o=`: identifies the session; the version grows with each change.
@@ -155,12 +159,29 @@ pub enum Fault {
     /// No address for a medium.
     #[error("the SDP names no address for its media")]
     NoConnection,
+    /// Given as one, but it has no `RTP/SAVPF` medium or no fingerprint.
+    #[error("the SDP is no WebRTC description: it needs a medium with RTP/SAVPF and a=fingerprint")]
+    NotWebRtc,
 }
 
 impl Session {
     /// Parses a body.
     pub fn parse(body: &[u8]) -> Result<Session, Fault> {
         parse::session(body)
+    }
+
+    /// A WebRTC description to be sent as it is, from the engine that made it.
+    ///
+    /// # Errors
+    /// Those of [`Session::parse`], and [`Fault::NotWebRtc`].
+    pub fn webrtc_of(text: &str) -> Result<Session, Fault> {
+        let session = Session::parse(text.as_bytes())?;
+        if session.text.is_some() { Ok(session) } else { Err(Fault::NotWebRtc) }
+    }
+
+    /// The whole text, untouched, if this is a WebRTC description (RFC 8829): a medium with `RTP/SAVPF`, and a fingerprint.
+    pub fn webrtc(&self) -> Option<&str> {
+        self.text.as_deref()
     }
 
     /// Where RTP for a medium goes.
@@ -184,6 +205,7 @@ impl Session {
 
     /// Whether the writer puts us on hold: it will not listen (`sendonly`, `inactive`, or the old `c=0.0.0.0`).
     pub fn is_hold(&self) -> bool {
-        self.audio().is_some_and(|m| !m.direction.receives() || self.rtp(m).ip().is_unspecified())
+        self.audio()
+            .is_some_and(|m| !m.direction.receives() || (self.text.is_none() && self.rtp(m).ip().is_unspecified()))
     }
 }

@@ -136,6 +136,7 @@ fn session(can: &Capabilities, media: Vec<Media>) -> Session {
         },
         connection: ip,
         media,
+        text: None,
     }
 }
 
@@ -188,6 +189,9 @@ pub fn accept(offer: &Session, answer: &Session) -> Result<Negotiated, Unusable>
     let theirs = theirs.filter(|m| m.kind == "audio").ok_or(Unusable::Mismatch)?;
     if theirs.port == 0 {
         return Err(Unusable::NoAudio);
+    }
+    if offer.webrtc().or(answer.webrtc()).is_some() {
+        return Err(Unusable::Protocol);
     }
     if theirs.protocol != mine.protocol {
         return Err(Unusable::Protocol);
@@ -346,6 +350,24 @@ mod tests {
         let session = Session::parse(text.as_bytes()).unwrap();
         assert_eq!(session.rtp(session.audio().unwrap()), "[2001:db8::5]:9".parse().unwrap());
         assert!(session.is_hold());
+    }
+
+    #[test]
+    fn a_webrtc_description_is_kept_byte_for_byte_and_never_taken_for_plain_rtp() {
+        let text = "v=0\r\no=- 46117 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\na=fingerprint:sha-256 AB:CD\r\n\
+                    m=audio 9 UDP/TLS/RTP/SAVPF 111 0\r\nc=IN IP4 0.0.0.0\r\na=rtpmap:111 opus/48000/2\r\na=mid:0\r\na=sendrecv\r\n";
+        let session = Session::parse(text.as_bytes()).unwrap();
+        assert_eq!((session.webrtc(), session.to_string().as_str()), (Some(text), text));
+        assert_eq!(Session::webrtc_of(text).as_ref(), Ok(&session));
+        // Its address is nobody's before ICE: that is no hold.
+        assert!(!session.is_hold());
+        assert!(Session::parse(text.replace("sendrecv", "sendonly").as_bytes()).unwrap().is_hold());
+        assert_eq!(answer(&session, &can()), Err(Unusable::Protocol));
+        assert_eq!(accept(&session, &session), Err(Unusable::Protocol));
+        for plain in [text.replace("fingerprint", "x-other"), text.replace("SAVPF", "AVP")] {
+            assert_eq!(Session::parse(plain.as_bytes()).unwrap().webrtc(), None, "{plain}");
+            assert_eq!(Session::webrtc_of(&plain), Err(crate::sdp::Fault::NotWebRtc));
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub(super) fn session(body: &[u8]) -> Result<Session, Fault> {
     let mut direction = Direction::SendRecv;
     let mut media: Vec<Draft> = Vec::new();
     let mut version = false;
+    let mut fingerprint = false;
     for (at, line) in text.split('\n').map(|l| l.trim_end_matches('\r')).enumerate() {
         if at >= MAX_LINES {
             return Err(Fault::TooManyLines);
@@ -44,6 +45,7 @@ pub(super) fn session(body: &[u8]) -> Result<Session, Fault> {
                 }
                 media.push(read_media(value).ok_or(fault("media port protocol formats"))?);
             }
+            ("a", _) if is_fingerprint(value) => fingerprint = true,
             ("a", None) => {
                 if let Some(d) = read_direction(value) {
                     direction = d;
@@ -63,7 +65,18 @@ pub(super) fn session(body: &[u8]) -> Result<Session, Fault> {
         .or(media.is_empty().then_some(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)))
         .ok_or(Fault::NoConnection)?;
     let origin = origin.ok_or(Fault::Line { line: 2, what: "o= with the session's origin" })?;
-    Ok(Session { origin, connection, media })
+    let webrtc = fingerprint && media.iter().any(|m| is_webrtc(&m.protocol));
+    Ok(Session { origin, connection, media, text: webrtc.then(|| text.into()) })
+}
+
+fn is_fingerprint(attribute: &str) -> bool {
+    attribute.split_once(':').is_some_and(|(name, _)| name.eq_ignore_ascii_case("fingerprint"))
+}
+
+/// `UDP/TLS/RTP/SAVPF`, `TCP/TLS/RTP/SAVPF`, and `RTP/SAVPF` as older browsers write (RFC 8829 §5.1.2).
+fn is_webrtc(protocol: &str) -> bool {
+    let protocol = protocol.to_ascii_uppercase();
+    protocol == "RTP/SAVPF" || protocol.ends_with("/TLS/RTP/SAVPF")
 }
 
 fn read_origin(value: &str) -> Option<Origin> {

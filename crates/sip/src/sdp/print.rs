@@ -35,6 +35,9 @@ impl fmt::Display for Direction {
 
 impl fmt::Display for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(text) = &self.text {
+            return f.write_str(text);
+        }
         let o = &self.origin;
         write!(f, "v=0\r\no={} {} {} IN ", word(&o.username), word(&o.id), word(&o.version))?;
         write!(f, "{} {}\r\ns=-\r\n", family(o.address), o.address)?;

@@ -65,6 +65,24 @@ impl Roster for Book {
         }))
     }
 
+    /// `good` is everybody's token, `late` nobody's any more.
+    async fn token(
+        &self,
+        realm: &str,
+        username: &str,
+        token: &str,
+        _method: &str,
+    ) -> Result<TokenVerdict, RosterError> {
+        let header = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+        Ok(match (token, self.credential(realm, username).await?) {
+            ("good", Some(credential)) => {
+                TokenVerdict::Good { credential, headers: header("X-Plivo-Jwt", "exp=1999999999;x") }
+            }
+            ("late", _) => TokenVerdict::Refused { headers: header("X-Plivo-Jwt-Error-Code", "10006") },
+            _ => TokenVerdict::Unknown,
+        })
+    }
+
     async fn trunk(
         &self,
         _source: SocketAddr,
@@ -325,7 +343,7 @@ impl Ua {
     }
 
     #[allow(clippy::too_many_arguments)]
-    /// Answers the challenge in `got`. `algorithm` picks among several.
+    /// Answers the challenge in `got`.
     pub fn credentials(
         &self,
         got: &Got,
@@ -336,30 +354,35 @@ impl Ua {
         nc: u32,
         sha: bool,
     ) -> String {
-        let (name, header) = match got.code() {
-            401 => ("WWW-Authenticate", "Authorization"),
-            _ => ("Proxy-Authenticate", "Proxy-Authorization"),
-        };
-        let wanted = if sha { "SHA-256" } else { "MD5" };
-        let challenge = got.all(name).into_iter().find(|c| c.contains(&format!("algorithm={wanted}"))).unwrap();
-        let field = |n: &str| {
-            let rest = challenge.split(&format!("{n}=\"")).nth(1).unwrap_or("");
-            rest.split('"').next().unwrap().to_owned()
-        };
-        let (realm, nonce, opaque) = (field("realm"), field("nonce"), field("opaque"));
-        let algorithm = if sha { Algorithm::Sha256 } else { Algorithm::Md5 };
-        // ha1() hashes three texts joined by colons: HA2 and the response are built from the same shape.
-        let h = |a: &str, b: &str, c: &str| ha1(algorithm, a, b, c);
-        let one = h(user, &realm, password);
-        let (m, u) = uri.split_once(':').unwrap();
-        let two = h(method, m, u);
-        let nc = format!("{nc:08x}");
-        let response = h(&one, &nonce, &format!("{nc}:cn:auth:{two}"));
-        format!(
-            "{header}: Digest username=\"{user}\", realm=\"{realm}\", nonce=\"{nonce}\", uri=\"{uri}\", \
-             response=\"{response}\", algorithm={wanted}, qop=auth, nc={nc}, cnonce=\"cn\", opaque=\"{opaque}\"\r\n"
-        )
+        credentials(got, user, password, method, uri, nc, sha)
     }
+}
+
+/// Answers the challenge in `got`. `sha` picks among several.
+pub fn credentials(got: &Got, user: &str, password: &str, method: &str, uri: &str, nc: u32, sha: bool) -> String {
+    let (name, header) = match got.code() {
+        401 => ("WWW-Authenticate", "Authorization"),
+        _ => ("Proxy-Authenticate", "Proxy-Authorization"),
+    };
+    let wanted = if sha { "SHA-256" } else { "MD5" };
+    let challenge = got.all(name).into_iter().find(|c| c.contains(&format!("algorithm={wanted}"))).unwrap();
+    let field = |n: &str| {
+        let rest = challenge.split(&format!("{n}=\"")).nth(1).unwrap_or("");
+        rest.split('"').next().unwrap().to_owned()
+    };
+    let (realm, nonce, opaque) = (field("realm"), field("nonce"), field("opaque"));
+    let algorithm = if sha { Algorithm::Sha256 } else { Algorithm::Md5 };
+    // ha1() hashes three texts joined by colons: HA2 and the response are built from the same shape.
+    let h = |a: &str, b: &str, c: &str| ha1(algorithm, a, b, c);
+    let one = h(user, &realm, password);
+    let (m, u) = uri.split_once(':').unwrap();
+    let two = h(method, m, u);
+    let nc = format!("{nc:08x}");
+    let response = h(&one, &nonce, &format!("{nc}:cn:auth:{two}"));
+    format!(
+        "{header}: Digest username=\"{user}\", realm=\"{realm}\", nonce=\"{nonce}\", uri=\"{uri}\", \
+             response=\"{response}\", algorithm={wanted}, qop=auth, nc={nc}, cnonce=\"cn\", opaque=\"{opaque}\"\r\n"
+    )
 }
 
 #[derive(Debug, Clone)]
