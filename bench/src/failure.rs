@@ -14,6 +14,9 @@ pub enum Failure {
     /// The media plane refused.
     #[error("the media plane: {0}")]
     Media(#[from] media::MediaError),
+    /// The WebRTC engine refused.
+    #[error("the WebRTC engine: {0}")]
+    WebRtc(#[from] webrtc::WebRtcError),
     /// The media plane did not answer in time.
     #[error("the media plane did not answer within {0} s; is the machine overloaded?")]
     Silent(u64),

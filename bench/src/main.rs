@@ -1,6 +1,7 @@
 //! `bench`: what the server costs, how fast it reacts, how much it holds; each figure beside the noise it was measured in.
 #![deny(unsafe_code)]
 
+mod browsers;
 mod capacity;
 mod command;
 mod cost;
@@ -16,13 +17,17 @@ mod noise;
 mod os;
 mod phone;
 mod reflector;
+mod relay;
 mod report;
 mod rooms;
+mod sentences;
 mod setups;
 mod speech;
 mod whole;
 
 use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -61,7 +66,7 @@ struct Options {
     rooms: usize,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum Part {
     /// CPU per member: the floor, coached and plain rooms.
     Cost,
@@ -83,6 +88,44 @@ enum Part {
     Memory,
     /// Mixer, codecs, jitter buffer alone.
     Micro,
+    /// Browsers' legs: CPU beside the bare work of codec and keys, legs on one core, handshakes, memory.
+    Browsers(browsers::Plan),
+    /// A network between two ends of UDP that loses, delays and reorders; until its input ends.
+    Relay {
+        /// Where one end sends to; port 0: any.
+        #[arg(long, default_value = "127.0.0.1:0")]
+        near: SocketAddr,
+        /// Where the other end sends to; port 0: any.
+        #[arg(long, default_value = "127.0.0.1:0")]
+        far: SocketAddr,
+        /// Who is at the far end; unset, whoever sends there first.
+        #[arg(long)]
+        far_peer: Option<SocketAddr>,
+        /// Percent of datagrams that are lost.
+        #[arg(long, default_value_t = 5.0)]
+        loss: f64,
+        /// Each datagram is late by up to so many milliseconds, evenly spread.
+        #[arg(long, default_value_t = 30)]
+        jitter: u64,
+        /// Which of all such networks.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Writes sentences of recorded speech and a microphone's file that says them.
+    Sentences {
+        /// The folder that the packages of prompts were unpacked to.
+        #[arg(long)]
+        prompts: PathBuf,
+        /// Where to write.
+        #[arg(long)]
+        out: PathBuf,
+        /// How many sentences.
+        #[arg(long, default_value_t = 8)]
+        count: usize,
+        /// Which ones.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
     /// The load; started by the other parts.
     #[command(hide = true)]
     Generator {
@@ -93,6 +136,23 @@ enum Part {
     /// A process with a thousand members; started by `memory`.
     #[command(hide = true)]
     Members,
+    /// The browsers; started by `browsers`.
+    #[command(hide = true)]
+    Callers {
+        /// Their CPU.
+        #[arg(long)]
+        cpu: usize,
+        /// Recorded speech.
+        #[arg(long)]
+        prompts: PathBuf,
+    },
+    /// A process with a thousand browsers' legs; started by `browsers`.
+    #[command(hide = true)]
+    BrowserMembers {
+        /// Recorded speech.
+        #[arg(long)]
+        prompts: PathBuf,
+    },
 }
 
 /// What a quick run may take, all in all.
@@ -121,15 +181,24 @@ fn json(value: &impl serde::Serialize) -> Result<String> {
 
 fn run(cli: &Cli) -> Result<()> {
     let options = &cli.options;
-    match cli.part {
-        Some(Part::Generator { cpu }) => return generator::serve(cpu),
+    match &cli.part {
+        Some(Part::Generator { cpu }) => return generator::serve(*cpu),
+        Some(Part::Browsers(plan)) => return browsers::run(options, plan),
+        Some(Part::Callers { cpu, prompts }) => return browsers::serve(*cpu, prompts),
+        Some(Part::BrowserMembers { prompts }) => return browsers::members(options, prompts),
+        Some(Part::Relay { near, far, far_peer, loss, jitter, seed }) => {
+            let jitter = Duration::from_millis(*jitter);
+            let network = relay::Impairment { loss_percent: *loss, jitter, seed: *seed };
+            return relay::serve(*near, *far, *far_peer, network);
+        }
+        Some(Part::Sentences { prompts, out, count, seed }) => return sentences::write(prompts, out, *count, *seed),
         Some(Part::Members) => {
             let mut lab = Lab::open(options.server_cpu, options.load_cpu, None)?;
             return say(&json(&memory::in_this_process(&mut lab)?)?);
         }
         Some(Part::Hold { seconds }) => {
             let mut lab = Lab::open(options.server_cpu, options.load_cpu, None)?;
-            return say(&json(&capacity::attempt(&mut lab, options.rooms, Duration::from_secs(seconds))?)?);
+            return say(&json(&capacity::attempt(&mut lab, options.rooms, Duration::from_secs(*seconds))?)?);
         }
         _ => {}
     }
@@ -140,7 +209,7 @@ fn run(cli: &Cli) -> Result<()> {
         load_average: report::load_average(),
         ..Report::default()
     };
-    measure(options, cli.part, started, &mut report)?;
+    measure(options, cli.part.as_ref(), started, &mut report)?;
     report.figures = report.readings.figures();
     report.took_s = started.elapsed().as_secs_f64();
     say(&if options.json { json(&report)? } else { report.table() })
@@ -167,9 +236,10 @@ fn retried<T>(
     Ok(None)
 }
 
-fn measure(options: &Options, part: Option<Part>, started: Instant, report: &mut Report) -> Result<()> {
+fn measure(options: &Options, part: Option<&Part>, started: Instant, report: &mut Report) -> Result<()> {
     let quick = options.quick;
-    let wants = |which: Part| part.is_none() || part == Some(which);
+    let asks = |which: &Part| part.is_some_and(|part| std::mem::discriminant(part) == std::mem::discriminant(which));
+    let wants = |which: Part| part.is_none() || asks(&which);
     let seconds = |short: u64, long: u64| Duration::from_secs(if quick { short } else { long });
     let deadline = quick.then(|| started + QUICK);
     let mut lab = Lab::open(options.server_cpu, options.load_cpu, deadline)?;
@@ -204,10 +274,10 @@ fn measure(options: &Options, part: Option<Part>, started: Instant, report: &mut
         let window = if quick { Duration::from_millis(1_500) } else { Duration::from_secs(4) };
         readings.cost = kept(failed, "CPU per member", || cost::measure(&mut lab, options.rooms, window).map(Some));
     }
-    if part == Some(Part::Capacity) || (part.is_none() && !quick) {
+    if asks(&Part::Capacity) || (part.is_none() && !quick) {
         readings.capacity = kept(failed, "rooms on one core", || capacity::measure(&mut lab).map(Some));
     }
-    if part == Some(Part::Micro) || (part.is_none() && !quick) {
+    if asks(&Part::Micro) || (part.is_none() && !quick) {
         readings.micro = micro::measure();
     }
     Ok(())

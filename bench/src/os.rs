@@ -111,7 +111,7 @@ pub fn stamp_arrivals(socket: &UdpSocket, buffer: i32) -> io::Result<()> {
 }
 
 /// Longest datagram read whole.
-pub const LONGEST: usize = 512;
+pub const LONGEST: usize = 2_048;
 /// Datagrams read by one call.
 pub const BATCH: usize = 4;
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use media::{
-    Applied, BusId, Codec, JitterConfig, LegId, LegSetup, MediaConfig, MediaError, MediaPlane, Pending, Plan,
+    Applied, BusId, Carrier, Codec, JitterConfig, LegId, LegSetup, MediaConfig, MediaError, MediaPlane, Pending, Plan,
     PlanListener, PlanSource, RoomChange, RoomId, ShardMetrics, SourceRef,
 };
 
@@ -49,7 +49,7 @@ pub struct Rooms {
 }
 
 /// Threads of this process by name.
-fn thread_named(name: &str) -> Option<u32> {
+pub fn thread_named(name: &str) -> Option<u32> {
     let tasks = std::fs::read_dir("/proc/self/task").ok()?;
     tasks.flatten().find_map(|task| {
         let is = std::fs::read_to_string(task.path().join("comm")).ok()?.trim() == name;
@@ -125,18 +125,12 @@ impl Rooms {
         loop {
             let ports = self.plane.reserve_ports()?;
             let port = ports.rtp_addr().port();
+            let carrier =
+                Carrier::Rtp { ports, remote: Some(phone), remote_rtcp: Some(reports), signalling_source: phone.ip() };
             let setup = LegSetup {
-                ports,
-                codec: Codec::Pcmu,
-                payload_type: 0,
                 telephone_event: Some(101),
-                remote: Some(phone),
-                remote_rtcp: Some(reports),
-                signalling_source: phone.ip(),
-                receive: true,
-                send: true,
-                cname: "aside".to_owned(),
                 shard: Some(0),
+                ..LegSetup::new(carrier, Codec::Pcmu.into(), 0)
             };
             match self.plane.add_leg(setup) {
                 Ok(leg) => return Ok((leg, port)),
@@ -214,7 +208,11 @@ fn patiently<T>(mut ask: impl FnMut() -> std::result::Result<T, MediaError>) -> 
     }
 }
 
-fn wait_all(pending: &mut Vec<Pending<Applied>>) -> Result<()> {
+/// Waits until all are applied.
+///
+/// # Errors
+/// One is refused, or the plane is silent.
+pub fn wait_all(pending: &mut Vec<Pending<Applied>>) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(PATIENCE);
     for mut answer in pending.drain(..) {
         loop {
@@ -228,7 +226,8 @@ fn wait_all(pending: &mut Vec<Pending<Applied>>) -> Result<()> {
     Ok(())
 }
 
-fn plan(room: &Room, revision: u64, hearing: Hearing) -> Plan {
+/// Who hears whom in a room.
+pub fn plan(room: &Room, revision: u64, hearing: Hearing) -> Plan {
     let [customer, agent, supervisor] = room.legs;
     let source = |leg, bus| PlanSource { source: SourceRef::Leg(leg), bus: BusId(bus), relay_digits: false };
     let ear = |leg: LegId, buses: &[u16]| PlanListener {

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod browser;
 pub mod capture;
 pub mod ears;
 pub mod jambonz;

@@ -46,6 +46,25 @@ impl Native {
         body
     }
 
+    /// POST; the body of a 2xx.
+    ///
+    /// # Panics
+    /// If the answer is another.
+    pub async fn post(&self, path: &str, body: Value) -> Value {
+        let (status, answer) = self.request(Method::POST, path, Some(body.clone())).await;
+        assert!((200..300).contains(&status), "POST {path} {body}: {status} {answer}");
+        answer
+    }
+
+    /// DELETE; it must be 2xx.
+    ///
+    /// # Panics
+    /// If it is refused.
+    pub async fn delete(&self, path: &str) {
+        let (status, answer) = self.request(Method::DELETE, path, None).await;
+        assert!((200..300).contains(&status), "DELETE {path}: {status} {answer}");
+    }
+
     /// A command whose answer means that the sound has changed.
     ///
     /// # Panics

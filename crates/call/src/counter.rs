@@ -86,4 +86,14 @@ pub struct Counters {
     pub stream_samples_dropped: Counter,
     /// Facts of legs and rooms that are gone.
     pub stray_facts: Counter,
+    /// Tickets made.
+    pub tickets_issued: Counter,
+    /// Tickets that a call came with.
+    pub tickets_used: Counter,
+    /// Tickets that nobody used in time.
+    pub tickets_expired: Counter,
+    /// Tickets that were not made because there were too many, and calls with none that is good.
+    pub tickets_refused: Counter,
+    /// Events of browsers' media that found no call any more.
+    pub stray_peer_events: Counter,
 }

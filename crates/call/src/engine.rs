@@ -4,6 +4,7 @@ mod config;
 mod facts;
 mod look;
 mod members;
+mod people;
 mod rooms;
 
 use std::sync::Arc;
@@ -37,6 +38,7 @@ use crate::room::RoomHandle;
 use crate::routing::Routing;
 use crate::session::{self, CallMessage};
 use crate::sound::Sounds;
+use crate::ticket::Tickets;
 
 /// What the engine is made of.
 pub struct Parts {
@@ -52,6 +54,10 @@ pub struct Parts {
     pub incoming: mpsc::Receiver<sip::Incoming>,
     /// The dialects.
     pub dialects: Vec<Arc<dyn Dialect>>,
+    /// Browsers' media, where it is served.
+    pub webrtc: Option<webrtc::WebRtc>,
+    /// Tickets, as the roster of `sip` knows them.
+    pub tickets: Tickets,
 }
 
 pub(crate) struct Inner {
@@ -64,6 +70,8 @@ pub(crate) struct Inner {
     pub hooks: Hooks,
     pub sounds: Sounds,
     pub media: MediaPlane,
+    pub webrtc: Option<webrtc::WebRtc>,
+    pub tickets: Tickets,
     pub sip: sip::Sip,
     pub records: Records,
     pub rooms: Rooms,
@@ -91,13 +99,13 @@ impl Engine {
     /// # Errors
     /// When the records of the last run cannot be closed.
     pub async fn start(config: EngineConfig, parts: Parts) -> Result<Self, store::StoreError> {
-        let Parts { store, media, facts, sip, incoming, dialects } = parts;
+        let Parts { store, media, facts, sip, incoming, dialects, webrtc, tickets } = parts;
         let clock = Clock::default();
         let http = Http::new(config.http.clone());
         let hooks = Hooks::new(clock, http.clone(), store.clone(), dialects.clone());
         let domains = config.shared_domains.clone();
         let links = Links::default();
-        let counters = Arc::new(Counters::default());
+        let counters = tickets.counters();
         let records = Records::new(clock, store.clone(), hooks.clone(), links.clone());
         let closed = crate::recovery::close_interrupted(&store, &records, clock.utc()).await?;
         if closed.calls + closed.rooms > 0 {
@@ -115,6 +123,8 @@ impl Engine {
             links,
             hooks,
             media,
+            webrtc,
+            tickets,
             sip,
             records,
             rooms: Rooms::default(),

@@ -7,6 +7,7 @@
 //! leaves through the `outbox`.
 #![forbid(unsafe_code)]
 
+mod access_token;
 pub mod carriers;
 pub mod cause;
 pub mod clock;
@@ -36,6 +37,7 @@ pub mod sound;
 pub mod speech;
 pub mod stored;
 pub mod stream;
+pub mod ticket;
 pub mod verb;
 pub mod websocket;
 

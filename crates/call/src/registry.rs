@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use media::LegId;
+use tokio::sync::watch;
 
 use crate::command::{CommandError, RoomRef};
 use crate::link::{LinkHandle, Tell};
@@ -78,6 +79,8 @@ impl Count {
 #[derive(Default)]
 pub(crate) struct Rooms {
     inner: Mutex<RoomIndex>,
+    /// Rises when a room opens, changes or ends.
+    changes: Arc<watch::Sender<u64>>,
 }
 
 #[derive(Default)]
@@ -89,6 +92,11 @@ struct RoomIndex {
 }
 
 impl Rooms {
+    /// Rises when any of them changes.
+    pub fn changes(&self) -> Arc<watch::Sender<u64>> {
+        Arc::clone(&self.changes)
+    }
+
     /// A live room of the account.
     pub fn get(&self, account: &str, which: &RoomRef) -> Option<RoomHandle> {
         let index = locked(&self.inner);
@@ -143,6 +151,11 @@ impl Rooms {
     }
 
     pub fn forget(&self, uuid: &str) {
+        self.remove(uuid);
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    fn remove(&self, uuid: &str) {
         let mut index = locked(&self.inner);
         if let Some(room) = index.by_uuid.remove(uuid) {
             index.count.remove(room.account());

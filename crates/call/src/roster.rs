@@ -1,24 +1,28 @@
 //! Answers signalling's questions from the store: who may register, who calls, by which trunk.
 
 use std::net::SocketAddr;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use async_trait::async_trait;
-use sip::{Binding, Credential, Party, RosterError, TrunkMatch};
+use sip::{Binding, Credential, Party, RosterError, TokenVerdict, TrunkMatch};
 use store::{AccountId, Page, Store, Timestamp};
 
+use crate::access_token::{AccessToken, Refusal, Wanted};
 use crate::routing::{aor, digits_of, shared_realm};
+use crate::ticket::{self, Tickets};
 
 /// The roster as the store has it.
 pub struct StoredRoster {
     store: Store,
     shared_domains: Vec<String>,
+    tickets: Tickets,
 }
 
 impl StoredRoster {
     /// A roster whose `shared_domains` every account's endpoints may use besides their account's own realm.
-    pub fn new(store: Store, shared_domains: Vec<String>) -> Self {
-        Self { store, shared_domains }
+    /// `tickets` are those of the engine.
+    pub fn new(store: Store, shared_domains: Vec<String>, tickets: Tickets) -> Self {
+        Self { store, shared_domains, tickets }
     }
 
     fn stored(&self, binding: &Binding) -> Option<store::Binding> {
@@ -30,6 +34,8 @@ impl StoredRoster {
             transport: match binding.transport {
                 sip::Transport::Udp => "udp".to_owned(),
                 sip::Transport::Tcp => "tcp".to_owned(),
+                sip::Transport::Ws => "ws".to_owned(),
+                sip::Transport::Wss => "wss".to_owned(),
             },
             call_id: binding.call_id.clone(),
             cseq: binding.cseq,
@@ -38,6 +44,43 @@ impl StoredRoster {
             expires_at: Timestamp::from_system(binding.expires),
             updated_at: Timestamp::from_system(SystemTime::now()),
         })
+    }
+}
+
+impl StoredRoster {
+    /// Whom an access token is for, and until when.
+    async fn judged(
+        &self,
+        username: &str,
+        token: &str,
+        wanted: Wanted,
+    ) -> Result<Result<(Credential, i64), Refusal>, RosterError> {
+        let token = match AccessToken::read(token) {
+            Ok(token) => token,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let issuer = asked("looking an account up", self.store.account_by_auth_id(token.issuer()).await)?;
+        let Some(issuer) = issuer.filter(|account| account.enabled) else { return Ok(Err(Refusal::Issuer)) };
+        let now = Timestamp::from_system(SystemTime::now()).micros() / 1_000_000;
+        if let Err(refusal) = token.verify(issuer.auth_token.reveal(), username, wanted, now) {
+            return Ok(Err(refusal));
+        }
+        let found = self.store.endpoint_by_username(issuer.main(), token.subject()).await;
+        let known = |endpoint: &store::Endpoint| {
+            endpoint.enabled && (issuer.parent.is_none() || endpoint.sub_account == Some(issuer.id))
+        };
+        let Some(endpoint) = asked("looking an endpoint up", found)?.filter(known) else {
+            return Ok(Err(Refusal::Subject));
+        };
+        let credential = Credential {
+            account: endpoint.account.to_string(),
+            aor: aor(&endpoint.endpoint_id),
+            endpoint: endpoint.endpoint_id,
+            // Nobody proves this by a password.
+            ha1_md5: String::new(),
+            ha1_sha256: String::new(),
+        };
+        Ok(Ok((credential, token.expires())))
     }
 }
 
@@ -51,7 +94,12 @@ fn restored(row: store::Binding) -> Option<Binding> {
         contact: row.contact,
         source: source.parse().ok()?,
         local: local.parse().ok()?,
-        transport: if row.transport == "tcp" { sip::Transport::Tcp } else { sip::Transport::Udp },
+        transport: match row.transport.as_str() {
+            "tcp" => sip::Transport::Tcp,
+            "ws" => sip::Transport::Ws,
+            "wss" => sip::Transport::Wss,
+            _ => sip::Transport::Udp,
+        },
         call_id: row.call_id,
         cseq: row.cseq,
         expires: SystemTime::UNIX_EPOCH + std::time::Duration::from_micros(micros),
@@ -83,6 +131,9 @@ impl sip::Roster for StoredRoster {
     }
 
     async fn credential(&self, realm: &str, username: &str) -> Result<Option<Credential>, RosterError> {
+        if ticket::is_ticket(username) {
+            return Ok(self.tickets.credential(realm, username, Instant::now()));
+        }
         let found = self.store.resolve_endpoint(realm, username).await;
         let enabled = asked("looking an endpoint up", found)?.filter(|(endpoint, _)| endpoint.enabled);
         Ok(enabled.map(|(endpoint, credential)| Credential {
@@ -92,6 +143,27 @@ impl sip::Roster for StoredRoster {
             ha1_md5: credential.ha1_md5.reveal().to_owned(),
             ha1_sha256: credential.ha1_sha256.reveal().to_owned(),
         }))
+    }
+
+    async fn token(
+        &self,
+        _realm: &str,
+        username: &str,
+        token: &str,
+        method: &str,
+    ) -> Result<TokenVerdict, RosterError> {
+        let wanted = if method == "INVITE" { Wanted::Call } else { Wanted::Register };
+        match self.judged(username, token, wanted).await? {
+            Ok((credential, expires)) => {
+                let headers = vec![("X-Plivo-Jwt".to_owned(), format!("exp={expires}"))];
+                Ok(TokenVerdict::Good { credential, headers })
+            }
+            Err(refusal) => {
+                tracing::info!(username, %refusal, "an access token was refused");
+                let code = (refusal as u32).to_string();
+                Ok(TokenVerdict::Refused { headers: vec![("X-Plivo-Jwt-Error-Code".to_owned(), code)] })
+            }
+        }
     }
 
     async fn trunk(
@@ -181,7 +253,7 @@ mod tests {
             let secret = store::Credential::derive("bob", "secret1", ["phone.test"]);
             let batch = store.batch().put_account(main.clone());
             batch.put_endpoint(Endpoint::new(main.id, "bob", at), Some(secret)).commit().await.unwrap();
-            let roster = StoredRoster::new(store, vec!["shared.test".to_owned()]);
+            let roster = StoredRoster::new(store, vec!["shared.test".to_owned()], Tickets::default());
             let called = Party { user: "15550001".to_owned(), ..Party::default() };
             let trunk = roster.trunk("192.0.2.1:5060".parse().unwrap(), &called, &Party::default()).await;
             let (realm, bob) = (roster.realm("phone.test").await, roster.credential("phone.test", "bob").await);

@@ -5,6 +5,7 @@ mod carrier;
 mod destination;
 mod places;
 mod shortcut;
+mod ticket;
 
 use std::sync::Arc;
 
@@ -37,6 +38,11 @@ pub(crate) struct Routing {
 /// A SIP user as its address of record is written in this server.
 pub(crate) fn aor(endpoint_id: &str) -> String {
     format!("endpoint:{endpoint_id}")
+}
+
+/// The endpoint of such an address.
+fn endpoint_of(aor: &str) -> Option<&str> {
+    aor.strip_prefix("endpoint:")
 }
 
 /// Digits of a number, or `None` if the text is none.

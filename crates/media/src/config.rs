@@ -35,6 +35,16 @@ pub struct MediaConfig {
     pub max_rooms_per_shard: usize,
     /// Legs a room holds at most; also bounds its buses.
     pub max_members_per_room: usize,
+    /// Legs with Opus or G.722 the plane holds at most, default 1 024. Each costs a decoder and, while it hears something that nobody
+    /// else hears alike, an encode of its own: 20 to 60 times a G.711 leg.
+    pub max_wide_legs: usize,
+    /// Bit rate of Opus while there is sound, bit/s, 6 000 to 128 000; default 32 000. A far side that asks for less gets less.
+    pub opus_bitrate: u32,
+    /// Effort of the Opus encoder, 0 to 10; default 5.
+    pub opus_complexity: u8,
+    /// Whether wide sources pass a gate, default true: an open microphone is never digital silence, and what nobody speaks into
+    /// would cost every listener an encode. Narrow sources never do.
+    pub gate: bool,
     /// CPU of each shard, in order; shards beyond the list float.
     pub pin_cpus: Vec<usize>,
     /// Seed of SSRCs, first sequence numbers and RTCP times; `None` takes the system's entropy. Only simulators set it.
@@ -56,6 +66,10 @@ impl Default for MediaConfig {
             max_legs_per_shard: 8_192,
             max_rooms_per_shard: 4_096,
             max_members_per_room: 512,
+            max_wide_legs: 1_024,
+            opus_bitrate: 32_000,
+            opus_complexity: 5,
+            gate: true,
             pin_cpus: Vec::new(),
             seed: None,
         }
@@ -82,6 +96,12 @@ impl MediaConfig {
         }
         if !(2..=4_096).contains(&self.max_members_per_room) {
             return refuse("max_members_per_room must be 2 to 4 096");
+        }
+        if !(6_000..=128_000).contains(&self.opus_bitrate) {
+            return refuse("opus_bitrate must be 6 000 to 128 000");
+        }
+        if self.opus_complexity > 10 {
+            return refuse("opus_complexity must be 0 to 10");
         }
         Ok(())
     }

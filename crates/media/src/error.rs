@@ -67,6 +67,9 @@ pub enum MediaError {
         /// Last port of the range.
         last: u16,
     },
+    /// An encoder or decoder could not be made.
+    #[error("cannot set up a codec: {0}")]
+    Codec(audio::OpusError),
     /// A socket could not be bound or set up.
     #[error("cannot open UDP {address}: {source}")]
     Socket {

@@ -73,6 +73,25 @@ counters! {
     encodes,
     /// Packets whose mix had been encoded for another listener already.
     shared_encodes,
+    /// Ticks in which a wide leg's sound was decoded or concealed.
+    decodes,
+    /// Mixes with sound encoded in Opus or G.722.
+    wide_encodes,
+    /// Frames of silence encoded in Opus or G.722: what lets sound end.
+    silence_encodes,
+    /// Wide packets whose mix had been encoded for another listener already.
+    wide_shared,
+    /// Mixes with sound that wide listeners had, equal ones of one permission and setting counted once: what `wide_encodes` cannot
+    /// fall below.
+    distinct_mixes,
+    /// Opus encoders reset: once for each beginning of sound, and where a listener leaves others.
+    encoder_resets,
+    /// Frames converted from one sampling rate to another.
+    conversions,
+    /// Frames that somebody could not hear because their source had no way to his rate.
+    unconverted,
+    /// Packets that found a path's ring full.
+    path_dropped,
     /// Frames withheld from a listener because a wider plan came later than their packets.
     withheld_frames,
     /// Changes applied.

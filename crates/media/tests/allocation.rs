@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use media::sim::Stepped;
 use media::{
-    BusId, Codec, Fact, Feed, LegSetup, LegUpdate, MediaConfig, Pending, PlanListener, PlanSource, Play, PlayChange,
+    BusId, Carrier, Codec, Fact, Feed, LegSetup, LegUpdate, MediaConfig, Pending, PlanListener, PlanSource, Play, PlayChange,
     PlayId, PlayerChange, PlayerId, RoomChange, Sound, SourceRef, TapSetup,
 };
 
@@ -116,18 +116,12 @@ fn nothing_is_allocated_or_freed_inside_a_sub_slot() {
         let ports = plane.reserve_ports().expect("ports");
         bench.phones.push((socket, ports.rtp_addr().port(), n));
         let remote = bench.phones[usize::from(n)].0.local_addr().expect("address");
+        let carrier =
+            Carrier::Rtp { ports, remote: Some(remote), remote_rtcp: None, signalling_source: remote.ip() };
         let setup = LegSetup {
-            ports,
-            codec: Codec::Pcmu,
-            payload_type: 0,
             telephone_event: Some(101),
-            remote: Some(remote),
-            remote_rtcp: None,
-            signalling_source: remote.ip(),
-            receive: true,
-            send: true,
-            cname: "aside".to_owned(),
             shard: Some(n % 2),
+            ..LegSetup::new(carrier, Codec::Pcmu.into(), 0)
         };
         legs.push(plane.add_leg(setup).expect("a leg"));
     }
@@ -179,8 +173,8 @@ fn nothing_is_allocated_or_freed_inside_a_sub_slot() {
         bench.wait(plane.play_on(legs[4], 2, Play::once(PlayId(2_000 + round), second).hidden()));
         bench.wait(plane.play_on(legs[4], 7, play(3_000 + round)));
         bench.wait(plane.send_digits(legs[2], "1"));
-        bench.wait(plane.update_leg(legs[3], LegUpdate { codec: Some((Codec::Pcma, 0)), ..LegUpdate::default() }));
-        bench.wait(plane.update_leg(legs[3], LegUpdate { codec: Some((Codec::Pcmu, 0)), ..LegUpdate::default() }));
+        bench.wait(plane.update_leg(legs[3], LegUpdate { format: Some((Codec::Pcma.into(), 0)), ..LegUpdate::default() }));
+        bench.wait(plane.update_leg(legs[3], LegUpdate { format: Some((Codec::Pcmu.into(), 0)), ..LegUpdate::default() }));
         bench.wait(plane.leg_stats(legs[4]));
         bench.run(100);
         b.clear();

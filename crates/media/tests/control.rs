@@ -125,7 +125,7 @@ fn hold_and_a_new_codec_by_reinvite_keep_one_stream() {
     assert!(after.len() - held.len() <= 1, "nothing is sent while held");
     room.sim.set_codec(room.customer.phone, Codec::Pcma, 8);
     let resumed =
-        LegUpdate { send: Some(true), receive: Some(true), codec: Some((Codec::Pcma, 8)), ..LegUpdate::default() };
+        LegUpdate { send: Some(true), receive: Some(true), format: Some((Codec::Pcma.into(), 8)), ..LegUpdate::default() };
     update(&mut room, resumed);
     room.sim.run_ms(1_000);
     let heard = room.sim.heard(room.customer.phone);

@@ -10,7 +10,7 @@ use media::{
 };
 
 fn linear(sim: &mut Simulator) -> Member {
-    let phone = sim.phone(PhoneSetup { codec: Codec::L16, payload_type: 11, ..PhoneSetup::mu_law(9) });
+    let phone = sim.phone(PhoneSetup::linear(9));
     Member { phone, leg: sim.call(phone, None).expect("a leg") }
 }
 

@@ -154,7 +154,7 @@ fn a_foreign_sender_is_never_heard_before_during_or_after_latching() {
     let mut sim = Simulator::new(config(1)).expect("a plane");
     let phone = sim.phone(PhoneSetup::mu_law(1));
     let setup = sim.leg_setup(phone, None).expect("ports");
-    let port = setup.ports.rtp_addr().port();
+    let port = media::sim::rtp_port(&setup);
     let talker = sim.plane().add_leg(setup).expect("a leg");
     let phone_b = sim.phone(PhoneSetup::mu_law(200));
     let listener = sim.call(phone_b, None).expect("a leg");
@@ -195,7 +195,7 @@ fn packets_queued_before_the_socket_was_connected_are_still_judged() {
     let mut sim = Simulator::new(config(1)).expect("a plane");
     let phone = sim.phone(PhoneSetup { phase_micros: 5_000, ..PhoneSetup::mu_law(1) });
     let setup = sim.leg_setup(phone, None).expect("ports");
-    let port = setup.ports.rtp_addr().port();
+    let port = media::sim::rtp_port(&setup);
     // Everything is in the socket's buffer before the leg exists: the phone's first packet, then a burst of a stranger's.
     sim.dial(phone, port);
     sim.run_ms(10);
@@ -215,8 +215,10 @@ fn a_phone_behind_nat_is_heard_from_its_signalling_address_and_after_rebinding()
     let mut sim = Simulator::new(config(1)).expect("a plane");
     let phone = sim.phone(PhoneSetup::mu_law(1));
     let mut setup = sim.leg_setup(phone, None).expect("ports");
-    setup.remote = Some(at("192.168.7.7:4000"));
-    let port = setup.ports.rtp_addr().port();
+    if let media::Carrier::Rtp { remote, .. } = &mut setup.carrier {
+        *remote = Some(at("192.168.7.7:4000"));
+    }
+    let port = media::sim::rtp_port(&setup);
     let talker = sim.plane().add_leg(setup).expect("a leg");
     let phone_b = sim.phone(PhoneSetup::mu_law(200));
     let listener = sim.call(phone_b, None).expect("a leg");
@@ -327,7 +329,7 @@ proptest! {
         let mut sim = Simulator::new(config(1)).expect("a plane");
         let phone = sim.phone(PhoneSetup::mu_law(1));
         let setup = sim.leg_setup(phone, None).expect("ports");
-        let port = setup.ports.rtp_addr().port();
+        let port = media::sim::rtp_port(&setup);
         let talker = sim.plane().add_leg(setup).expect("a leg");
         sim.dial(phone, port);
         let phone_b = sim.phone(PhoneSetup::mu_law(200));

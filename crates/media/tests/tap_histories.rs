@@ -88,7 +88,7 @@ impl World {
         let mut sim = Simulator::new(media::MediaConfig { seed: Some(seed), ..exact(2) }).expect("a plane");
         let members: Vec<Member> = (0..LEGS)
             .map(|n| {
-                let setup = PhoneSetup { codec: Codec::L16, payload_type: 11, ..PhoneSetup::mu_law(n as u8 + 1) };
+                let setup = PhoneSetup::linear(n as u8 + 1);
                 let phone = sim.phone(setup);
                 // A frame of concealment or of nothing is 0; anything else is a sum of these.
                 sim.say(phone, Voice::Samples(vec![1 << n]));

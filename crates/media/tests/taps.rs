@@ -192,7 +192,7 @@ fn a_legs_tap_follows_it_in_and_out_of_rooms_and_across_shards() {
     let mut room = Coached::new(exact(2), Codec::L16);
     room.sim.say(room.customer.phone, Voice::Samples(vec![100]));
     room.sim.say(room.agent.phone, Voice::Samples(vec![2_000]));
-    let phone = room.sim.phone(PhoneSetup { codec: Codec::L16, payload_type: 11, ..PhoneSetup::mu_law(9) });
+    let phone = room.sim.phone(PhoneSetup::linear(9));
     let mobile = Member { phone, leg: room.sim.call(phone, Some(0)).expect("a leg") };
     room.sim.say(phone, Voice::Samples(vec![5]));
     let (tap, mut reader) = room.sim.plane().open_tap(TapSetup::leg(mobile.leg)).expect("a tap");

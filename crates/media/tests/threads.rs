@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use common::plan;
 use media::{
-    BusId, Codec, Fact, Feed, LegId, LegSetup, MediaConfig, MediaPlane, PlanListener, Play, PlayId, RoomChange,
+    BusId, Carrier, Codec, Fact, Feed, LegId, LegSetup, MediaConfig, MediaPlane, PlanListener, Play, PlayId, RoomChange,
     TapSetup,
 };
 
@@ -23,19 +23,8 @@ fn phone(plane: &MediaPlane, shard: u16) -> Phone {
     socket.set_nonblocking(true).expect("non-blocking");
     let ports = plane.reserve_ports().expect("ports");
     let (to, remote) = (ports.rtp_addr().port(), socket.local_addr().expect("address"));
-    let setup = LegSetup {
-        ports,
-        codec: Codec::Pcmu,
-        payload_type: 0,
-        telephone_event: None,
-        remote: Some(remote),
-        remote_rtcp: None,
-        signalling_source: remote.ip(),
-        receive: true,
-        send: true,
-        cname: "aside".to_owned(),
-        shard: Some(shard),
-    };
+    let carrier = Carrier::Rtp { ports, remote: Some(remote), remote_rtcp: None, signalling_source: remote.ip() };
+    let setup = LegSetup { shard: Some(shard), ..LegSetup::new(carrier, Codec::Pcmu.into(), 0) };
     Phone { socket, to, sequence: 0, leg: plane.add_leg(setup).expect("a leg") }
 }
 

@@ -67,6 +67,7 @@ fn event(kind: &Kind) -> Option<Event> {
         | Kind::Instruction(..)
         | Kind::Fault(..)
         | Kind::Queue(..)
+        | Kind::Help(_)
         | Kind::Warning(_)
         | Kind::CallBegun
         | Kind::CallRinging

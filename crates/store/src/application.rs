@@ -149,6 +149,7 @@ pub(crate) fn remove(conn: &Connection, account: AccountId, app_id: &str) -> Res
     let users = [
         ("the endpoint", "SELECT username FROM endpoints WHERE account = ? AND app_id = ? LIMIT 1"),
         ("the number", "SELECT number FROM numbers WHERE account = ? AND app_id = ? LIMIT 1"),
+        ("the link", "SELECT name FROM links WHERE account = ? AND app_id = ? LIMIT 1"),
     ];
     delete_used(conn, "deleting an application", text, values, &users)
 }
@@ -157,6 +158,8 @@ pub(crate) fn detach(conn: &Connection, account: AccountId, app_id: &str) -> Res
     for text in [
         "UPDATE endpoints SET app_id = NULL WHERE account = ? AND app_id = ?",
         "UPDATE numbers SET app_id = NULL WHERE account = ? AND app_id = ?",
+        // A link leads to nothing else.
+        "DELETE FROM links WHERE account = ? AND app_id = ?",
     ] {
         execute(conn, "detaching an application", text, [account.put(), Value::Text(app_id.to_owned())])?;
     }

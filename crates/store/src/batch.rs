@@ -12,7 +12,9 @@ use crate::endpoint::{Credential, Endpoint};
 use crate::error::{Result, StoreError};
 use crate::event::NewEvent;
 use crate::id::{AccountId, DeliveryId, EventId, LedgerId, TrunkId};
+use crate::invitation::Invitation;
 use crate::ledger::LedgerEntry;
+use crate::link::Link;
 use crate::number::Number;
 use crate::outbox::NewDelivery;
 use crate::room::{MemberRecord, RoomRecord};
@@ -22,8 +24,8 @@ use crate::time::Timestamp;
 use crate::trunk::{Trunk, TrunkGrant};
 use crate::writer::WriteContext;
 use crate::{
-    account, api_key, application, bearer_key, binding, call, endpoint, event, ledger, number, outbox, room, setting,
-    trunk,
+    account, api_key, application, bearer_key, binding, call, endpoint, event, invitation, ledger, link, number,
+    outbox, room, setting, trunk,
 };
 
 /// One operation of a batch. "Put" inserts the row or replaces the one with the same key.
@@ -57,6 +59,10 @@ pub enum Op {
     AppendLedger(LedgerEntry),
     AppendEvent(NewEvent),
     Deliver { event: Option<EventId>, delivery: NewDelivery },
+    PutInvitation(Invitation),
+    PutLink(Link),
+    DeleteLink(AccountId, Uuid),
+    TouchLink(AccountId, Uuid, Timestamp),
     PutSetting(String, Secret),
     DeleteSetting(String),
 }
@@ -137,7 +143,7 @@ impl Batch {
         touch_bearer_key(sid: Uuid, now: Timestamp) => Op::TouchBearerKey(sid, now);
         /// Stores an application. `Conflict` if its name or an id is taken.
         put_application(application: Application) => Op::PutApplication(application);
-        /// Takes an application away from every number and endpoint that has it.
+        /// Takes an application away from every number and endpoint that has it, and deletes the links to it.
         detach_application(account: AccountId, app_id: &str) => Op::DetachApplication(account, app_id.to_owned());
         /// Deletes an application. `InUse` while a number or endpoint has it.
         delete_application(account: AccountId, app_id: &str) => Op::DeleteApplication(account, app_id.to_owned());
@@ -180,6 +186,14 @@ impl Batch {
         deliver(delivery: NewDelivery) => Op::Deliver { event: None, delivery };
         /// Queues a callback for an event committed before.
         deliver_for(event: EventId, delivery: NewDelivery) => Op::Deliver { event: Some(event), delivery };
+        /// Stores an invitation. `Invalid` if the account has [`crate::INVITATIONS`] open ones.
+        put_invitation(invitation: Invitation) => Op::PutInvitation(invitation);
+        /// Stores a link. `Conflict` if its name is taken, `MissingReference` if the account has no such application.
+        put_link(link: Link) => Op::PutLink(link);
+        /// Deletes a link.
+        delete_link(account: AccountId, id: Uuid) => Op::DeleteLink(account, id);
+        /// Notes that a link was used.
+        touch_link(account: AccountId, id: Uuid, now: Timestamp) => Op::TouchLink(account, id, now);
         /// Stores a setting of the server.
         put_setting(key: &str, value: Secret) => Op::PutSetting(key.to_owned(), value);
         /// Deletes a setting, if there is one.
@@ -293,6 +307,10 @@ fn apply(context: &mut WriteContext<'_>, op: &Op, committed: &mut Committed) -> 
             }
             Ok(())
         }
+        Op::PutInvitation(row) => invitation::put(conn, row),
+        Op::PutLink(row) => link::put(conn, row),
+        Op::DeleteLink(account, id) => link::remove(conn, *account, *id),
+        Op::TouchLink(account, id, now) => link::touch(conn, *account, *id, *now),
         Op::PutSetting(key, value) => setting::put(conn, key, value.reveal()),
         Op::DeleteSetting(key) => setting::remove(conn, key),
     }

@@ -98,6 +98,21 @@ impl Store {
         .await
     }
 
+    /// The last `limit` (at most 1000) events of a room, oldest first.
+    ///
+    /// # Errors
+    /// `Busy`, `Database`.
+    pub async fn last_events(&self, account: AccountId, room: RoomId, limit: u32) -> Result<Vec<Event>> {
+        let values = [account.put(), room.put(), limit.clamp(1, crate::PAGE_LIMIT).put()];
+        self.read(READING, move |conn| {
+            let mut events: Vec<Event> =
+                select(conn, "WHERE account = ? AND room = ? ORDER BY id DESC LIMIT ?", values)?;
+            events.reverse();
+            Ok(events)
+        })
+        .await
+    }
+
     /// Up to `limit` (at most 1000) events of the account behind `cursor`; of one room, if given. `EventId(0)` is the beginning.
     /// [`Store::watch_events`] says when to look again.
     ///

@@ -20,6 +20,8 @@ text_enum! {
         User = "user",
         /// An application's instructions.
         Application = "application",
+        /// An endpoint: an agent at a softphone.
+        Endpoint = "endpoint",
         /// The person on the call (a digit, hanging up).
         Caller = "caller",
         /// The server itself (a room's rule, a restart).

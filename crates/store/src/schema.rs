@@ -29,6 +29,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 2, name: "destinations", text: include_str!("../migrations/0002_destinations.sql") },
     Migration { version: 3, name: "untold", text: include_str!("../migrations/0003_untold.sql") },
     Migration { version: 4, name: "jambonz", text: include_str!("../migrations/0004_jambonz.sql") },
+    Migration { version: 5, name: "browsers", text: include_str!("../migrations/0005_browsers.sql") },
 ];
 
 /// Checks that the file is ours, or empty, and marks it.

@@ -61,6 +61,20 @@ pub(crate) fn sha256_hex(data: &[u8]) -> String {
     hex(&Sha256::digest(data))
 }
 
+/// A token, 32 random bytes in hexadecimal, and [`token_hash`] of it.
+pub fn token() -> (Secret, String) {
+    let mut random = [0u8; 32];
+    rand::fill(&mut random);
+    let token = hex(&random);
+    let hash = token_hash(&token);
+    (Secret::new(token), hash)
+}
+
+/// What is kept of a token: SHA-256, hexadecimal.
+pub fn token_hash(token: &str) -> String {
+    sha256_hex(token.as_bytes())
+}
+
 /// HA1 for digest authentication with MD5 (RFC 7616 §3.4.2): lower-case hexadecimal.
 pub fn ha1_md5(username: &str, realm: &str, password: &str) -> String {
     hex(&Md5::digest(format!("{username}:{realm}:{password}")))

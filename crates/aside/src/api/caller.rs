@@ -72,7 +72,7 @@ pub(super) async fn authenticate(State(api): State<Api>, mut request: Request, n
     }
 }
 
-async fn accept(api: &Api, headers: &HeaderMap) -> Result<Caller, Problem> {
+pub(super) async fn accept(api: &Api, headers: &HeaderMap) -> Result<Caller, Problem> {
     let unauthorized = |detail: &str| Problem::new(StatusCode::UNAUTHORIZED, detail);
     let header = headers.get(header::AUTHORIZATION).ok_or_else(|| {
         unauthorized("send a key in the header Authorization: Bearer aside_…; `aside key create` makes one")

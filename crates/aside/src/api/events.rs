@@ -1,16 +1,13 @@
 //! The event stream: pages behind a cursor that wait for news, and server-sent events.
 
 use std::collections::HashMap;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Body as HttpBody, Bytes};
+use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use axum::{Extension, Json};
-use hyper::body::Frame;
 use serde::Deserialize;
 use store::{Event, EventId, RoomId};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -22,12 +19,10 @@ use super::caller::Caller;
 use super::extract::Asked;
 use super::object::{EventList, EventObject};
 use super::problem::Problem;
-use crate::manage::now;
+use super::stream::{self, ALIVE};
 
 /// Longest wait of one request.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// A silent stream says that it is alive, and looks whether its key still is.
-const ALIVE: Duration = Duration::from_secs(15);
 /// Frames that a slow reader may be behind; then reading from the database waits for it.
 const FRAMES: usize = 16;
 const PER_PAGE: u32 = 200;
@@ -115,21 +110,6 @@ impl Api {
         known.insert(room, seen);
         Ok(seen)
     }
-
-    fn place(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        let place = std::sync::Arc::clone(&self.streams).try_acquire_owned();
-        place.map_err(|_| Problem::busy("too many event streams are open; see [http] event_streams"))
-    }
-
-    /// The key as it now is, if it is still good.
-    async fn still_good(&self, caller: &Caller) -> Option<Caller> {
-        let store = self.engine.store();
-        let key = store.api_key(caller.account.id, &caller.key.id).await.ok()??;
-        let account = store.account(caller.account.id).await.ok()?.filter(|account| account.enabled)?;
-        let expired = key.expires_at.is_some_and(|expiry| expiry <= now());
-        let may_read = key.scopes.contains(store::Scope::Read);
-        (!expired && may_read).then_some(Caller { account, key })
-    }
 }
 
 fn room_of(text: Option<&String>) -> Result<Option<RoomId>, Problem> {
@@ -199,11 +179,7 @@ pub async fn stream(
     let cursor = api.cursor(last.or(query.after));
     let (frames, reader) = mpsc::channel(FRAMES);
     tokio::spawn(follow(api, caller, room, cursor, frames, place));
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    ];
-    Ok((StatusCode::OK, headers, HttpBody::new(Frames(reader))).into_response())
+    Ok(stream::answer(reader))
 }
 
 async fn follow(
@@ -260,19 +236,4 @@ async fn follow(
 fn frame(event: &EventObject) -> Bytes {
     let data = serde_json::to_string(event).unwrap_or_default();
     Bytes::from(format!("id: {}\nevent: {}\ndata: {data}\n\n", event.id, event.kind))
-}
-
-/// A body that is what a channel brings.
-struct Frames(mpsc::Receiver<Bytes>);
-
-impl hyper::body::Body for Frames {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        self.0.poll_recv(context).map(|next| next.map(|bytes| Ok(Frame::data(bytes))))
-    }
 }

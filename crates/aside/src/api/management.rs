@@ -37,7 +37,7 @@ impl From<ListQuery> for Listing {
 }
 
 impl Api {
-    async fn manage(&self, caller: &Caller, subject: Subject) -> Result<Answer, Problem> {
+    pub(super) async fn manage(&self, caller: &Caller, subject: Subject) -> Result<Answer, Problem> {
         if caller.is_limited() {
             let why = "a key that is limited to rooms or people cannot manage the account";
             return Err(self.refused(caller, "manage the account", why, None).await);

@@ -1,5 +1,6 @@
 //! The native API under `/api/v1`.
 
+mod attempts;
 mod callbacks;
 mod caller;
 mod calls;
@@ -7,20 +8,31 @@ mod events;
 mod extract;
 mod find;
 mod hearing;
+mod ice;
+mod join;
+mod links;
+mod live;
 mod management;
 mod members;
 pub mod object;
+mod open;
 mod openapi;
+mod overview;
+mod phone;
 mod problem;
 mod refusals;
+mod room_log;
 mod rooms;
 mod routes;
+mod session;
+mod stream;
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::extract::DefaultBodyLimit;
-use axum::http::StatusCode;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -29,15 +41,26 @@ use call::engine::Engine;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::Config;
 use crate::manage::Manager;
+use attempts::Attempts;
+use ice::IceServers;
 use object::AppliedObject;
 pub use openapi::openapi_json;
 pub use problem::Problem;
 use refusals::Allowance;
-pub use routes::{Route, routes};
+pub use routes::{Route, open_routes, routes};
+pub use session::SignIn;
+use session::SignIns;
 
 /// Where the API is.
 pub const BASE: &str = "/api/v1";
+
+/// Tokens that one source may try in a minute.
+const TOKENS: u32 = 60;
+/// Calls that one link may lead to in a minute.
+const USES: u32 = 300;
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// What handlers work with. Cheap to clone.
 #[derive(Clone)]
@@ -52,7 +75,31 @@ pub struct Parts {
     /// Ends streams and waits.
     pub stop: CancellationToken,
     streams: Arc<Semaphore>,
+    most_streams: usize,
     refusals: Allowance,
+    /// Whether browsers may call.
+    serves_browsers: bool,
+    ice: IceServers,
+    sign_ins: SignIns,
+    /// Tokens tried, by source.
+    token_attempts: Attempts,
+    /// Uses of a link, by link.
+    link_attempts: Attempts,
+    /// Wrong passwords, by source and user.
+    password_attempts: Attempts,
+    /// Wrong passwords, by source.
+    source_attempts: Attempts,
+}
+
+/// What is refused for being tried too often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guesses {
+    /// Tokens.
+    pub tokens: u64,
+    /// Uses of links.
+    pub links: u64,
+    /// Passwords of endpoints.
+    pub passwords: u64,
 }
 
 impl Deref for Api {
@@ -64,10 +111,39 @@ impl Deref for Api {
 }
 
 impl Api {
-    /// An API with room for so many event streams.
-    pub fn new(engine: Engine, manager: Manager, streams: usize, stop: CancellationToken) -> Self {
-        let streams = Arc::new(Semaphore::new(streams));
-        Self(Arc::new(Parts { engine, manager, stop, streams, refusals: Allowance::default() }))
+    /// An API as configured.
+    pub fn new(engine: Engine, manager: Manager, config: &Config, stop: CancellationToken) -> Self {
+        let streams = Arc::new(Semaphore::new(config.http.event_streams));
+        let (failures, lockout) = (config.sip.auth_failures, Duration::from_secs(config.sip.lockout_s));
+        Self(Arc::new(Parts {
+            engine,
+            manager,
+            stop,
+            streams,
+            most_streams: config.http.event_streams,
+            refusals: Allowance::default(),
+            serves_browsers: config.webrtc.enabled,
+            ice: IceServers::new(&config.turn),
+            sign_ins: SignIns::default(),
+            token_attempts: Attempts::new(TOKENS, MINUTE),
+            link_attempts: Attempts::new(USES, MINUTE),
+            password_attempts: Attempts::new(failures, lockout),
+            source_attempts: Attempts::new(failures.saturating_mul(10), lockout),
+        }))
+    }
+
+    /// Event streams and waiting requests now.
+    pub fn open_streams(&self) -> usize {
+        self.most_streams.saturating_sub(self.streams.available_permits())
+    }
+
+    /// What was refused for being tried too often.
+    pub fn guesses(&self) -> Guesses {
+        Guesses {
+            tokens: self.token_attempts.refused(),
+            links: self.link_attempts.refused(),
+            passwords: self.password_attempts.refused() + self.source_attempts.refused(),
+        }
     }
 
     /// Refusals that were answered but not recorded, because there were too many at once.
@@ -89,23 +165,29 @@ pub fn router(api: &Api, body_bytes: usize) -> Router {
     let mut router = Router::new();
     for Route { path, scopes, handler, .. } in routes() {
         let guard = api.clone();
-        let guarded =
+        let scoped =
             handler.route_layer(from_fn(move |request, next| caller::require(guard.clone(), scopes, request, next)));
-        router = router.route(path, guarded);
+        // The key is asked for by method: a path may have one that needs none.
+        router = router.route(path, scoped.route_layer(from_fn_with_state(api.clone(), caller::authenticate)));
     }
-    let guarded = router
-        .fallback(async || {
-            Problem::new(StatusCode::NOT_FOUND, "there is nothing here; /api/v1/openapi.json lists what there is")
-        })
-        .method_not_allowed_fallback(async || {
-            Problem::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "this cannot be done here; /api/v1/openapi.json lists what can",
-            )
-        })
-        .layer(from_fn_with_state(api.clone(), caller::authenticate));
+    for Route { path, handler, .. } in open_routes() {
+        router = router.route(path, handler);
+    }
+    let guarded = router.fallback(nothing_here).method_not_allowed_fallback(not_allowed);
     let open = Router::new().route(&format!("{BASE}/openapi.json"), get(description));
     open.nest(BASE, guarded).layer(DefaultBodyLimit::max(body_bytes)).with_state(api.clone())
+}
+
+/// Whoever has no key is not told what there is.
+async fn nothing_here(State(api): State<Api>, headers: HeaderMap) -> Problem {
+    let detail = "there is nothing here; /api/v1/openapi.json lists what there is";
+    caller::accept(&api, &headers).await.err().unwrap_or_else(|| Problem::new(StatusCode::NOT_FOUND, detail))
+}
+
+async fn not_allowed(State(api): State<Api>, headers: HeaderMap) -> Problem {
+    let detail = "this cannot be done here; /api/v1/openapi.json lists what can";
+    let problem = || Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail);
+    caller::accept(&api, &headers).await.err().unwrap_or_else(problem)
 }
 
 async fn description() -> Result<([(axum::http::HeaderName, &'static str); 1], String), Problem> {

@@ -2,19 +2,25 @@
 
 use store::Scope;
 use utoipa::openapi::path::{Operation, PathItem};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{Content, Ref, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::management::{applications, endpoints, keys, numbers, trunks};
 use super::problem::Problem;
-use super::{callbacks, calls, events, hearing, management, members, rooms, routes};
+use super::routes::open_routes;
+use super::{
+    callbacks, calls, events, hearing, join, links, live, management, members, overview, phone, rooms, routes, session,
+};
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Aside native API", description = "Rooms, members, modes, hearing, events and management of one account."),
     servers((url = "/api/v1")),
     paths(
+        session::show, session::sign_in, overview::stream, live::stream, join::join, join::invite, join::redeem,
+        phone::ice, phone::ask_for_help, phone::need_no_help,
+        links::list, links::create, links::show, links::delete, links::redeem,
         rooms::list, rooms::get, rooms::end, rooms::start,
         members::list, members::get, members::change, members::kick, members::mode,
         hearing::at, hearing::between, events::page, events::stream,
@@ -39,14 +45,19 @@ impl Modify for Common {
     fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
         let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("aside_…").build();
         api.components.get_or_insert_default().add_security_scheme("key", SecurityScheme::Http(scheme));
-        for route in routes() {
+        for route in routes().into_iter().chain(open_routes()) {
             let Some(item) = api.paths.paths.get_mut(route.path) else { continue };
             let Some(operation) = operation_mut(item, route.method) else { continue };
             let scopes: Vec<&str> = route.scopes.iter().copied().map(Scope::as_str).collect();
-            let needs = format!("Needs the scope {}.", scopes.join(" or "));
-            let about =
-                operation.description.take().map_or_else(|| needs.clone(), |about| format!("{about}\n\n{needs}"));
-            operation.description = Some(about);
+            if scopes.is_empty() {
+                // No key opens it, and none is needed.
+                operation.security = Some(vec![SecurityRequirement::default()]);
+            } else {
+                let needs = format!("Needs the scope {}.", scopes.join(" or "));
+                let about = operation.description.take();
+                let about = about.map_or_else(|| needs.clone(), |about| format!("{about}\n\n{needs}"));
+                operation.description = Some(about);
+            }
             let refusal = ResponseBuilder::new()
                 .description("a problem document (RFC 9457)")
                 .content("application/problem+json", Content::new(Some(Ref::from_schema_name("Problem"))))
@@ -92,7 +103,8 @@ mod tests {
                 }
             }
         }
-        let routed: Vec<String> = routes().iter().map(|route| format!("{} {}", route.method, route.path)).collect();
+        let all = routes().into_iter().chain(open_routes()).collect::<Vec<_>>();
+        let routed: Vec<String> = all.iter().map(|route| format!("{} {}", route.method, route.path)).collect();
         let unique: BTreeSet<String> = routed.iter().cloned().collect();
         assert_eq!(routed.len(), unique.len(), "no route stands twice");
         assert_eq!(described, unique);
@@ -104,6 +116,15 @@ mod tests {
         let item = api.paths.paths.get_mut("/rooms/{room}/members/{member}/mode").unwrap();
         let operation = operation_mut(item, "PUT").unwrap();
         assert!(operation.responses.responses.contains_key("409"));
+    }
+
+    #[test]
+    fn what_needs_no_key_says_so() {
+        let mut api = Description::openapi();
+        for route in open_routes() {
+            let operation = operation_mut(api.paths.paths.get_mut(route.path).unwrap(), route.method).unwrap();
+            assert!(operation.security == Some(vec![SecurityRequirement::default()]), "{}", route.path);
+        }
     }
 
     #[test]

@@ -4,7 +4,9 @@ use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use store::Scope;
 
 use super::management::{applications, endpoints, keys, numbers, trunks};
-use super::{Api, callbacks, calls, events, hearing, management, members, rooms};
+use super::{
+    Api, callbacks, calls, events, hearing, join, links, live, management, members, overview, phone, rooms, session,
+};
 
 /// A route.
 pub struct Route {
@@ -18,6 +20,7 @@ pub struct Route {
     pub handler: MethodRouter<Api>,
 }
 
+const ANY: &[Scope] = &[Scope::Read, Scope::Monitor, Scope::Coach, Scope::Admin];
 const READ: &[Scope] = &[Scope::Read];
 const MODE: &[Scope] = &[Scope::Monitor, Scope::Coach];
 const COACH: &[Scope] = &[Scope::Coach];
@@ -27,6 +30,15 @@ const ADMIN: &[Scope] = &[Scope::Admin];
 pub fn routes() -> Vec<Route> {
     let route = |method, path, scopes, handler| Route { method, path, scopes, handler };
     vec![
+        route("GET", "/session", ANY, get(session::show)),
+        route("GET", "/overview/stream", READ, get(overview::stream)),
+        route("GET", "/rooms/{room}/live", READ, get(live::stream)),
+        route("POST", "/rooms/{room}/join", MODE, post(join::join)),
+        route("POST", "/rooms/{room}/invite", COACH, post(join::invite)),
+        route("GET", "/links", ADMIN, get(links::list)),
+        route("POST", "/links", ADMIN, post(links::create)),
+        route("GET", "/links/{id}", ADMIN, get(links::show)),
+        route("DELETE", "/links/{id}", ADMIN, delete(links::delete)),
         route("GET", "/rooms", READ, get(rooms::list)),
         route("GET", "/rooms/{room}", READ, get(rooms::get)),
         route("DELETE", "/rooms/{room}", COACH, delete(rooms::end)),
@@ -73,5 +85,18 @@ pub fn routes() -> Vec<Route> {
         route("GET", "/keys/{id}", ADMIN, get(keys::show)),
         route("PATCH", "/keys/{id}", ADMIN, patch(keys::update)),
         route("DELETE", "/keys/{id}", ADMIN, delete(keys::delete)),
+    ]
+}
+
+/// Routes that no key opens: whoever asks has a token or a password.
+pub fn open_routes() -> Vec<Route> {
+    let route = |method, path, handler| Route { method, path, scopes: &[], handler };
+    vec![
+        route("POST", "/session", post(session::sign_in)),
+        route("POST", "/invitations/redeem", post(join::redeem)),
+        route("POST", "/links/redeem", post(links::redeem)),
+        route("POST", "/phone/ice", post(phone::ice)),
+        route("POST", "/phone/help", post(phone::ask_for_help)),
+        route("DELETE", "/phone/help", delete(phone::need_no_help)),
     ]
 }

@@ -14,7 +14,8 @@ use crate::config::{self, Config, Loaded, Problems};
 use crate::manage::{
     AccountCreate, AccountUpdate, Action, ApplicationCreate, ApplicationUpdate, CallbackAction, CallbackListing,
     EndpointCreate, EndpointUpdate, Grant, GrantAction, Granted, JambonzKeyAction, JambonzKeyCreate, JambonzKeyListing,
-    KeyCreate, KeyUpdate, NumberCreate, NumberUpdate, OfTrunk, Replay, Subject, TrunkCreate, TrunkUpdate,
+    KeyCreate, KeyUpdate, LinkAction, LinkCreate, NumberCreate, NumberUpdate, OfTrunk, Replay, Subject, TrunkCreate,
+    TrunkUpdate,
 };
 use output::{Failure, print};
 
@@ -73,12 +74,17 @@ enum Command {
     /// Keys of the jambonz REST interface.
     #[command(subcommand)]
     JambonzKey(ScopedJambonzKeys),
+    /// Links by which customers call from a browser.
+    #[command(subcommand)]
+    Link(ScopedLinks),
+    /// Print the certificate (PEM) of the authority of https' development certificate, making it if need be: browsers must trust it.
+    HttpsCa,
     /// The front door: HTTPS under Plivo's host names.
     #[command(subcommand)]
     FrontDoor(FrontDoor),
     /// A softphone.
     Phone(phone::PhoneArgs),
-    /// A call centre of three phones, to see and measure what this is about; needs nothing.
+    /// A small call centre to supervise in the browser, or (--once) to measure; needs nothing.
     Demo(server::DemoArgs),
     /// Print the description (OpenAPI) of the native API.
     Openapi,
@@ -121,6 +127,19 @@ enum ScopedJambonzKeys {
     Create(Within<JambonzKeyCreate>),
     /// List them.
     List(Within<JambonzKeyListing>),
+    /// Delete one.
+    Delete(Within<crate::manage::Named>),
+}
+
+/// [`LinkAction`] with the account beside each.
+#[derive(Debug, Subcommand)]
+enum ScopedLinks {
+    /// Make a new one; its path is shown once.
+    Create(Within<LinkCreate>),
+    /// List them, newest first.
+    List(Within<crate::manage::Listing>),
+    /// Show one.
+    Show(Within<crate::manage::Named>),
     /// Delete one.
     Delete(Within<crate::manage::Named>),
 }
@@ -188,7 +207,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Trunk(command) => trunk(&common, command),
         Command::Callback(action) => callback(&common, action),
         Command::JambonzKey(action) => jambonz_key(&common, action),
+        Command::Link(action) => link(&common, action),
         Command::Key(action) => managed(&common, action, Subject::Key),
+        Command::HttpsCa => server::https_ca(&common, &load(&common)?),
         Command::FrontDoor(FrontDoor::Ca) => server::front_door_ca(&common, &load(&common)?),
         Command::Phone(args) => phone::run(args),
         Command::Demo(args) => server::demo(&args),
@@ -222,6 +243,16 @@ fn jambonz_key(common: &Common, action: ScopedJambonzKeys) -> Result<(), Failure
         ScopedJambonzKeys::Delete(within) => (within.account, JambonzKeyAction::Delete(within.inner)),
     };
     manage::run(common, &load(common)?, account, Subject::JambonzKey(action))
+}
+
+fn link(common: &Common, action: ScopedLinks) -> Result<(), Failure> {
+    let (account, action) = match action {
+        ScopedLinks::Create(within) => (within.account, LinkAction::Create(within.inner)),
+        ScopedLinks::List(within) => (within.account, LinkAction::List(within.inner)),
+        ScopedLinks::Show(within) => (within.account, LinkAction::Show(within.inner)),
+        ScopedLinks::Delete(within) => (within.account, LinkAction::Delete(within.inner)),
+    };
+    manage::run(common, &load(common)?, account, Subject::Link(action))
 }
 
 fn callback(common: &Common, action: ScopedCallbacks) -> Result<(), Failure> {

@@ -103,7 +103,7 @@ fn fields(object: &Json) -> String {
     for name in in_order(map) {
         out.push_str(&format!("{name:width$}  {}\n", plain(map.get(name).unwrap_or(&Json::Null))));
     }
-    for secret in ["auth_token", "webhook_secret", "password", "key"] {
+    for secret in ["auth_token", "webhook_secret", "password", "key", "path"] {
         if map.get(secret).is_some_and(Json::is_string) {
             out.push_str(&format!("\nKeep the {}: it is not shown again.\n", secret.replace('_', " ")));
         }

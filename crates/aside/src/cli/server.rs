@@ -72,13 +72,21 @@ pub(super) struct DemoArgs {
     /// Walk through the four tasks once, print each measured matrix, and fail if a pair is wrong.
     #[arg(long)]
     once: bool,
-    /// Print line after line instead of a live view.
+    /// Walk through them over and over in this terminal, in place of the page.
+    #[arg(long)]
+    terminal: bool,
+    /// With --terminal: print line after line instead of a live view.
     #[arg(long)]
     plain: bool,
+    /// Serve the page in the local network too, over HTTPS with a certificate of this machine's own.
+    #[arg(long, conflicts_with_all = ["once", "terminal"])]
+    lan: bool,
 }
 
 pub(super) fn demo(args: &DemoArgs) -> Result<(), Failure> {
-    let options = DemoOptions { once: args.once, plain: args.plain };
+    let DemoArgs { once, terminal, plain, lan } = *args;
+    // Lines are for the terminal.
+    let options = DemoOptions { once, terminal: terminal || plain, plain, lan };
     let right = tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(crate::demo::run(options));
     if right? { Ok(()) } else { Err(crate::demo::DemoError::Wrong.into()) }
 }
@@ -86,9 +94,17 @@ pub(super) fn demo(args: &DemoArgs) -> Result<(), Failure> {
 pub(super) fn front_door_ca(common: &Common, config: &Config) -> Result<(), Failure> {
     let data_dir = &config.server.data_dir;
     prepare_data_dir(data_dir)?;
-    let authority = small_runtime()?
-        .block_on(front_door_authority(data_dir, &config.http.front_door_names))
-        .map_err(crate::serve::StartError::from)?;
-    let pem = authority.certificate_pem();
+    let authority = small_runtime()?.block_on(front_door_authority(data_dir, &config.http.front_door_names));
+    certificate(common, authority.map_err(crate::serve::StartError::from)?.certificate_pem())
+}
+
+pub(super) fn https_ca(common: &Common, config: &Config) -> Result<(), Failure> {
+    let data_dir = &config.server.data_dir;
+    prepare_data_dir(data_dir)?;
+    let authority = small_runtime()?.block_on(crate::serve::tls::authority(data_dir, &config.http.https_names));
+    certificate(common, authority.map_err(crate::serve::StartError::from)?.certificate_pem())
+}
+
+fn certificate(common: &Common, pem: &str) -> Result<(), Failure> {
     print(&if common.json { format!("{}\n", serde_json::json!({ "certificate": pem })) } else { pem.to_owned() })
 }

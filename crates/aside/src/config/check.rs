@@ -12,7 +12,7 @@ use call::recogniser::RecogniserConfig;
 use super::problem::{Place, Problem};
 use super::{Config, Loaded};
 
-struct Check<'a> {
+pub(super) struct Check<'a> {
     places: &'a BTreeMap<(String, String), Place>,
     problems: Vec<Problem>,
 }
@@ -25,13 +25,16 @@ pub fn check(loaded: &Loaded) -> Vec<Problem> {
     sip(&mut check, config);
     media(&mut check, config);
     http(&mut check, config);
+    super::browsers::https(&mut check, config);
+    super::browsers::webrtc(&mut check, config);
+    super::browsers::turn(&mut check, config);
     rest(&mut check, config);
     clashes(&mut check, config);
     check.problems
 }
 
 impl Check<'_> {
-    fn refuse(
+    pub(super) fn refuse(
         &mut self,
         section: &str,
         key: &str,
@@ -49,7 +52,13 @@ impl Check<'_> {
         });
     }
 
-    fn range<T: PartialOrd + Display + Copy>(&mut self, section: &str, key: &str, value: T, range: RangeInclusive<T>) {
+    pub(super) fn range<T: PartialOrd + Display + Copy>(
+        &mut self,
+        section: &str,
+        key: &str,
+        value: T,
+        range: RangeInclusive<T>,
+    ) {
         if !range.contains(&value) {
             let remedy = format!("write {} to {}", range.start(), range.end());
             self.refuse(section, key, value, "out of range", remedy);
@@ -57,14 +66,14 @@ impl Check<'_> {
     }
 
     /// An address of this machine, or all of them.
-    fn local(&mut self, section: &str, key: &str, ip: IpAddr) {
+    pub(super) fn local(&mut self, section: &str, key: &str, ip: IpAddr) {
         if let Err(error) = UdpSocket::bind((ip, 0)) {
             let remedy = "write an address of this machine, or 0.0.0.0 for all of them";
             self.refuse(section, key, ip, format!("nothing can listen there ({error})"), remedy);
         }
     }
 
-    fn domain(&mut self, section: &str, key: &str, name: &str) {
+    pub(super) fn domain(&mut self, section: &str, key: &str, name: &str) {
         let label = |label: &str| {
             (1..=63).contains(&label.len())
                 && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
@@ -186,7 +195,7 @@ fn sip(check: &mut Check<'_>, config: &Config) {
     for name in sip.hosts.keys() {
         check.domain("sip", "hosts", name);
     }
-    networks(check, "sip", &sip.allow);
+    networks(check, "sip", "allow", &sip.allow);
     let bounds = (sip.register_min_s, sip.register_default_s, sip.register_max_s);
     check.range("sip", "register_min_s", bounds.0, 1..=86_400);
     check.range("sip", "register_max_s", bounds.2, 1..=86_400);
@@ -262,18 +271,19 @@ fn media(check: &mut Check<'_>, config: &Config) {
     check.range("media", "max_members_per_room", media.max_members_per_room, 2..=4_096);
 }
 
-fn networks(check: &mut Check<'_>, section: &str, allow: &[String]) {
-    for text in allow {
+fn networks(check: &mut Check<'_>, section: &str, key: &str, list: &[String]) {
+    for text in list {
         if Network::parse(text).is_none() {
             let remedy = "write networks such as \"10.0.0.0/8\", or single addresses";
-            check.refuse(section, "allow", format!("{text:?}"), "not a network", remedy);
+            check.refuse(section, key, format!("{text:?}"), "not a network", remedy);
         }
     }
 }
 
 fn http(check: &mut Check<'_>, config: &Config) {
     let http = &config.http;
-    networks(check, "http", &http.allow);
+    networks(check, "http", "allow", &http.allow);
+    networks(check, "http", "forwarded_by", &http.forwarded_by);
     for name in http.hosts.keys() {
         check.domain("http", "hosts", name);
         if name.chars().any(char::is_uppercase) {
@@ -297,6 +307,7 @@ fn http(check: &mut Check<'_>, config: &Config) {
     check.range("http", "connections_per_source", http.connections_per_source, 1..=1_000_000);
     check.range("http", "header_timeout_s", http.header_timeout_s, 1..=300);
     check.range("http", "body_timeout_s", http.body_timeout_s, 1..=300);
+    check.range("http", "write_timeout_s", http.write_timeout_s, 1..=300);
     check.local("http", "api", http.api.ip());
     if let Some(door) = http.front_door {
         check.local("http", "front_door", door.ip());
@@ -340,11 +351,17 @@ fn rest(check: &mut Check<'_>, config: &Config) {
 /// Two listeners on one address, or a listener among the RTP ports.
 fn clashes(check: &mut Check<'_>, config: &Config) {
     let tcp = config.sip.tcp.iter().map(|address| ("sip", "tcp", *address));
-    let web = [("http", "api", Some(config.http.api)), ("http", "front_door", config.http.front_door)];
+    let web = [
+        ("http", "api", Some(config.http.api)),
+        ("http", "https", config.http.https),
+        ("http", "front_door", config.http.front_door),
+    ];
     let web = web.into_iter().filter_map(|(section, key, address)| Some((section, key, address?)));
-    let streams: Vec<(&str, &str, SocketAddr)> = tcp.chain(web).collect();
-    let datagrams: Vec<(&str, &str, SocketAddr)> =
-        config.sip.udp.iter().map(|address| ("sip", "udp", *address)).collect();
+    let webrtc = super::browsers::ports(config);
+    let ice_tcp = webrtc.clone().filter(|_| config.webrtc.tcp);
+    let streams: Vec<(&str, &str, SocketAddr)> = tcp.chain(web).chain(ice_tcp).collect();
+    let sip = config.sip.udp.iter().map(|address| ("sip", "udp", *address));
+    let datagrams: Vec<(&str, &str, SocketAddr)> = sip.chain(webrtc).collect();
     for listeners in [&streams, &datagrams] {
         for (index, (section, key, address)) in listeners.iter().enumerate() {
             let earlier = listeners.iter().take(index).find(|(_, _, other)| overlap(*address, *other));

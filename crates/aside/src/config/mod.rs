@@ -1,5 +1,7 @@
 //! The configuration: one TOML file in which every key may be left out, and environment variables that win over it.
 
+pub(crate) mod addresses;
+mod browsers;
 mod check;
 pub(crate) mod planes;
 pub mod problem;
@@ -21,7 +23,7 @@ pub use sample::{documentation, sample};
 use section::{Key, Section};
 pub use sections::{
     HttpSection, JambonzSection, MediaSection, MetricsSection, OutboxSection, PlivoSection, ServerConfig, SipSection,
-    SoundsSection, SpeechSection, StoreSection,
+    SoundsSection, SpeechSection, StoreSection, TurnSection, WebrtcSection,
 };
 
 /// The file that is read where none is named, if it is there.
@@ -60,6 +62,8 @@ config! {
     sip: SipSection,
     media: MediaSection,
     http: HttpSection,
+    webrtc: WebrtcSection,
+    turn: TurnSection,
     sounds: SoundsSection,
     speech: SpeechSection,
     plivo: PlivoSection,

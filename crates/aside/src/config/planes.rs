@@ -1,8 +1,9 @@
 //! The configuration as the parts of the server want it.
 
-use std::net::IpAddr;
-use std::time::Duration;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::{Duration, Instant};
 
+use audio::{Codec, Format};
 use call::engine::EngineConfig;
 use call::http::{HttpPolicy, Network};
 use call::outbox::OutboxConfig;
@@ -11,8 +12,10 @@ use call::sound::SoundConfig;
 use media::MediaConfig;
 use sip::{Limits, RegistrationBounds, SipConfig};
 use store::StoreConfig;
+use webrtc::{Address, WebRtcConfig};
 
 use super::Config;
+use super::addresses;
 use super::setting::Synchronous;
 
 /// The database's part.
@@ -90,10 +93,70 @@ pub fn media(config: &Config) -> MediaConfig {
         pin_cpus: media.pin_cpus.clone(),
         ..MediaConfig::default()
     };
+    planned.opus_bitrate = config.webrtc.opus_bitrate;
+    planned.opus_complexity = config.webrtc.opus_complexity;
     planned.jitter.initial = Duration::from_millis(media.jitter_initial_ms);
     planned.jitter.minimum = Duration::from_millis(media.jitter_min_ms);
     planned.jitter.maximum = Duration::from_millis(media.jitter_max_ms);
     planned
+}
+
+/// The part of browsers' sound, if there is one. `clock` is the origin of the media plane's.
+pub fn webrtc(config: &Config, clock: Instant) -> Option<WebRtcConfig> {
+    let webrtc = &config.webrtc;
+    webrtc.enabled.then(|| WebRtcConfig {
+        threads: shards(config).min(64),
+        addresses: webrtc_addresses(config),
+        first_port: webrtc.first_port,
+        tcp: webrtc.tcp,
+        lite: webrtc.lite,
+        clock,
+        formats: webrtc.codecs.iter().filter_map(|name| format(name)).collect(),
+        max_average_bitrate: webrtc.opus_bitrate,
+        max_peers: webrtc.max_peers,
+        ..WebRtcConfig::default()
+    })
+}
+
+/// What is bound, and what browsers are told.
+fn webrtc_addresses(config: &Config) -> Vec<Address> {
+    let webrtc = &config.webrtc;
+    let mut told = webrtc.advertised.clone();
+    if told.is_empty() {
+        told.extend(
+            advertised(config).filter(|ip| webrtc.bind.is_unspecified() || ip.is_ipv4() == webrtc.bind.is_ipv4()),
+        );
+    }
+    if told.is_empty() && webrtc.bind.is_unspecified() {
+        told = addresses::of_this_machine();
+        if told.is_empty() {
+            told.push(Ipv4Addr::LOCALHOST.into());
+        }
+    }
+    if told.is_empty() {
+        return vec![Address::of(webrtc.bind)];
+    }
+    let address = |ip: IpAddr| match addresses::is_of_this_machine(ip) {
+        true => Address::of(ip),
+        // A NAT in front has it.
+        false => {
+            let any: IpAddr = if ip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+            let bind = if webrtc.bind.is_ipv4() == ip.is_ipv4() { webrtc.bind } else { any };
+            Address { bind, advertised: Some(ip) }
+        }
+    };
+    told.into_iter().map(address).collect()
+}
+
+/// The codec of this name.
+pub(super) fn format(name: &str) -> Option<Format> {
+    Some(match name {
+        "opus" => Format::Opus,
+        "g722" => Format::G722,
+        "pcmu" => Format::Narrow(Codec::Pcmu),
+        "pcma" => Format::Narrow(Codec::Pcma),
+        _ => return None,
+    })
 }
 
 /// The engine's part.

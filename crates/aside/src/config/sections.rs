@@ -134,6 +134,22 @@ section! {
     pub struct HttpSection in "http" {
         /// Address of the APIs (native, Plivo's, jambonz'), plain HTTP. Put a TLS proxy before it to use it from other machines.
         api: SocketAddr = loopback(8080),
+        /// HTTPS address of the same, and of the pages `/console` and `/phone`: browsers give a microphone to HTTPS alone (and to
+        /// this machine's own pages). `"off"`: none.
+        https: Option<SocketAddr> = None,
+        /// File with the certificate of `https` and those that lead to its authority (PEM); read again when it changes, and at
+        /// SIGHUP. Not set: a development certificate of an own authority, kept in the data directory, for `https_names`;
+        /// `aside https-ca` prints what browsers must trust.
+        tls_certificate: Option<PathBuf> = None,
+        /// File with the key of that certificate (PEM).
+        tls_key: Option<PathBuf> = None,
+        /// Names and addresses that the development certificate is for.
+        https_names: Vec<String> = vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
+        /// Other origins whose pages may open a WebSocket for SIP, such as `"https://desk.example.com"`. Pages of this server may,
+        /// and programs that are no browsers.
+        origins: Vec<String> = Vec::new(),
+        /// Networks of proxies: of their requests, the last address in `X-Forwarded-For` that is none of theirs is the source.
+        forwarded_by: Vec<String> = Vec::new(),
         /// HTTPS address that answers under Plivo's own host names, for programs whose base URL cannot be changed; `"off"`: none.
         front_door: Option<SocketAddr> = None,
         /// Host names that the front door has certificates for.
@@ -143,7 +159,7 @@ section! {
         allow: Vec<String> = Vec::new(),
         /// Names with a fixed address for webhooks and sound URLs; asked before DNS, and allowed even if private.
         hosts: BTreeMap<String, IpAddr> = BTreeMap::new(),
-        /// Connections at once on `api`.
+        /// Connections at once on `api`, and as many on `https`.
         connections: usize = 2_000,
         /// Connections of one source address (IPv6: /64) at once; further ones are closed.
         connections_per_source: usize = 500,
@@ -151,10 +167,56 @@ section! {
         header_timeout_s: u64 = 10,
         /// Seconds that a request's body may take to arrive.
         body_timeout_s: u64 = 20,
+        /// Seconds that a client may leave an answer unread before its connection is closed.
+        write_timeout_s: u64 = 30,
         /// Bytes of the largest request body.
         body_bytes: usize = 1_048_576,
         /// Event streams and waiting event requests of the native API at once.
         event_streams: usize = 256,
+    }
+}
+
+section! {
+    /// Browsers' calls: WebRTC.
+    pub struct WebrtcSection in "webrtc" {
+        /// Whether browsers may call.
+        enabled: bool = true,
+        /// Address that the ports are bound to.
+        bind: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        /// First port: each of `[media] shards` takes one, counted up from here; 0: free ones.
+        first_port: u16 = 10_000,
+        /// Whether the same ports take ICE over TCP, for networks that let no UDP through.
+        tcp: bool = true,
+        /// Whether the server only answers connectivity checks (ICE lite). For servers at a public address of their own.
+        lite: bool = false,
+        /// Addresses that browsers are told, best first: those of this machine, or one that a NAT in front has. Empty: `[media]
+        /// advertised_ip` or `[sip] external_ip`, else `bind`, else those of this machine.
+        advertised: Vec<IpAddr> = Vec::new(),
+        /// Browsers' calls at once; further ones are refused with 503. One account has at most three quarters of them.
+        max_peers: usize = 2_000,
+        /// Codecs in order of preference: `opus`, `g722`, `pcmu`, `pcma`.
+        codecs: Vec<String> = ["opus", "g722", "pcmu", "pcma"].map(str::to_owned).to_vec(),
+        /// Bits per second of Opus.
+        opus_bitrate: u32 = 32_000,
+        /// How much work Opus takes for its quality: 0 to 10.
+        opus_complexity: u8 = 5,
+    }
+}
+
+section! {
+    /// STUN and TURN servers that browsers are told of. Aside is neither: run coturn or the like.
+    pub struct TurnSection in "turn" {
+        /// Their URIs, such as `"stun:stun.example.com"` and `"turn:turn.example.com:3478?transport=udp"`.
+        uris: Vec<String> = Vec::new(),
+        /// Secret shared with the TURN servers (coturn's `static-auth-secret` with `use-auth-secret`): each browser gets credentials
+        /// of its own for a time.
+        secret: Option<String> = None,
+        /// Seconds that these are good for. Keep it above the longest call.
+        ttl_s: u64 = 28_800,
+        /// User name for all browsers, where there is no secret.
+        username: Option<String> = None,
+        /// Its password. Every user of a page can read it.
+        password: Option<String> = None,
     }
 }
 

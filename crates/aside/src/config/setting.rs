@@ -34,6 +34,7 @@ macro_rules! settings {
 
 settings! {
     bool: "write true or false",
+    u8: "write a whole number from 0 to 255",
     u16: "write a whole number from 0 to 65535",
     u32: "write a whole number, 0 or more",
     u64: "write a whole number, 0 or more",
@@ -45,6 +46,7 @@ settings! {
     SocketAddr: "write an address and a port in quotes, such as \"0.0.0.0:5060\"",
     Vec<SocketAddr>: "write a list of addresses with ports, such as [\"0.0.0.0:5060\"]",
     Vec<String>: "write a list of texts, such as [\"one\", \"two\"]",
+    Vec<IpAddr>: "write a list of addresses, such as [\"192.0.2.10\"]",
     Vec<usize>: "write a list of whole numbers, such as [2, 3]",
     BTreeMap<String, IpAddr>: "write a table of names and addresses, such as { \"callcenter.test\" = \"127.0.0.1\" }",
     BTreeMap<String, SocketAddr>: "write a table of names and addresses with ports, such as { \"carrier.test\" = \"192.0.2.7:5060\" }",
@@ -69,6 +71,18 @@ impl Setting for Option<String> {
 
     fn from_value(value: toml::Value) -> Result<Self, String> {
         String::from_value(value).map(|text| Some(text).filter(|text| !text.is_empty()))
+    }
+}
+
+impl Setting for Option<PathBuf> {
+    const SHAPE: &'static str = "write a path in quotes, or leave the key out";
+
+    fn show(&self) -> Option<String> {
+        self.as_ref().and_then(Setting::show)
+    }
+
+    fn from_value(value: toml::Value) -> Result<Self, String> {
+        PathBuf::from_value(value).map(|path| Some(path).filter(|path| !path.as_os_str().is_empty()))
     }
 }
 

@@ -50,6 +50,23 @@ fn every_wrong_value_is_named_with_its_key_line_and_remedy() {
         ("http", "front_door = \"yes\"", "front_door", "or \"off\""),
         ("http", "allow = [\"10.0.0.0/99\"]", "allow", "10.0.0.0/8"),
         ("http", "hosts = { \"Shop.test\" = \"127.0.0.1\" }", "hosts", "lower case"),
+        ("http", "tls_certificate = \"x.pem\"", "tls_certificate", "set tls_key too"),
+        ("http", "tls_key = \"x.pem\"", "tls_key", "set tls_certificate too"),
+        ("http", "origins = [\"https://desk.example.com/\"]", "origins", "https://desk.example.com"),
+        ("http", "forwarded_by = [\"proxy\"]", "forwarded_by", "10.0.0.0/8"),
+        ("http", "https_names = [\"a b\"]", "https_names", "write names"),
+        ("http", "write_timeout_s = 0", "write_timeout_s", "1 to 300"),
+        ("webrtc", "first_port = 80", "first_port", "from 1024 on"),
+        ("webrtc", "first_port = 20000", "first_port", "outside [media] first_port"),
+        ("webrtc", "codecs = [\"opus\", \"opus\"]", "codecs", "each once"),
+        ("webrtc", "codecs = [\"speex\"]", "codecs", "\"opus\""),
+        ("webrtc", "advertised = [\"0.0.0.0\"]", "advertised", "addresses of this server"),
+        ("webrtc", "advertised = [\"192.0.2.1\", \"192.0.2.2\"]", "advertised", "one of a NAT"),
+        ("webrtc", "max_peers = 0", "max_peers", "1 to"),
+        ("webrtc", "opus_bitrate = 1", "opus_bitrate", "6000 to"),
+        ("webrtc", "opus_complexity = 11", "opus_complexity", "0 to 10"),
+        ("turn", "uris = [\"http://turn.example.com\"]", "uris", "stun:stun.example.com"),
+        ("turn", "ttl_s = 1", "ttl_s", "60 to"),
         ("http", "body_bytes = 1", "body_bytes", "4096"),
         ("speech", "recogniser = \"ftp://stt.example.com\"", "recogniser", "http://127.0.0.1:9000/"),
         ("speech", "recogniser = 1", "recogniser", "write a text in quotes"),
@@ -92,6 +109,35 @@ fn listeners_that_clash_are_found_before_they_fail() {
     assert_eq!(found.len(), 1);
     assert!(found[0].key == "[http] api" && found[0].what.contains("[sip] tcp"), "{}", found[0]);
     assert!(load_text("x", "[sip]\ntcp = [\"127.0.0.1:0\"]\n[http]\napi = \"127.0.0.1:0\"\n", nothing()).is_ok());
+}
+
+#[test]
+fn turn_servers_want_one_kind_of_credentials_and_secrets_are_not_repeated() {
+    let uris = "[turn]\nuris = [\"turn:turn.example.com\"]\n";
+    for (more, key) in [
+        ("", "[turn] secret"),
+        ("username = \"u\"\n", "[turn] password"),
+        ("password = \"topsecret\"\n", "[turn] username"),
+        ("secret = \"topsecret\"\nusername = \"u\"\npassword = \"p\"\n", "[turn] secret"),
+    ] {
+        let found = problems(&format!("{uris}{more}"));
+        assert!(found.iter().any(|problem| problem.key == key), "{more}: {found:?}");
+        assert!(!Problems(found).to_string().contains("topsecret"), "{more}");
+    }
+    for more in ["secret = \"s\"\n", "username = \"u\"\npassword = \"p\"\n"] {
+        assert!(load_text("x", &format!("{uris}{more}"), nothing()).is_ok(), "{more}");
+    }
+    assert!(load_text("x", "[turn]\nuris = [\"stun:stun.example.com\"]\n", nothing()).is_ok());
+}
+
+#[test]
+fn https_needs_a_certificate_that_can_be_read_or_names_for_one() {
+    let https = "[http]\nhttps = \"127.0.0.1:0\"\n";
+    assert!(load_text("x", https, nothing()).is_ok());
+    let found = problems(&format!("{https}https_names = []\n"));
+    assert_eq!(found[0].key, "[http] https_names");
+    let found = problems(&format!("{https}tls_certificate = \"/none/c.pem\"\ntls_key = \"/none/k.pem\"\n"));
+    assert_eq!((found.len(), found[0].key.as_str()), (1, "[http] tls_certificate"), "{found:?}");
 }
 
 #[test]

@@ -43,6 +43,7 @@ impl Cast {
             let mut config = PhoneConfig::new(server, name, password);
             config.domain = "phone.plivo.com".to_owned();
             config.keep = Duration::from_secs(10);
+            config.display_name = Some(format!("{name} (bot)"));
             let phone = Phone::start(config).await.map_err(|error| DemoError::phone(name, error))?;
             phone.register(3_600).await.map_err(|error| DemoError::phone(name, error))?;
             let voice = tokio::task::spawn_blocking(move || phone::voice::speak(text, voice)).await.ok().flatten();
@@ -71,7 +72,12 @@ impl Actor {
 
     /// Takes the call that comes in.
     pub async fn answer(&self) -> Result<Call, DemoError> {
-        let call = self.phone.incoming(PATIENCE).await.ok_or(DemoError::Late("a call", PATIENCE.as_secs()))?;
+        self.answer_within(PATIENCE).await
+    }
+
+    /// Takes the call that comes in this time.
+    pub async fn answer_within(&self, patience: Duration) -> Result<Call, DemoError> {
+        let call = self.phone.incoming(patience).await.ok_or(DemoError::Late("a call", patience.as_secs()))?;
         call.answer().await.map_err(|error| DemoError::phone(self.name, error))
     }
 

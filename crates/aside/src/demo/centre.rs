@@ -34,7 +34,8 @@ struct Inner {
     at: SocketAddr,
 }
 
-const ROOM: &str = "demo";
+/// The demo's room.
+pub(super) const ROOM: &str = "demo";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Centre {

@@ -1,11 +1,13 @@
 //! `aside demo`: a server, a small call centre and three phones in one process. No account, no phone, no Internet needed.
 //!
-//! It walks through the four tasks of a call centre with supervisor coaching, and after each measures who hears whom in
-//! the audio that the phones received.
+//! Two bots talk, and whoever opens the page is their supervisor. Or it walks, in the terminal, through the four tasks of a call
+//! centre with supervisor coaching, and after each measures who hears whom in the audio that the phones received.
 
 mod cast;
 mod centre;
+mod page;
 mod screen;
+mod talk;
 mod walk;
 
 use std::net::SocketAddr;
@@ -25,8 +27,12 @@ use screen::Screen;
 pub struct DemoOptions {
     /// Walk through the tasks once, print each measured matrix, and end.
     pub once: bool,
+    /// Walk through them over and over in the terminal, in place of the page.
+    pub terminal: bool,
     /// Print line after line instead of a live view.
     pub plain: bool,
+    /// Serve the page in the local network too, over HTTPS.
+    pub lan: bool,
 }
 
 /// Why the demo could not go on.
@@ -35,6 +41,9 @@ pub enum DemoError {
     /// The server.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// Its database.
+    #[error(transparent)]
+    Store(#[from] store::StoreError),
     /// Its accounts.
     #[error("the demo's accounts could not be made: {0:?}")]
     Manage(ManageError),
@@ -84,7 +93,13 @@ pub async fn run(options: DemoOptions) -> Result<bool, DemoError> {
     let dir = std::env::temp_dir().join(format!("aside-demo-{}", uuid::Uuid::new_v4()));
     std::fs::create_dir_all(&dir)?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    let config = config(&dir);
+    let mut config = config(&dir);
+    let in_page = !options.once && !options.terminal;
+    if in_page {
+        page::prepare(&mut config, options.lan);
+    } else {
+        config.webrtc.enabled = false;
+    }
     let mut server = Server::start(&config).await?;
     let credentials = server.take_credentials().ok_or(DemoError::Late("the first start", 0))?;
     let manager = Manager {
@@ -93,12 +108,20 @@ pub async fn run(options: DemoOptions) -> Result<bool, DemoError> {
         live: None,
         by: By::Operator,
     };
-    let screen = Screen::new(options.plain || options.once);
+    let screen = Screen::new(options.plain || options.once || in_page);
     let outcome = async {
         let centre_at = listener.local_addr()?;
         let password = hire(&manager, centre_at).await?;
         let centre = Centre::open(listener, server.addresses().api, &credentials, screen.clone());
         let sip = signalling(&server);
+        if in_page {
+            screen.quiet();
+            let cast = Cast::gather(sip, &password).await?;
+            let account = manager.store.account_by_auth_id(&credentials.auth_id).await?;
+            let account = account.ok_or(DemoError::Late("the first start", 0))?.id;
+            let lan = options.lan.then_some(config.server.data_dir.as_path());
+            return page::run(&server, account, &cast, &centre, lan).await.map(|()| true);
+        }
         screen.say(&format!(
             "A softphone can listen in: register as guest with password {password} at {sip}, then call any number."
         ));

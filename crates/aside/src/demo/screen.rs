@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::fmt::Write;
 use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use phone::analysis::HearingMatrix;
@@ -12,6 +13,7 @@ use phone::analysis::HearingMatrix;
 #[derive(Clone)]
 pub(super) struct Screen {
     live: bool,
+    quiet: Arc<AtomicBool>,
     shown: Arc<Mutex<Shown>>,
 }
 
@@ -28,7 +30,12 @@ const EVENTS: usize = 10;
 
 impl Screen {
     pub fn new(plain: bool) -> Self {
-        Self { live: !plain && std::io::stdout().is_terminal(), shown: Arc::default() }
+        Self { live: !plain && std::io::stdout().is_terminal(), quiet: Arc::default(), shown: Arc::default() }
+    }
+
+    /// Shows nothing from now on: the page shows it.
+    pub fn quiet(&self) {
+        self.quiet.store(true, Ordering::Relaxed);
     }
 
     pub fn is_live(&self) -> bool {
@@ -70,6 +77,9 @@ impl Screen {
     fn update(&self, line: &str, change: impl FnOnce(&mut Shown)) {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut shown);
+        if self.quiet.load(Ordering::Relaxed) {
+            return;
+        }
         if self.live {
             print!("{}", shown.drawn());
         } else if !line.is_empty() {

@@ -8,6 +8,7 @@ mod endpoint;
 mod grant;
 mod jambonz_key;
 mod key;
+mod link;
 mod live;
 mod number;
 pub mod object;
@@ -26,6 +27,7 @@ pub use endpoint::{EndpointCreate, EndpointUpdate};
 pub use grant::{Grant, GrantAction, Granted, OfTrunk};
 pub use jambonz_key::{JambonzKeyAction, JambonzKeyCreate, JambonzKeyListing};
 pub use key::{KeyCreate, KeyUpdate};
+pub use link::{LinkAction, LinkCreate};
 pub use live::Live;
 pub use number::{NumberCreate, NumberUpdate};
 pub use trunk::{TrunkCreate, TrunkUpdate};
@@ -110,6 +112,8 @@ pub enum Subject {
     Key(Action<KeyCreate, KeyUpdate>),
     /// Keys of the jambonz REST interface.
     JambonzKey(JambonzKeyAction),
+    /// Links by which customers call from a browser.
+    Link(LinkAction),
 }
 
 /// A command.
@@ -238,6 +242,7 @@ impl Manager {
             Subject::TrunkGrant(action) => self.grants(&self.account(account).await?, action).await,
             Subject::Callback(action) => self.callbacks(&self.account(account).await?, action, now).await,
             Subject::JambonzKey(action) => self.jambonz_keys(account, action, now).await,
+            Subject::Link(action) => self.links(&self.account(account).await?, action, now).await,
             Subject::Key(action) => self.keys(&self.account(account).await?, action, now).await,
         }
     }

@@ -424,3 +424,43 @@ impl JambonzKeyObject {
         }
     }
 }
+
+/// A link by which customers call from a browser.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LinkObject {
+    /// Its UUID.
+    pub id: String,
+    /// For people; part of its address.
+    pub name: String,
+    /// The page's path on this server. Shown only when it has just been made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The application that calls lead to, by id.
+    pub application: Option<String>,
+    /// The number that is called.
+    pub number: Option<String>,
+    /// What callers are called.
+    pub label: Option<String>,
+    /// When it was made.
+    pub created_at: String,
+    /// From when on it is refused.
+    pub expires_at: Option<String>,
+    /// When it was last used.
+    pub last_used_at: Option<String>,
+}
+
+impl LinkObject {
+    pub(crate) fn of(link: &store::Link) -> Self {
+        Self {
+            id: link.id.to_string(),
+            name: link.name.clone(),
+            path: None,
+            application: link.app_id.clone(),
+            number: link.number.clone(),
+            label: link.label.clone(),
+            created_at: rfc3339(link.created_at),
+            expires_at: link.expires_at.map(rfc3339),
+            last_used_at: link.last_used_at.map(rfc3339),
+        }
+    }
+}

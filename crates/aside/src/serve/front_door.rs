@@ -54,7 +54,12 @@ impl AuthorityStore for InFile {
 /// # Errors
 /// What the authority says.
 pub async fn load_or_make(data_dir: &Path, names: &[String]) -> Result<Authority, AuthorityError> {
-    Authority::load_or_make(&InFile { directory: data_dir.join("front-door") }, names).await
+    authority_in(data_dir.join("front-door"), names).await
+}
+
+/// The authority of a directory, made if there is none.
+pub(super) async fn authority_in(directory: PathBuf, names: &[String]) -> Result<Authority, AuthorityError> {
+    Authority::load_or_make(&InFile { directory }, names).await
 }
 
 /// A bound front door.

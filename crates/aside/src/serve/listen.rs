@@ -1,30 +1,39 @@
-//! HTTP listeners with limits: connections at once, of all and of one source, time for a request's head and for its body, and
-//! an end that lets requests finish.
+//! HTTP listeners with limits: connections at once, of all and of one source, time for a TLS handshake, for a request's head and for
+//! its body, time that an answer may lie unread, and an end that lets requests finish.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
+use axum::http::StatusCode;
 use axum::middleware::map_request;
+use axum::response::{IntoResponse, Response};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use plivo::connection::Watched;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Sleep;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use super::deadline::WriteDeadline;
+use super::source::{Source, SourcePlace, Sources, forwarded_over_tls};
+use crate::api::Problem;
 
 /// Longest head of a request, bytes.
 const HEAD: usize = 64 * 1024;
@@ -34,55 +43,80 @@ const HEAD: usize = 64 * 1024;
 pub struct ListenLimits {
     /// Connections at once; further ones wait in the kernel's queue.
     pub connections: usize,
-    /// Connections of one source address at once; further ones are closed.
-    pub connections_per_source: usize,
-    /// How long a request's head may take.
+    /// How long a TLS handshake, and then a request's head, may take.
     pub header_timeout: Duration,
     /// How long a request's body may take.
     pub body_timeout: Duration,
+    /// How long an answer may lie unread.
+    pub write_timeout: Duration,
+}
+
+/// What listeners count.
+#[derive(Debug, Default)]
+pub struct ListenCounts {
+    /// Connections and proxied requests of sources that have too many.
+    pub over_source_limit: AtomicU64,
+    /// TLS handshakes that failed.
+    pub handshakes_failed: AtomicU64,
+    /// Connections ended because the client did not read.
+    pub unread: Arc<AtomicU64>,
+}
+
+/// A listener.
+pub struct Listener {
+    /// Where connections come.
+    pub listener: TcpListener,
+    /// Its limits.
+    pub limits: ListenLimits,
+    /// Those of one source, over all listeners.
+    pub sources: Sources,
+    /// With TLS.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// What becomes of connections.
+    pub counts: Arc<ListenCounts>,
+}
+
+/// What a connection needs.
+struct Served {
+    app: Router,
+    limits: ListenLimits,
+    sources: Sources,
+    counts: Arc<ListenCounts>,
+    stop: CancellationToken,
 }
 
 /// Serves `app` until `stop`; then requests under way are finished, and it returns.
-pub async fn serve(listener: TcpListener, app: Router, limits: ListenLimits, stop: CancellationToken) {
+pub async fn serve(listener: Listener, app: Router, stop: CancellationToken) {
+    let Listener { listener, limits, sources, tls, counts } = listener;
     let places = Arc::new(Semaphore::new(limits.connections));
-    let sources = Sources { most: limits.connections_per_source, held: Arc::default() };
+    let acceptor = tls.map(TlsAcceptor::from);
     let connections = TaskTracker::new();
     let app = app.layer(map_request(move |request: Request| {
         std::future::ready(request.map(|body| Body::new(Punctual::new(body, limits.body_timeout))))
     }));
+    let served = Arc::new(Served { app, limits, sources, counts, stop });
     loop {
         let accepted = tokio::select! {
-            () = stop.cancelled() => break,
+            () = served.stop.cancelled() => break,
             accepted = accept(&listener, &places) => accepted,
         };
-        let Some((stream, ip, place)) = accepted else { continue };
-        let Some(source) = sources.take(ip) else {
-            tracing::debug!(%ip, "too many HTTP connections of one source; see [http] connections_per_source");
+        let Some((stream, from, place)) = accepted else { continue };
+        // A proxy has as many as it needs: those whose requests it passes on are counted each.
+        let proxied = served.sources.is_proxy(from.ip());
+        let source = if proxied { None } else { served.sources.take(from.ip()) };
+        if source.is_none() && !proxied {
+            served.counts.over_source_limit.fetch_add(1, Ordering::Relaxed);
+            tracing::debug!(ip = %from.ip(), "too many HTTP connections of one source; see [http] connections_per_source");
             continue;
-        };
+        }
         // Small answers leave at once; a socket that refuses the option works all the same.
         let _ = stream.set_nodelay(true);
-        let app = TowerToHyperService::new(app.clone());
-        let (stream, connection) = Watched::new(stream);
-        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-            request.extensions_mut().insert(connection.clone());
-            app.call(request)
-        });
-        let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(limits.header_timeout).max_buf_size(HEAD);
-        let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
-        let stop = stop.clone();
+        let (served, acceptor) = (Arc::clone(&served), acceptor.clone());
         connections.spawn(async move {
-            tokio::pin!(connection);
-            let ended = tokio::select! {
-                ended = connection.as_mut() => ended,
-                () = stop.cancelled() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
-            };
-            if let Err(error) = ended {
-                tracing::debug!(%error, "an HTTP connection ended early");
+            let stream = WriteDeadline::new(stream, served.limits.write_timeout, Arc::clone(&served.counts.unread));
+            match acceptor {
+                None => served.connection(stream, from, false).await,
+                Some(acceptor) => served.secured(acceptor, stream, from).await,
             }
             drop((place, source));
         });
@@ -91,10 +125,13 @@ pub async fn serve(listener: TcpListener, app: Router, limits: ListenLimits, sto
     connections.wait().await;
 }
 
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let place = Arc::clone(places).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, from)) => Some((stream, from.ip().to_canonical(), place)),
+        Ok((stream, from)) => Some((stream, SocketAddr::new(from.ip().to_canonical(), from.port()), place)),
         Err(error) => {
             // Out of file descriptors, mostly: it passes when connections close.
             tracing::warn!(%error, "an HTTP connection could not be accepted");
@@ -104,50 +141,88 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Option<(TcpS
     }
 }
 
-/// How many connections each source has. Sources without any are forgotten.
-#[derive(Clone)]
-struct Sources {
-    most: usize,
-    held: Arc<Mutex<HashMap<IpAddr, usize>>>,
-}
-
-/// One connection of a source.
-struct SourcePlace {
-    ip: IpAddr,
-    sources: Sources,
-}
-
-impl Sources {
-    fn take(&self, ip: IpAddr) -> Option<SourcePlace> {
-        let ip = network_of(ip);
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = held.entry(ip).or_default();
-        if *count >= self.most {
-            return None;
-        }
-        *count += 1;
-        Some(SourcePlace { ip, sources: self.clone() })
-    }
-}
-
-/// An IPv6 source is its /64: one machine has all of it.
-fn network_of(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => ip,
-        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
-    }
-}
-
-impl Drop for SourcePlace {
-    fn drop(&mut self) {
-        let mut held = self.sources.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = held.get_mut(&self.ip) {
-            *count -= 1;
-            if *count == 0 {
-                held.remove(&self.ip);
+impl Served {
+    async fn secured<S>(&self, acceptor: TlsAcceptor, stream: S, from: SocketAddr)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let handshake = tokio::time::timeout(self.limits.header_timeout, acceptor.accept(stream));
+        let shaken = tokio::select! {
+            () = self.stop.cancelled() => return,
+            shaken = handshake => shaken,
+        };
+        match shaken {
+            Ok(Ok(stream)) => self.connection(stream, from, true).await,
+            Ok(Err(error)) => {
+                self.counts.handshakes_failed.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(%error, ip = %from.ip(), "a TLS handshake failed");
+            }
+            Err(_) => {
+                self.counts.handshakes_failed.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(ip = %from.ip(), "a TLS handshake took too long");
             }
         }
     }
+
+    async fn connection<S>(&self, stream: S, from: SocketAddr, secure: bool)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let app = TowerToHyperService::new(self.app.clone());
+        let (stream, connection) = Watched::new(stream);
+        let proxied = self.sources.is_proxy(from.ip());
+        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+            let source = match proxied {
+                false => Some(Source { address: from, secure, place: None }),
+                true => self.passed_on(request.headers(), from, secure),
+            };
+            let place = source.as_ref().and_then(|source| source.place.clone());
+            request.extensions_mut().insert(connection.clone());
+            let answering = source.map(|source| {
+                request.extensions_mut().insert(source);
+                app.call(request)
+            });
+            async move {
+                let Some(answering) = answering else { return Ok(too_many()) };
+                let response = answering.await?;
+                // It counts until its answer is given, a stream until it ends.
+                let counted = |body| Body::new(Counted { body, _place: place });
+                Ok::<Response, std::convert::Infallible>(response.map(counted))
+            }
+        });
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(self.limits.header_timeout).max_buf_size(HEAD);
+        let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
+        tokio::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = self.stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "an HTTP connection ended early");
+        }
+    }
+
+    /// The source of a request that a proxy passed on, if it has a place. A proxy that names nobody asks for itself.
+    fn passed_on(&self, headers: &axum::http::HeaderMap, proxy: SocketAddr, secure: bool) -> Option<Source> {
+        let secure = secure || forwarded_over_tls(headers);
+        let Some(ip) = self.sources.client(headers) else {
+            return Some(Source { address: proxy, secure, place: None });
+        };
+        let place: Option<SourcePlace> = self.sources.take(ip);
+        if place.is_none() {
+            self.counts.over_source_limit.fetch_add(1, Ordering::Relaxed);
+        }
+        Some(Source { address: SocketAddr::new(ip, proxy.port()), secure, place: Some(Arc::new(place?)) })
+    }
+}
+
+fn too_many() -> Response {
+    let detail = "too many requests of one source at once; see [http] connections_per_source";
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).into_response()
 }
 
 /// A body that must have come within a time.
@@ -178,6 +253,32 @@ impl HttpBody for Punctual {
             return Poll::Ready(Some(Err(axum::Error::new(late))));
         }
         Poll::Pending
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A body whose request is counted until it is over.
+struct Counted {
+    body: Body,
+    _place: Option<Arc<SourcePlace>>,
+}
+
+impl HttpBody for Counted {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
     }
 
     fn is_end_stream(&self) -> bool {

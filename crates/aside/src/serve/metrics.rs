@@ -14,12 +14,32 @@ use metrics::{
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use store::{Account, Page};
 
+use super::listen::ListenCounts;
+use super::sip_socket::SipSocket;
 use super::web::Dialects;
 use crate::api::Api;
 
 const SECONDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// Counters of the signalling plane that go up and down.
 const SIP_GAUGES: [&str; 2] = ["_live", "_bound"];
+
+/// What is read.
+pub struct Parts {
+    /// Rooms and calls.
+    pub engine: Engine,
+    /// Sound.
+    pub media: MediaPlane,
+    /// Signalling.
+    pub sip: sip::Sip,
+    /// Browsers' sound.
+    pub webrtc: Option<webrtc::WebRtc>,
+    /// The native API.
+    pub api: Api,
+    /// Browsers' signalling.
+    pub socket: Option<SipSocket>,
+    /// The HTTP listeners.
+    pub listeners: Arc<ListenCounts>,
+}
 
 /// Reads and renders.
 pub struct Metrics {
@@ -28,7 +48,10 @@ pub struct Metrics {
     engine: Engine,
     media: MediaPlane,
     sip: sip::Sip,
+    webrtc: Option<webrtc::WebRtc>,
     api: Api,
+    socket: Option<SipSocket>,
+    listeners: Arc<ListenCounts>,
     plivo: Arc<plivo::Api>,
     jambonz: Arc<jambonz::rest::Api>,
     accounts: usize,
@@ -57,20 +80,15 @@ fn recorder() -> Result<PrometheusRecorder, BuildError> {
 
 impl Metrics {
     /// Of these parts; at most `accounts` accounts have a label of their own.
-    pub fn new(
-        engine: Engine,
-        media: MediaPlane,
-        sip: sip::Sip,
-        api: Api,
-        dialects: &Dialects,
-        accounts: usize,
-    ) -> Self {
+    pub fn new(parts: Parts, dialects: &Dialects, accounts: usize) -> Self {
+        let Parts { engine, media, sip, webrtc, api, socket, listeners } = parts;
         // The buckets are a constant that is not empty, so the builder takes them.
         let recorder = recorder().unwrap_or_else(|_| PrometheusBuilder::new().build_recorder());
         let handle = recorder.handle();
         with_local_recorder(&recorder, describe);
         let (plivo, jambonz) = (Arc::clone(&dialects.plivo), Arc::clone(&dialects.jambonz));
-        Self { recorder, handle, engine, media, sip, api, plivo, jambonz, accounts, started: Instant::now() }
+        let started = Instant::now();
+        Self { recorder, handle, engine, media, sip, webrtc, api, socket, listeners, plivo, jambonz, accounts, started }
     }
 
     /// Notes which route a request takes.
@@ -98,6 +116,7 @@ impl Metrics {
             self.of_server();
             self.of_engine(&loads);
             self.of_sip();
+            self.of_browsers();
             of_media(&self.media.metrics());
             self.of_store();
         });
@@ -177,6 +196,11 @@ impl Metrics {
             ("aside_stream_samples_dropped_total", &counters.stream_samples_dropped),
             ("aside_sound_fetches_shared_total", &counters.sound_fetches_shared),
             ("aside_stray_facts_total", &counters.stray_facts),
+            ("aside_tickets_issued_total", &counters.tickets_issued),
+            ("aside_tickets_used_total", &counters.tickets_used),
+            ("aside_tickets_expired_total", &counters.tickets_expired),
+            ("aside_tickets_refused_total", &counters.tickets_refused),
+            ("aside_stray_peer_events_total", &counters.stray_peer_events),
         ] {
             counter!(name).absolute(count.get());
         }
@@ -189,6 +213,55 @@ impl Metrics {
             } else {
                 counter!(format!("aside_sip_{name}_total")).absolute(count);
             }
+        }
+    }
+
+    /// Browsers: connections for SIP, sound, tokens, and the listeners they all come through.
+    fn of_browsers(&self) {
+        let read = |count: &std::sync::atomic::AtomicU64| count.load(std::sync::atomic::Ordering::Relaxed);
+        let listeners = &self.listeners;
+        counter!("aside_http_over_source_limit_total").absolute(read(&listeners.over_source_limit));
+        counter!("aside_http_handshakes_failed_total").absolute(read(&listeners.handshakes_failed));
+        counter!("aside_http_unread_total").absolute(read(&listeners.unread));
+        gauge!("aside_api_streams").set(self.api.open_streams() as f64);
+        let guesses = self.api.guesses();
+        for (what, count) in [("token", guesses.tokens), ("link", guesses.links), ("password", guesses.passwords)] {
+            counter!("aside_api_attempts_refused_total", "what" => what).absolute(count);
+        }
+        if let Some(socket) = &self.socket {
+            let counts = socket.counts();
+            for (why, count) in
+                [("origin", &counts.foreign), ("handshake", &counts.senseless), ("limit", &counts.over_limit)]
+            {
+                counter!("aside_websockets_refused_total", "why" => why).absolute(read(count));
+            }
+        }
+        let Some(webrtc) = &self.webrtc else { return };
+        let counts = webrtc.counters();
+        gauge!("aside_webrtc_peers").set(counts.peers as f64);
+        gauge!("aside_webrtc_half_open").set(counts.half_open as f64);
+        for (name, count) in [
+            ("aside_webrtc_connected_total", counts.connected),
+            ("aside_webrtc_refused_total", counts.refused_places),
+            ("aside_webrtc_never_connected_total", counts.never_connected),
+            ("aside_webrtc_lost_total", counts.lost),
+            ("aside_webrtc_wrong_fingerprint_total", counts.wrong_fingerprint),
+            ("aside_webrtc_faults_total", counts.faults),
+            ("aside_webrtc_datagrams_in_total", counts.datagrams_in),
+            ("aside_webrtc_datagrams_out_total", counts.datagrams_out),
+            ("aside_webrtc_datagrams_unsent_total", counts.datagrams_unsent),
+            ("aside_webrtc_strays_total", counts.strays),
+            ("aside_webrtc_malformed_total", counts.malformed),
+            ("aside_webrtc_address_conflicts_total", counts.address_conflicts),
+            ("aside_webrtc_addresses_refused_total", counts.addresses_refused),
+            ("aside_webrtc_packets_refused_total", counts.packets_refused),
+            ("aside_webrtc_packets_held_total", counts.packets_held),
+            ("aside_webrtc_packets_overrun_total", counts.packets_overrun),
+            ("aside_webrtc_tcp_connections_total", counts.connections),
+            ("aside_webrtc_tcp_connections_refused_total", counts.connections_refused),
+            ("aside_webrtc_events_dropped_total", counts.events_dropped),
+        ] {
+            counter!(name).absolute(count);
         }
     }
 
@@ -253,6 +326,15 @@ fn of_media(metrics: &MediaMetrics) {
             ("aside_media_leg_faults_total", shard.leg_faults),
             ("aside_media_telemetry_dropped_total", shard.telemetry_dropped),
             ("aside_media_facts_dropped_total", shard.facts_dropped),
+            ("aside_media_decodes_total", shard.decodes),
+            ("aside_media_wide_encodes_total", shard.wide_encodes),
+            ("aside_media_silence_encodes_total", shard.silence_encodes),
+            ("aside_media_wide_shared_total", shard.wide_shared),
+            ("aside_media_distinct_mixes_total", shard.distinct_mixes),
+            ("aside_media_encoder_resets_total", shard.encoder_resets),
+            ("aside_media_conversions_total", shard.conversions),
+            ("aside_media_unconverted_total", shard.unconverted),
+            ("aside_media_path_dropped_total", shard.path_dropped),
             ("aside_media_tap_frames_total", shard.tap_frames),
             ("aside_media_tap_frames_lost_total", shard.tap_frames_lost),
         ] {
@@ -340,6 +422,27 @@ fn describe() {
     describe_counter!(
         "aside_api_refusals_unrecorded_total",
         "Refusals of the native API that were too many to be recorded."
+    );
+    describe_counter!(
+        "aside_http_over_source_limit_total",
+        "Connections and proxied requests refused: [http] connections_per_source."
+    );
+    describe_counter!("aside_http_handshakes_failed_total", "TLS handshakes of https that failed.");
+    describe_counter!(
+        "aside_http_unread_total",
+        "Connections ended because the client did not read: [http] write_timeout_s."
+    );
+    describe_gauge!("aside_api_streams", "Event streams and waiting event requests now.");
+    describe_counter!("aside_api_attempts_refused_total", "Tokens, links and passwords that were tried too often.");
+    describe_counter!("aside_websockets_refused_total", "WebSockets for SIP that were not opened, by reason.");
+    describe_counter!("aside_tickets_issued_total", "SIP credentials made for one call of a browser each.");
+    describe_counter!("aside_tickets_expired_total", "Those that no call came with in time.");
+    describe_counter!("aside_tickets_refused_total", "Those that were not made, or were used again.");
+    describe_gauge!("aside_webrtc_peers", "Browsers' legs now.");
+    describe_gauge!("aside_webrtc_half_open", "Browsers' legs that are being connected now.");
+    describe_counter!(
+        "aside_webrtc_never_connected_total",
+        "Browsers' legs that were not connected in time: see [turn]."
     );
     describe_counter!("aside_http_requests_total", "HTTP requests answered.");
     describe_histogram!(

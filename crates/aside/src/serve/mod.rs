@@ -1,19 +1,25 @@
 //! The running server: what it is made of, its start, and its end.
 
 mod data_dir;
+mod deadline;
 mod front_door;
 mod health;
 mod jambonz_rest;
 mod listen;
 pub mod log;
 mod metrics;
+pub mod origin;
+mod pages;
 mod retention;
+mod sip_socket;
+pub mod source;
+pub mod tls;
 mod web;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use call::engine::{Engine, Parts};
 use jambonz::Jambonz;
@@ -77,7 +83,18 @@ pub enum StartError {
     /// The control socket.
     #[error(transparent)]
     Control(#[from] ControlError),
-    /// The front door's certificates.
+    /// Browsers' sound.
+    #[error("WebRTC did not start: {0}; see [webrtc]")]
+    Webrtc(#[from] webrtc::WebRtcError),
+    /// The certificate of https.
+    #[error("{path} cannot be used: {why}; see [http] tls_certificate and tls_key", path = path.display())]
+    Certificate {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// The front door's or https' own certificates.
     #[error(transparent)]
     Authority(#[from] plivo::front_door::AuthorityError),
 }
@@ -85,8 +102,10 @@ pub enum StartError {
 /// Where the server listens, with the real ports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Addresses {
-    /// The APIs.
+    /// The APIs and pages.
     pub api: SocketAddr,
+    /// The same over TLS.
+    pub https: Option<SocketAddr>,
     /// The front door.
     pub front_door: Option<SocketAddr>,
     /// SIP over UDP.
@@ -101,6 +120,7 @@ pub struct Server {
     credentials: Option<Credentials>,
     store: Store,
     engine: Engine,
+    api: Api,
     /// How long callbacks are sent at the end.
     drain: Duration,
     sip: sip::Sip,
@@ -135,12 +155,19 @@ impl Server {
     async fn start_over(config: &Config, store: Store) -> Result<Self, StartError> {
         let data_dir = &config.server.data_dir;
         let web = bind("[http] api", config.http.api).await?;
+        let secured = match config.http.https {
+            Some(asked) => Some((bind("[http] https", asked).await?, tls::of(config).await?)),
+            None => None,
+        };
         let door = front_door::open(config).await?;
         let control = ControlSocket::bind(data_dir)?;
         let credentials = first_start(&store, now()).await?;
 
         let (media, facts) = MediaPlane::start(planes::media(config))?;
-        let roster = call::roster::StoredRoster::new(store.clone(), planes::shared_domains(config));
+        let clock = Instant::now().checked_sub(media.now()).unwrap_or_else(Instant::now);
+        let webrtc = planes::webrtc(config, clock).map(webrtc::WebRtc::start).transpose()?;
+        let tickets = call::ticket::Tickets::default();
+        let roster = call::roster::StoredRoster::new(store.clone(), planes::shared_domains(config), tickets.clone());
         let (sip, incoming) = sip::Sip::start(planes::sip(config), Arc::new(roster)).await?;
         let parts = Parts {
             store: store.clone(),
@@ -152,6 +179,8 @@ impl Server {
                 Arc::new(Plivo::with_rooms_of(config.media.max_members_per_room)),
                 Arc::new(jambonz_dialect(config, &sip)),
             ],
+            webrtc: webrtc.clone(),
+            tickets,
         };
         let engine = Engine::start(planes::engine(config), parts).await?;
 
@@ -171,42 +200,69 @@ impl Server {
         tasks.spawn(control.serve(manager.clone(), stop.clone()));
         let health = Arc::new(Health::new(store.clone(), media.clone(), sip.clone(), engine.clone()));
         let jambonz = jambonz_rest::api(config, &engine, &manager);
-        let api = Api::new(engine.clone(), manager.for_accounts(), config.http.event_streams, stop.clone());
+        let api = Api::new(engine.clone(), manager.for_accounts(), config, stop.clone());
         let rate =
             plivo::Rate { burst: config.plivo.rate_burst, window: Duration::from_secs(config.plivo.rate_window_s) };
         let plivo = plivo::Api::new(Arc::new(engine.clone()), Arc::new(store.clone()), rate);
         let plivo = Arc::new(plivo.with_rooms_of(config.media.max_members_per_room));
         let dialects = web::Dialects { plivo: Arc::clone(&plivo), jambonz };
-        let metrics = config.metrics.enabled.then(|| {
-            Arc::new(Metrics::new(engine.clone(), media, sip.clone(), api.clone(), &dialects, config.metrics.accounts))
-        });
+        let socket = config
+            .webrtc
+            .enabled
+            .then(|| sip_socket::SipSocket::new(sip.clone(), origin::Origins::new(&config.http.origins)));
+        let counts = Arc::new(listen::ListenCounts::default());
+        let parts = metrics::Parts {
+            engine: engine.clone(),
+            media,
+            sip: sip.clone(),
+            webrtc,
+            api: api.clone(),
+            socket: socket.clone(),
+            listeners: Arc::clone(&counts),
+        };
+        let metrics = config.metrics.enabled.then(|| Arc::new(Metrics::new(parts, &dialects, config.metrics.accounts)));
         let addresses = Addresses {
             api: address_of(&web, config.http.api),
+            https: secured.as_ref().zip(config.http.https).map(|((listener, _), asked)| address_of(listener, asked)),
             front_door: door.as_ref().map(|door| address_of(&door.listener, door.asked)),
             sip_udp: sip.local_addrs().udp,
             sip_tcp: sip.local_addrs().tcp,
         };
-        let router = web::router(&api, dialects, Arc::clone(&health), metrics, config.http.body_bytes);
+        let router = web::router(&api, dialects, Arc::clone(&health), metrics, socket, config.http.body_bytes);
         let limits = listen::ListenLimits {
             connections: config.http.connections,
-            connections_per_source: config.http.connections_per_source,
             header_timeout: Duration::from_secs(config.http.header_timeout_s),
             body_timeout: Duration::from_secs(config.http.body_timeout_s),
+            write_timeout: Duration::from_secs(config.http.write_timeout_s),
         };
-        tasks.spawn(listen::serve(web, router, limits, stop.clone()));
+        let proxies = config.http.forwarded_by.iter().filter_map(|text| call::http::Network::parse(text));
+        let sources = source::Sources::new(config.http.connections_per_source, proxies);
+        let listener = |listener, tls| listen::Listener {
+            listener,
+            limits,
+            sources: sources.clone(),
+            tls,
+            counts: Arc::clone(&counts),
+        };
+        tasks.spawn(listen::serve(listener(web, None), router.clone(), stop.clone()));
+        if let Some((https, tls)) = secured {
+            tasks.spawn(listen::serve(listener(https, Some(Arc::clone(&tls.config))), router, stop.clone()));
+            tasks.spawn(tls.keep(stop.clone()));
+        }
         if let Some(door) = door {
             tasks.spawn(door.serve(web::front_door_router(plivo), stop.clone()));
         }
         tasks.spawn(retention::run(store.clone(), config.store.keep_days, stop.clone()));
         tracing::info!(
             api = %addresses.api,
+            https = ?addresses.https,
             front_door = ?addresses.front_door,
             sip_udp = ?addresses.sip_udp,
             sip_tcp = ?addresses.sip_tcp,
             "aside is ready"
         );
         let drain = Duration::from_secs(config.outbox.stop_wait_s);
-        Ok(Self { addresses, credentials, store, engine, drain, sip, health, stop, tasks })
+        Ok(Self { addresses, credentials, store, engine, api, drain, sip, health, stop, tasks })
     }
 
     /// Where it listens.
@@ -222,6 +278,11 @@ impl Server {
     /// The engine.
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// The native API.
+    pub fn api(&self) -> &Api {
+        &self.api
     }
 
     /// Stops: no new calls from now on, up to `wait` for the live ones, then they are hung up; what is owed is recorded and

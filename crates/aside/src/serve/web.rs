@@ -11,6 +11,8 @@ use axum::routing::get;
 
 use super::health::Health;
 use super::metrics::Metrics;
+use super::pages;
+use super::sip_socket::{SipSocket, is_upgrade};
 use crate::api::{self, Api, Problem};
 
 /// The REST interfaces of the dialects.
@@ -21,18 +23,35 @@ pub struct Dialects {
     pub jambonz: Arc<jambonz::rest::Api>,
 }
 
-/// Everything of the API listener.
+/// Everything of the API listeners.
 pub fn router(
     api: &Api,
     dialects: Dialects,
     health: Arc<Health>,
     metrics: Option<Arc<Metrics>>,
+    socket: Option<SipSocket>,
     body_bytes: usize,
 ) -> Router {
     let alive = Arc::clone(&health);
+    let (root, mut sockets) = (socket.clone(), Router::new());
+    if let Some(socket) = socket {
+        // Programs that name a server and no path come to the root.
+        for path in ["/sip", "/ws"] {
+            let socket = socket.clone();
+            sockets = sockets.route(path, get(async move |request: Request| socket.open(request).await));
+        }
+    }
     let mut router = Router::new()
-        .route("/", get(async move || alive.report().await))
+        .route(
+            "/",
+            get(async move |request: Request| match root {
+                Some(socket) if is_upgrade(request.headers()) => socket.open(request).await,
+                _ => alive.report().await.into_response(),
+            }),
+        )
         .route("/health", get(async move || health.report().await))
+        .merge(sockets)
+        .merge(pages::router())
         .merge(api::router(api, body_bytes))
         .merge(plivo::router(dialects.plivo))
         .merge(jambonz::rest::router(dialects.jambonz))

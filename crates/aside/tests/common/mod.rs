@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub mod stage;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -31,6 +33,7 @@ impl Directory {
             "[server]\ndata_dir = {:?}\nstop_wait_s = 0\nmax_calls = 100\n\
              [sip]\nudp = [\"127.0.0.1:0\"]\ntcp = [\"127.0.0.1:0\"]\n\
              [media]\nbind = \"127.0.0.1\"\nshards = 1\n\
+             [webrtc]\nbind = \"127.0.0.1\"\nfirst_port = 0\n\
              [http]\napi = \"127.0.0.1:0\"\n{more}",
             self.0.join("data")
         )
@@ -47,11 +50,18 @@ impl Drop for Directory {
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
+    pub head: String,
     pub content_type: String,
     pub text: String,
 }
 
 impl Answer {
+    /// A header of it.
+    pub fn header(&self, wanted: &str) -> Option<&str> {
+        let fields = self.head.lines().filter_map(|line| line.split_once(": "));
+        fields.filter(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value).next()
+    }
+
     pub fn json(&self) -> Json {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
@@ -97,6 +107,13 @@ impl Exchange {
         tokio::time::timeout(DEADLINE, reading).await.expect("in time");
     }
 
+    /// Reads what comes next; nothing, if it is over.
+    pub async fn more(&mut self) {
+        let mut chunk = [0; 4096];
+        let count = self.stream.read(&mut chunk).await.unwrap_or(0);
+        self.seen.push_str(&String::from_utf8_lossy(&chunk[..count]));
+    }
+
     /// Reads to the end.
     pub async fn end(mut self) -> String {
         let reading = async {
@@ -128,7 +145,7 @@ pub fn parse(text: &str) -> Answer {
             .map(|(_, v)| v)
     };
     let text = if header("transfer-encoding") == Some("chunked") { unchunked(body) } else { body.to_owned() };
-    Answer { status, content_type: header("content-type").unwrap_or_default().to_owned(), text }
+    Answer { status, head: head.to_owned(), content_type: header("content-type").unwrap_or_default().to_owned(), text }
 }
 
 fn unchunked(mut body: &str) -> String {

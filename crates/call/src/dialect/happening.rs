@@ -78,6 +78,8 @@ pub enum Kind {
     Fault(String, Option<crate::verb::Label>),
     /// A call came into a queue (true) or left it: the queue's name and how many wait now.
     Queue(bool, String, usize),
+    /// A member asks for a supervisor (true), or does no more, or one has come.
+    Help(bool),
     /// Something that an operator should know; in words, with the remedy.
     Warning(String),
 }
@@ -85,7 +87,10 @@ pub enum Kind {
 impl Kind {
     /// Whether it has a running number of its own, so that whoever is not told of the others misses none.
     pub(crate) fn is_counted(&self) -> bool {
-        !matches!(self, Self::CallBegun | Self::Instruction(..) | Self::RoomSound { .. } | Self::Admitted)
+        !matches!(
+            self,
+            Self::CallBegun | Self::Instruction(..) | Self::RoomSound { .. } | Self::Admitted | Self::Help(_)
+        )
     }
 
     /// The name in the event log and the native API, for example `member.joined`.
@@ -123,6 +128,8 @@ impl Kind {
             Self::Fault(..) => "call.fault",
             Self::Queue(true, ..) => "queue.joined",
             Self::Queue(false, ..) => "queue.left",
+            Self::Help(true) => "room.help_asked",
+            Self::Help(false) => "room.help_over",
             Self::Warning(_) => "warning",
         }
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Params;
 use crate::cause::HangupCause;
+use crate::ticket::Holder;
 use crate::verb::{Fetch, Join};
 
 /// Which way a call was set up.
@@ -59,6 +60,9 @@ impl CallView {
             cause: None,
             state_callback: None,
             hangup_callback: None,
+            webrtc: false,
+            endpoint: None,
+            ticket: None,
         }
     }
 }
@@ -122,6 +126,15 @@ pub struct CallView {
     pub state_callback: Option<Fetch>,
     /// Where its end is told (`hangup_url`).
     pub hangup_callback: Option<Fetch>,
+    /// Whether its media is a browser's.
+    #[serde(skip)]
+    pub webrtc: bool,
+    /// The endpoint that it is with, by its id.
+    #[serde(skip)]
+    pub endpoint: Option<String>,
+    /// Who came with a ticket.
+    #[serde(skip)]
+    pub ticket: Option<Arc<Holder>>,
 }
 
 /// What signalling knows of a call.
@@ -243,6 +256,28 @@ pub struct MemberView {
     pub admitted: bool,
     /// [`crate::verb::MemberSettings::callbacks`].
     pub callbacks: Option<serde_json::Value>,
+}
+
+impl RoomView {
+    /// A room that has just been opened.
+    pub(crate) fn opened(uuid: &str, name: &str, auth_id: &str, unnamed: bool, at: i64) -> Self {
+        Self {
+            uuid: uuid.to_owned(),
+            name: name.to_owned(),
+            auth_id: auth_id.to_owned(),
+            started: false,
+            opened_at: at,
+            started_at: None,
+            ended_at: None,
+            end_cause: None,
+            callbacks: None,
+            stay_alone: false,
+            members: 0,
+            unnamed,
+            max_members: 0,
+            max_duration_s: None,
+        }
+    }
 }
 
 impl MemberView {

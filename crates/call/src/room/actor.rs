@@ -12,6 +12,7 @@ use super::announce::Announcements;
 use super::change::{Extras, refused};
 use super::early::Early;
 use super::handle::{Identity, InForce, RoomHandle};
+use super::live::LiveRoom;
 use super::message::{MediaFact, RoomMessage};
 use super::modes::Outcome;
 use super::music::SoundKey;
@@ -20,8 +21,8 @@ use super::seats::{Seat, apply, leave};
 use super::sounds::{Announcement, NoticeKey, WaitingBeep, is_for};
 use super::taps::Taps;
 use crate::clock::sleep_until;
-use crate::command::{Asker, CommandError, DialMusic, ModeCommand};
-use crate::dialect::{CallView, Kind, MemberView};
+use crate::command::{Asker, CommandError, DialMusic, HearingRow, ModeCommand};
+use crate::dialect::{CallView, Kind, MemberView, RoomView};
 use crate::engine::Inner;
 use crate::journal::Backlog;
 use crate::verb::RoomSettings;
@@ -66,6 +67,10 @@ pub(super) struct Actor {
     pub(super) taps: Taps,
     /// What everybody is told, one after the other.
     pub(super) announcements: Announcements,
+    /// Who hears whom, as far as that has been published.
+    pub(super) heard: Arc<Vec<HearingRow>>,
+    /// Members who have asked for a supervisor.
+    pub(super) help: BTreeSet<MemberId>,
     /// Members that take part, as far as that has been told.
     pub(super) taking_part: u32,
     pub(super) sequence: u64,
@@ -91,17 +96,23 @@ pub(crate) fn open(inner: &Arc<Inner>, opening: Opening) -> Result<RoomHandle, C
     let (gone_tx, gone) = watch::channel(false);
     let backlog = Backlog::default();
     let Opening { uuid, name, unnamed, account, auth_id, dialect, settings, opener } = opening;
-    let in_force = InForce { tick: 0, at: inner.clock.utc() }.into();
+    let (now, changes) = (inner.clock.utc(), inner.rooms.changes());
+    let in_force = InForce { tick: 0, at: now }.into();
+    let shown = RoomView::opened(&uuid, &name, &auth_id, unnamed, now);
+    let live = watch::Sender::new(Arc::new(LiveRoom::opening(shown, now)));
     let identity = Arc::new(Identity {
         uuid,
         name,
         unnamed,
         account,
         auth_id: auth_id.clone(),
+        dialect,
         media_room,
         pending: 0.into(),
         in_force,
         backlog,
+        live,
+        changes,
     });
     let me = RoomHandle { identity, mailbox, gone };
     tokio::spawn(publish(Arc::clone(inner), me.clone(), published, gone_tx));
@@ -124,9 +135,11 @@ pub(crate) fn open(inner: &Arc<Inner>, opening: Opening) -> Result<RoomHandle, C
         beeps_waiting: BTreeMap::new(),
         taps: Taps::default(),
         announcements: Announcements::default(),
+        heard: Arc::default(),
+        help: BTreeSet::new(),
         taking_part: 0,
         sequence: 0,
-        opened_at: inner.clock.utc(),
+        opened_at: now,
         started_at: None,
         ended: None,
         commands: VecDeque::new(),
@@ -250,6 +263,7 @@ impl Actor {
             RoomMessage::EarlyOver(leg, reply) => {
                 self.early_over(leg, Extras { left: vec![reply], ..Extras::duty() }).await;
             }
+            RoomMessage::Help(call, wanted, by, reply) => self.ask_for_help(&call, wanted, by, reply).await,
             RoomMessage::Tell(kind, member, call) => {
                 self.tell(kind, member.map(|m| *m), call.map(|c| *c)).await;
             }

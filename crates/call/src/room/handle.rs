@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::announce::Announced;
 use super::hold::Hold;
+use super::live::LiveRoom;
 use super::message::{MediaFact, RoomMessage};
 use super::taps::Follower;
 use crate::command::{
@@ -82,6 +83,7 @@ pub(super) struct Identity {
     pub unnamed: bool,
     pub account: String,
     pub auth_id: String,
+    pub dialect: &'static str,
     pub media_room: media::RoomId,
     /// Changes that were answered although the media plane had not confirmed them, and that it still has not.
     pub pending: AtomicU32,
@@ -89,6 +91,10 @@ pub(super) struct Identity {
     pub in_force: Mutex<InForce>,
     /// What waits to be recorded.
     pub backlog: Backlog,
+    /// What people watch.
+    pub live: watch::Sender<Arc<LiveRoom>>,
+    /// Rises when any room of the server changes, for those who watch all.
+    pub changes: Arc<watch::Sender<u64>>,
 }
 
 /// The last change of who hears whom that the media plane has confirmed.
@@ -122,6 +128,11 @@ impl RoomHandle {
     /// The auth id of the main or sub-account that opened it.
     pub fn auth_id(&self) -> &str {
         &self.identity.auth_id
+    }
+
+    /// The dialect of the program that opened it.
+    pub(crate) fn dialect(&self) -> &'static str {
+        self.identity.dialect
     }
 
     pub(super) fn in_force(&self) -> InForce {
@@ -312,6 +323,11 @@ impl RoomHandle {
             // A room that ends meanwhile is owed nothing any more.
             tokio::spawn(async move { mailbox.send(message).await.ok() });
         }
+    }
+
+    /// The member of this call asks for a supervisor, or (false) no more.
+    pub(crate) async fn ask_for_help(&self, call: &str, wanted: bool, by: Asker) -> Result<Applied, CommandError> {
+        self.ask(|reply| RoomMessage::Help(call.to_owned(), wanted, by, reply)).await
     }
 
     /// Returns when the room is over and everything about it is committed.

@@ -53,6 +53,8 @@ pub(crate) enum RoomMessage {
     EarlyOver(LegId, oneshot::Sender<()>),
     /// Something to publish that changes nothing.
     Tell(Kind, Option<Box<MemberView>>, Option<Box<CallView>>),
+    /// The member of this call asks for a supervisor, or (false) no more.
+    Help(String, bool, Asker, Reply<Applied>),
     Media(MediaFact),
     /// The media plane dropped a change: the plan in force must be sent again.
     Resend,

@@ -6,7 +6,9 @@ mod announce;
 mod change;
 mod early;
 mod handle;
+mod help;
 mod hold;
+mod live;
 mod message;
 mod modes;
 mod music;
@@ -23,6 +25,7 @@ pub(crate) use announce::{Announced, RoomNotice, Sounds};
 pub(crate) use handle::Answer;
 pub use handle::{JoinRequest, Joined, RoomHandle};
 pub(crate) use hold::Hold;
+pub use live::{CoachNames, Level, LiveMember, LiveRoom};
 pub(crate) use message::MediaFact;
 pub(crate) use taps::{Follower, Track};
 

@@ -18,6 +18,7 @@ use crate::records::{Happened, LedgerNote, RoomRows};
 use crate::session::{CallMailbox, CallMessage};
 
 use super::handle::{InForce, Joined, RoomHandle};
+use super::live::LiveRoom;
 
 /// How long the shard and the database may take before a change is answered as pending.
 const CONFIRMATION: Duration = journal::ANSWER;
@@ -44,6 +45,8 @@ pub(super) struct Publication {
     pub after: Vec<After>,
     /// Answered as soon as the shard has applied all that was changed before.
     pub left: Vec<oneshot::Sender<()>>,
+    /// What people see of the room from then on; without its tick.
+    pub live: Option<Box<LiveRoom>>,
     /// The room is over with this.
     pub last: bool,
 }
@@ -71,7 +74,7 @@ pub(super) async fn publish(
     let mut journal = Journal::new(me.identity.backlog.clone());
     let mut latest = Applied { confirmed: true, shard: 0, tick: 0, at: inner.clock.utc() };
     while let Some(publication) = publications.recv().await {
-        let Publication { change, sent, records, rows, hearing, by, command_id, after, left, last } = publication;
+        let Publication { change, sent, records, rows, hearing, by, command_id, after, left, live, last } = publication;
         let applied = match change {
             None => {
                 let confirmed = me.identity.pending.load(Ordering::Relaxed) == 0;
@@ -80,6 +83,9 @@ pub(super) async fn publish(
             Some(change) => confirm(&inner, &me, change, sent + CONFIRMATION, latest, (last, hearing.is_some())).await,
         };
         left.into_iter().for_each(now);
+        if let Some(live) = live {
+            me.show(*live, applied.shard);
+        }
         latest = applied;
         let at = applied.at;
         let ledger = hearing.map(|matrix| LedgerNote {
@@ -167,6 +173,7 @@ async fn confirm(
                     Err(error) => dropped(&me, &error, last),
                 }
                 me.identity.pending.fetch_sub(1, Ordering::Relaxed);
+                me.show_confirmed();
             });
             pending(inner.clock.utc())
         }

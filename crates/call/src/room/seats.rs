@@ -29,6 +29,8 @@ pub(super) struct Seat {
     pub(super) speaking: bool,
     /// Whether that has been told.
     pub(super) speech_told: bool,
+    /// Where its level is read.
+    pub(super) meter: Option<media::Meter>,
 }
 
 impl Actor {
@@ -80,6 +82,7 @@ impl Actor {
             playing: None,
             speaking,
             speech_told: false,
+            meter: self.inner.media.meter(leg).ok(),
         };
         self.settings.fill_in(&join.room_settings);
         if join.room_settings.record {

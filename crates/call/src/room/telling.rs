@@ -1,5 +1,7 @@
 //! What is told of a room: each change with its events, in its order.
 
+use std::sync::Arc;
+
 use conference::{LeaveCause, MemberId, Room};
 
 use super::actor::Actor;
@@ -25,19 +27,13 @@ impl Actor {
 
     /// Has this recorded and done in its place among the changes.
     pub(super) async fn publish_nothing(&self, records: Vec<Happened>, after: Vec<After>) {
-        self.send(Publication {
-            change: None,
-            sent: tokio::time::Instant::now(),
-            records,
-            rows: None,
-            hearing: None,
-            by: Asker::server(),
-            command_id: None,
-            after,
-            left: Vec::new(),
-            last: false,
-        })
-        .await;
+        self.send(unchanged(records, after)).await;
+    }
+
+    /// The same, of what those see who watch the room.
+    pub(super) async fn publish_seen(&self, records: Vec<Happened>, after: Vec<After>, by: Asker) {
+        let live = Some(Box::new(self.live(&self.room)));
+        self.send(Publication { by, live, ..unchanged(records, after) }).await;
     }
 
     pub(super) async fn publish_change(
@@ -81,6 +77,9 @@ impl Actor {
                 }
                 E::Left(id, cause) => {
                     if let Some(view) = self.depart(old, id, cause, now, &mut after) {
+                        if self.help.remove(&id) {
+                            records.push(self.happened(&room, Kind::Help(false), Some(view.clone()), None));
+                        }
                         changed.push(view.clone());
                         records.push(self.happened(&room, Kind::Left, Some(view), None));
                     }
@@ -97,6 +96,9 @@ impl Actor {
             let view = member.and_then(|id| self.view_of(id));
             changed.extend(view.clone());
             records.push(self.happened(&room, kind, view, None));
+        }
+        for view in self.helped_by(&room, &entered) {
+            records.push(self.happened(&room, Kind::Help(false), Some(view), None));
         }
         for (kind, member, call) in extras.events {
             records.push(self.happened(&room, kind, member, call));
@@ -115,13 +117,19 @@ impl Actor {
             Some(change) if !left.is_empty() => Some(letting_go(change, sent, std::mem::take(&mut left))),
             change => change,
         };
+        let hearing = heard_differently.then(|| self.matrix(&room));
+        if let Some(matrix) = &hearing {
+            self.heard = Arc::new(matrix.rows.clone());
+        }
+        let live = Some(Box::new(self.live(&room)));
         self.send(Publication {
             change,
             sent,
             left,
+            live,
             rows: worth_recording.then(|| self.rows(&room, changed)),
             records,
-            hearing: heard_differently.then(|| self.matrix(&room)),
+            hearing,
             by,
             command_id: extras.command_id,
             after: steps,
@@ -176,7 +184,13 @@ impl Actor {
         Some(view)
     }
 
-    fn happened(&mut self, room: &Room, kind: Kind, member: Option<MemberView>, call: Option<CallView>) -> Happened {
+    pub(super) fn happened(
+        &mut self,
+        room: &Room,
+        kind: Kind,
+        member: Option<MemberView>,
+        call: Option<CallView>,
+    ) -> Happened {
         self.sequence += u64::from(kind.is_counted());
         let member = match &kind {
             Kind::RoomOpened => self.opener.clone().or_else(|| self.newest()),
@@ -202,5 +216,22 @@ impl Actor {
 
     fn newest(&self) -> Option<MemberView> {
         self.seats.keys().next_back().and_then(|id| self.view_of(*id))
+    }
+}
+
+/// What changes nothing, to be recorded and done.
+fn unchanged(records: Vec<Happened>, after: Vec<After>) -> Publication {
+    Publication {
+        change: None,
+        sent: tokio::time::Instant::now(),
+        records,
+        rows: None,
+        hearing: None,
+        by: Asker::server(),
+        command_id: None,
+        after,
+        left: Vec::new(),
+        live: None,
+        last: false,
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use conference::{EndCause, Entry, LeaveCause, Policy, Role};
 use media::sim::Stepped;
-use media::{Codec, LegSetup, MediaConfig, MediaPlane};
+use media::{Carrier, Codec, LegSetup, MediaConfig, MediaPlane};
 use store::{Account, EventId, Store, StoreConfig, Timestamp};
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, LocalSet};
@@ -126,10 +126,12 @@ impl House {
         let account = Account::new("main", None, Timestamp::from_micros(1_700_000_000_000_000));
         store.batch().put_account(account.clone()).commit().await.unwrap();
         let sip_config = sip::SipConfig { udp: vec![([127, 0, 0, 1], 0).into()], ..sip::SipConfig::default() };
-        let roster = crate::roster::StoredRoster::new(store.clone(), Vec::new());
+        let roster = crate::roster::StoredRoster::new(store.clone(), Vec::new(), crate::ticket::Tickets::default());
         let (sip, incoming) = sip::Sip::start(sip_config, Arc::new(roster)).await.unwrap();
         let dialects: Vec<Arc<dyn Dialect>> = vec![Arc::new(Terse("plivo")), Arc::new(Terse("jambonz"))];
-        let parts = Parts { store: store.clone(), media: media.clone(), facts, sip, incoming, dialects };
+        let (webrtc, tickets) = (None, crate::ticket::Tickets::default());
+        let parts =
+            Parts { store: store.clone(), media: media.clone(), facts, sip, incoming, dialects, webrtc, tickets };
         let engine = Engine::start(EngineConfig::default(), parts).await.unwrap();
         Self { engine, media, store, account, still, steps, over, thread: Some(thread) }
     }
@@ -186,22 +188,7 @@ impl House {
         entry: Entry,
         member_settings: MemberSettings,
     ) -> (Result<Joined, CommandError>, mpsc::Receiver<CallMessage>) {
-        let leg = self
-            .media
-            .add_leg(LegSetup {
-                ports: self.media.reserve_ports().unwrap(),
-                codec: Codec::Pcmu,
-                payload_type: 0,
-                telephone_event: Some(101),
-                remote: None,
-                remote_rtcp: None,
-                signalling_source: [127, 0, 0, 1].into(),
-                receive: true,
-                send: true,
-                cname: "test".to_owned(),
-                shard: None,
-            })
-            .unwrap();
+        let leg = self.media.add_leg(LegSetup { telephone_event: Some(101), ..plain_leg(&self.media) }).unwrap();
         let (mailbox, messages) = CallMailbox::new();
         let request = JoinRequest {
             join: Join {
@@ -244,6 +231,13 @@ impl House {
         let id = room.uuid().parse().unwrap();
         self.store.events_after(self.account.id, Some(id), EventId(0), 1000).await.unwrap().events
     }
+}
+
+/// A leg without a far side.
+fn plain_leg(media: &MediaPlane) -> LegSetup {
+    let ports = media.reserve_ports().unwrap();
+    let signalling_source = [127, 0, 0, 1].into();
+    LegSetup::new(Carrier::Rtp { ports, remote: None, remote_rtcp: None, signalling_source }, Codec::Pcmu.into(), 0)
 }
 
 fn config(first_port: u16) -> MediaConfig {

@@ -4,6 +4,8 @@ use sip::{Identity, Incoming};
 use store::{AccountId, Application, StoreError};
 
 use super::{Routing, digits_of};
+use crate::room::RoomHandle;
+use crate::ticket::Holder;
 use crate::verb::Instruction;
 
 /// Why a call that came in has no application.
@@ -36,11 +38,17 @@ pub(crate) struct Reached {
     pub application: Application,
     /// Run in place of the application's; then nobody is asked for any, and no such application is stored.
     pub run: Option<Vec<Instruction>>,
+    /// The room life that it enters first.
+    pub room: Option<RoomHandle>,
+    /// Whom it calls, where the dialled name does not say it.
+    pub callee: Option<String>,
+    /// Who came with a ticket.
+    pub holder: Option<Holder>,
 }
 
 impl From<Application> for Reached {
     fn from(application: Application) -> Self {
-        Self { application, run: None }
+        Self { application, run: None, room: None, callee: None, holder: None }
     }
 }
 
@@ -50,15 +58,12 @@ impl Routing {
         let unknown = || NoApplication::Unknown { dialled: call.request_uri_text.clone() };
         let account: AccountId = call.identity.account().parse().map_err(|_| unknown())?;
         let user = &call.request_uri.user;
-        let number = match digits_of(user) {
-            Some(digits) => self.store.number(account, &digits).await?,
+        let numbered = match digits_of(user) {
+            Some(digits) => self.by_number(account, &digits).await?,
             None => None,
         };
-        let named = match (&number, &call.identity) {
-            (Some(number), _) => match &number.app_id {
-                Some(app) => self.store.application(account, app).await?,
-                None => self.store.default_number_application(account).await?,
-            },
+        let named = match (numbered, &call.identity) {
+            (Some(app), _) => app,
             (None, Identity::Trunk { .. }) => None,
             (None, Identity::Endpoint { endpoint, .. }) => match self.store.resolve_application(user).await? {
                 Some(app) if app.account == account || app.public_uri => Some(app),
@@ -78,5 +83,19 @@ impl Routing {
             },
         };
         named.filter(|app| app.enabled).map(Reached::from).ok_or_else(unknown)
+    }
+
+    /// The application of one of the account's numbers, if it has any; `None`: it is none of the account's.
+    pub(super) async fn by_number(
+        &self,
+        account: AccountId,
+        digits: &str,
+    ) -> Result<Option<Option<Application>>, StoreError> {
+        let Some(number) = self.store.number(account, digits).await? else { return Ok(None) };
+        let app = match &number.app_id {
+            Some(app) => self.store.application(account, app).await?,
+            None => self.store.default_number_application(account).await?,
+        };
+        Ok(Some(app))
     }
 }

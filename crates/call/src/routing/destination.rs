@@ -6,7 +6,7 @@ use sip::Party;
 use store::{AccountId, Endpoint, StoreError, UsableTrunk};
 
 use super::carrier::Unreachable;
-use super::{Routing, aor, digits_of, shared_realm};
+use super::{Routing, aor, digits_of, endpoint_of, shared_realm};
 use crate::command::{AccountRef, CommandError, Dial};
 use crate::verb::TargetKind;
 
@@ -19,6 +19,14 @@ pub(crate) enum Route {
     Trunk { trunk: Box<UsableTrunk>, digits: String, from: String },
     /// A SIP address that is none of ours.
     Uri { account: AccountId, uri: String, authority: String, transport: sip::Transport },
+}
+
+impl Route {
+    /// The endpoint that is called, by its id.
+    pub fn endpoint(&self) -> Option<&str> {
+        let Self::Endpoint { aor, .. } = self else { return None };
+        endpoint_of(aor)
+    }
 }
 
 impl Routing {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use conference::Entry;
 use sip::Incoming;
-use store::{Application, Endpoint, StoreError, Timestamp};
+use store::{AccountId, Application, Endpoint, StoreError, Timestamp};
 
 use super::{NoApplication, Reached, Routing};
 use crate::dialect::{Dialect, Shortcut};
@@ -49,7 +49,8 @@ impl Routing {
             Shortcut::Endpoint(_) if !caller.calls_users => return Err(refused("other endpoints")),
             Shortcut::Endpoint(user) => ring(user),
         };
-        Ok(Some(Reached { application: of_nobody(caller, dialect)?, run: Some(vec![run]) }))
+        let application = of_nobody(caller.account, caller.sub_account, dialect)?;
+        Ok(Some(Reached { run: Some(vec![run]), ..application.into() }))
     }
 
     /// The account's application of this UUID.
@@ -73,10 +74,14 @@ impl Routing {
 }
 
 /// An application that nobody has made: it is asked for nothing.
-fn of_nobody(caller: &Endpoint, dialect: &str) -> Result<Application, StoreError> {
+pub(super) fn of_nobody(
+    account: AccountId,
+    sub_account: Option<AccountId>,
+    dialect: &str,
+) -> Result<Application, StoreError> {
     let at = Timestamp::from_system(std::time::SystemTime::now());
-    let application = Application::new(caller.account, "shortcut", stored_dialect(dialect)?, "", at);
-    Ok(Application { sub_account: caller.sub_account, ..application })
+    let application = Application::new(account, "shortcut", stored_dialect(dialect)?, "", at);
+    Ok(Application { sub_account, ..application })
 }
 
 fn take_from(queue: &str) -> Instruction {

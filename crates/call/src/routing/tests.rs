@@ -23,7 +23,7 @@ async fn routing(store: &Store) -> (Routing, AccountRef) {
             .into(),
         ..sip::SipConfig::default()
     };
-    let roster = crate::roster::StoredRoster::new(store.clone(), Vec::new());
+    let roster = crate::roster::StoredRoster::new(store.clone(), Vec::new(), crate::ticket::Tickets::default());
     let (sip, _incoming) = sip::Sip::start(config, Arc::new(roster)).await.unwrap();
     let trunks = HttpPolicy {
         hosts: [("lan.test".to_owned(), IpAddr::from([127, 0, 0, 9]))].into(),
@@ -160,7 +160,7 @@ async fn a_sub_account_dials_its_own_and_its_main_accounts_endpoints_and_no_othe
     }
     batch.commit().await.unwrap();
     let config = sip::SipConfig { udp: vec![([127, 0, 0, 1], 0).into()], ..sip::SipConfig::default() };
-    let roster = crate::roster::StoredRoster::new(store.clone(), Vec::new());
+    let roster = crate::roster::StoredRoster::new(store.clone(), Vec::new(), crate::ticket::Tickets::default());
     let (sip, _incoming) = sip::Sip::start(config, Arc::new(roster)).await.unwrap();
     let routing = Routing::new(store.clone(), sip, Vec::new(), HttpPolicy::default(), Vec::new());
     for (asking, reached) in [

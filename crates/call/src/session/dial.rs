@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sip::{LegEvent, sdp};
+use sip::LegEvent;
 use tokio::sync::{mpsc, oneshot};
 
 use super::attached::attached;
@@ -101,6 +101,7 @@ impl<'a> Runner<'a> {
             cause = hung_up(&mut self.messages, &mut self.view, &mut self.speaking, &mut self.hanging_up) => return Err(cause),
         }
         let route = route?;
+        self.view.endpoint = route.endpoint().map(str::to_owned);
         let targets = self.inner.routing.targets(&route);
         if targets.is_empty() {
             return Err(HangupCause::NotRegistered);
@@ -161,10 +162,13 @@ impl<'a> Runner<'a> {
                     }
                     rings.listen(ringing);
                 }
+                Some(LegEvent::IceCandidates(fragment)) => {
+                    Rings::candidates(&ringing, &fragment);
+                    rings.listen(ringing);
+                }
                 Some(LegEvent::Answered(answer)) => {
-                    let agreed = sdp::accept(&ringing.offer, &answer).map_err(|_| HangupCause::Incompatible)?;
                     let source = SocketAddr::new(ringing.peer, 0);
-                    let (leg, media) = rings.answered(ringing, &agreed).await?;
+                    let (leg, media) = rings.answered(ringing, &answer).await?;
                     return Ok((leg, media, source));
                 }
                 Some(LegEvent::Refused { code, reason }) => {
@@ -206,6 +210,7 @@ impl<'a> Runner<'a> {
         let letters = (self.mailbox, self.messages);
         let mut session = Session::new(self.inner, self.control, self.view, far, letters);
         session.diary = self.diary;
+        session.view.webrtc = media.browser().is_some();
         session.sound.media = Some(media);
         session.input.speaking = self.speaking;
         session.life = session.life.at_most(self.limit);

@@ -58,6 +58,7 @@ impl Session {
                 }
                 self.digit(digit);
             }
+            Some(LegEvent::IceCandidates(fragment)) => self.candidates(&fragment),
             Some(LegEvent::Cancelled) => self.finish(HangupCause::Cancelled, None).await,
             Some(LegEvent::Refused { .. }) => self.finish(HangupCause::NetworkFailure, None).await,
             Some(LegEvent::ReferProgress { status, over, .. }) => self.refer_progress(status, over).await,
@@ -111,7 +112,7 @@ impl Session {
         });
     }
 
-    fn far_side(&self) -> HangupSource {
+    pub(super) fn far_side(&self) -> HangupSource {
         match self.view.direction {
             Direction::Inbound => HangupSource::Caller,
             Direction::Outbound => HangupSource::Callee,

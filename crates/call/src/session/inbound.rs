@@ -1,19 +1,22 @@
 //! Calls that come in.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use sip::{Identity, Incoming};
 use uuid::Uuid;
 
 use super::asked::Asked;
+use super::browser;
 use super::far::FarSide;
 use super::{CallMailbox, Control, Session};
-use crate::command::CommandError;
+use crate::command::{CommandError, RoomRef};
 use crate::dialect::{CallView, Direction, Invite, Kind, Origin, Purpose, SipView};
 use crate::engine::Inner;
 use crate::records::{dialect_name, method_of};
 use crate::registry::Full;
 use crate::routing::{NoApplication, Reached, digits_of};
+use crate::ticket::{self, Holder};
 use crate::verb::Fetch;
 
 /// Takes a call: finds its application and runs its instructions.
@@ -25,7 +28,7 @@ pub(crate) async fn take(inner: Arc<Inner>, incoming: Incoming) {
         refuse(&incoming, UNAVAILABLE).await;
         return;
     }
-    let (incoming, why) = match inner.routing.application(&incoming).await {
+    let (incoming, why) = match reach(&inner, &incoming).await {
         Ok(reached) => match admit(&inner, incoming, reached).await {
             Ok(session) => return session.run().await,
             Err(refused) => refused,
@@ -37,6 +40,20 @@ pub(crate) async fn take(inner: Arc<Inner>, incoming: Incoming) {
     };
     inner.counters.calls_refused.add(1);
     refuse(&incoming, why).await;
+}
+
+/// What the call leads to: as its ticket says, if it came with one.
+async fn reach(inner: &Inner, incoming: &Incoming) -> Result<Reached, NoApplication> {
+    let Identity::Endpoint { account, username, .. } = &incoming.identity else {
+        return inner.routing.application(incoming).await;
+    };
+    if !ticket::is_ticket(username) {
+        return inner.routing.application(incoming).await;
+    }
+    let unknown = || NoApplication::Unknown { dialled: incoming.request_uri_text.clone() };
+    let admission = inner.tickets.redeem(username, Instant::now()).ok_or_else(unknown)?;
+    let room = |uuid: &str| inner.rooms.get(account, &RoomRef::Uuid(uuid.to_owned()));
+    inner.routing.admitted(admission, room).await
 }
 
 /// Code and phrase of a refusal.
@@ -73,7 +90,7 @@ async fn refuse(incoming: &Incoming, (code, phrase): Refusal) {
 }
 
 async fn admit(inner: &Arc<Inner>, incoming: Incoming, reached: Reached) -> Result<Session, Refused> {
-    let Reached { application: app, run } = reached;
+    let Reached { application: app, run, room, callee: called, holder } = reached;
     let account = app.account.to_string();
     let owner = match inner.store.account(app.account).await {
         Ok(Some(owner)) if owner.enabled => owner,
@@ -99,7 +116,7 @@ async fn admit(inner: &Arc<Inner>, incoming: Incoming, reached: Reached) -> Resu
     }
     // Nothing to negotiate with is known before any program is asked.
     if let Some(offer) = &incoming.offer
-        && !offerable(offer)
+        && !offerable(inner, offer)
     {
         return Err((Box::new(incoming), (488, "Not Acceptable Here")));
     }
@@ -133,9 +150,11 @@ async fn admit(inner: &Arc<Inner>, incoming: Incoming, reached: Reached) -> Resu
     let view = CallView {
         auth_id: acting.unwrap_or_else(|| owner.auth_id.clone()),
         main_auth_id: owner.auth_id,
-        from: caller(inner, &incoming, &owner.sip_realm),
-        to: callee(&incoming),
-        caller_name: incoming.from.display.clone(),
+        from: caller(inner, &incoming, &owner.sip_realm, holder.as_ref()),
+        to: called.unwrap_or_else(|| callee(&incoming)),
+        caller_name: holder.as_ref().and_then(|holder| holder.label.clone()).unwrap_or(incoming.from.display.clone()),
+        endpoint: endpoint_of(&incoming.identity),
+        ticket: holder.map(Arc::new),
         sip: SipView {
             call_id: incoming.call_id.clone(),
             status: 100,
@@ -163,6 +182,7 @@ async fn admit(inner: &Arc<Inner>, incoming: Incoming, reached: Reached) -> Resu
     let Incoming { leg, source, offer, .. } = incoming;
     let far = FarSide { offer, _place: place, ..FarSide::new(leg, source) };
     let mut session = Session::new(inner, control, view, far, (mailbox, messages));
+    session.rooms.destination = room;
     session.store_row().await;
     session.happened(Kind::CallBegun).await;
     let first = Asked::own(0);
@@ -194,7 +214,10 @@ fn invite(incoming: &Incoming) -> Invite {
     }
 }
 
-fn offerable(offer: &sip::sdp::Session) -> bool {
+fn offerable(inner: &Inner, offer: &sip::sdp::Session) -> bool {
+    if browser::is_browser(offer) {
+        return inner.webrtc.is_some();
+    }
     let placeholder = sip::sdp::Capabilities {
         rtp: ([127, 0, 0, 1], 2).into(),
         rtcp: None,
@@ -212,8 +235,13 @@ fn is_extra(name: &str) -> bool {
     name.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("X-PH-"))
 }
 
-fn caller(inner: &Inner, call: &Incoming, realm: &Option<String>) -> String {
+fn caller(inner: &Inner, call: &Incoming, realm: &Option<String>, holder: Option<&Holder>) -> String {
     match &call.identity {
+        Identity::Endpoint { .. } if holder.is_some() => {
+            let name = holder.and_then(|holder| holder.label.as_deref()).unwrap_or("guest");
+            let home = inner.config.shared_domains.first().or(realm.as_ref());
+            format!("sip:{}@{}", user_part(name), home.map_or("localhost", String::as_str))
+        }
         // The domain is what the phone says; only one of ours is believed.
         Identity::Endpoint { username, .. } => {
             let ours = |host: &&String| realm.as_ref() == Some(host) || inner.config.shared_domains.contains(host);
@@ -222,6 +250,22 @@ fn caller(inner: &Inner, call: &Incoming, realm: &Option<String>) -> String {
             format!("sip:{username}@{domain}")
         }
         Identity::Trunk { .. } => digits_of(&call.from.user).unwrap_or_else(|| call.from.user.clone()),
+    }
+}
+
+/// A name as the user part of an address.
+fn user_part(name: &str) -> String {
+    let plain = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' });
+    let plain: String = plain.take(32).collect();
+    let plain = plain.trim_matches('-');
+    if plain.is_empty() { "guest".to_owned() } else { plain.to_owned() }
+}
+
+/// The endpoint that is called from, by its id.
+fn endpoint_of(identity: &Identity) -> Option<String> {
+    match identity {
+        Identity::Endpoint { endpoint, username, .. } if !ticket::is_ticket(username) => Some(endpoint.clone()),
+        _ => None,
     }
 }
 

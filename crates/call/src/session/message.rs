@@ -53,6 +53,8 @@ pub(crate) enum CallMessage {
     /// How the far side, by the transfer's number, answers its REFER: with this status, or not.
     ReferAnswered(u64, Result<u16, String>),
     Loaded(Lane, Asked, Box<Result<Heard, SoundFault>>),
+    /// The far side's browser has ended the call's media.
+    PeerLeft,
     End(HangupCause),
 }
 

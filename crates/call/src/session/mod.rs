@@ -6,6 +6,7 @@ mod aside;
 mod asked;
 mod attached;
 mod bridge;
+mod browser;
 mod callee;
 mod coming;
 mod commands;
@@ -193,6 +194,7 @@ impl Session {
             CallMessage::GoOn(go_on) => self.go_on(*go_on).await,
             CallMessage::ReferAnswered(number, answer) => self.refer_answered(number, answer).await,
             CallMessage::Loaded(lane, of, result) => self.loaded(lane, of, *result).await,
+            CallMessage::PeerLeft => self.finish(HangupCause::Normal(self.far_side()), None).await,
             CallMessage::End(cause) => self.finish(cause, None).await,
         }
     }

@@ -4,11 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use media::{LegId, MediaError, Ports};
-use sip::sdp::{self, Capabilities, Negotiated};
-use sip::{Leg, LegEvent, Outgoing, Party};
+use sip::sdp::{self, Capabilities};
+use sip::{Leg, LegEvent, Outgoing, Party, Target};
 use tokio::task::JoinSet;
 
 use super::CallMailbox;
+use super::browser::{self, Arrived};
 use super::dial::Invite;
 use super::media_leg::{self, MediaLeg};
 use super::race::Race;
@@ -29,6 +30,8 @@ pub(super) struct Ringing {
 enum Line {
     /// Ports that were offered.
     Reserved(Ports, Capabilities),
+    /// A browser that has our offer.
+    Browser(Box<Arrived>),
     /// It sounds already.
     Early(MediaLeg),
     /// It has none any more.
@@ -111,9 +114,16 @@ impl Rings {
                 return Ok(());
             }
         };
-        let ports = self.inner.media.reserve_ports().map_err(|error| self.without_media(&error))?;
-        let local = media_leg::capabilities(&self.inner, &ports, peer);
-        let offer = sdp::offer(&local);
+        let (line, offer) = if is_browser(&target.target) {
+            let arrived = browser::offer(&self.inner, (&call.account, &self.call), peer).await?;
+            let offer = arrived.description.clone();
+            (Line::Browser(Box::new(arrived)), offer)
+        } else {
+            let ports = self.inner.media.reserve_ports().map_err(|error| self.without_media(&error))?;
+            let local = media_leg::capabilities(&self.inner, &ports, peer);
+            let offer = sdp::offer(&local);
+            (Line::Reserved(ports, local), offer)
+        };
         let user = target.from_user.clone().unwrap_or_else(|| user_of(&call.from));
         let mut headers = invite.headers.clone();
         headers.push(("X-CallUUID".to_owned(), self.call.clone()));
@@ -132,7 +142,7 @@ impl Rings {
                 if self.call_id.is_empty() {
                     leg.call_id().clone_into(&mut self.call_id);
                 }
-                self.listen(Ringing { leg, offer, peer, line: Line::Reserved(ports, local) });
+                self.listen(Ringing { leg, offer, peer, line });
             }
             Err(error) => tracing::warn!(call = self.call, %error, "an INVITE could not be sent"),
         }
@@ -159,6 +169,10 @@ impl Rings {
     /// The phone sounds before its answer: whoever hears ringback hears it instead.
     pub(super) async fn sounds(&mut self, ringing: &mut Ringing, answer: &sdp::Session) {
         let Some((room, dial)) = self.race.early_room() else { return };
+        // A browser is heard from its answer on.
+        if matches!(ringing.line, Line::Browser(_)) {
+            return;
+        }
         let agreed = match sdp::accept(&ringing.offer, answer) {
             Ok(agreed) => agreed,
             Err(error) => return tracing::info!(call = self.call, %error, "early media cannot be used"),
@@ -184,8 +198,18 @@ impl Rings {
     pub(super) async fn answered(
         &mut self,
         ringing: Ringing,
-        agreed: &Negotiated,
+        answer: &sdp::Session,
     ) -> Result<(Leg, MediaLeg), HangupCause> {
+        if let Line::Browser(arrived) = ringing.line {
+            let Arrived { browser, media, events, .. } = *arrived;
+            let agreed = browser.accept(&self.call, answer).await?;
+            let media = media_leg::add_browser(&self.inner, browser, media, &agreed)
+                .map_err(|error| self.without_media(&error))?;
+            self.inner.calls.add_leg(media.id, self.mailbox.clone());
+            browser::follow(&self.call, events, self.mailbox.clone());
+            return Ok((ringing.leg, media));
+        }
+        let agreed = &sdp::accept(&ringing.offer, answer).map_err(|_| HangupCause::Incompatible)?;
         let media = match ringing.line {
             Line::Reserved(ports, local) => {
                 let media = media_leg::add(&self.inner, ports, local, agreed, ringing.peer)
@@ -202,9 +226,16 @@ impl Rings {
                 self.early.retain(|leg| *leg != media.id);
                 media
             }
-            Line::Closed => return Err(HangupCause::NetworkFailure),
+            Line::Closed | Line::Browser(_) => return Err(HangupCause::NetworkFailure),
         };
         Ok((ringing.leg, media))
+    }
+
+    /// Candidates that a browser has found since its 18x.
+    pub(super) fn candidates(ringing: &Ringing, fragment: &str) {
+        if let Line::Browser(arrived) = &ringing.line {
+            arrived.browser.candidates(fragment);
+        }
     }
 
     /// The phone rings no more.
@@ -240,6 +271,11 @@ impl Rings {
             room.early_over(leg).await;
         }
     }
+}
+
+/// Whether it is reached by WebSocket, and speaks WebRTC.
+fn is_browser(target: &Target) -> bool {
+    matches!(target, Target::Contact(contact) if contact.binding.transport.is_websocket())
 }
 
 fn user_of(from: &str) -> String {

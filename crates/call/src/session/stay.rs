@@ -80,6 +80,9 @@ pub(super) struct Stay {
 impl Session {
     /// Whoever acts when the call's instructions do.
     pub(super) fn asker(&self) -> Asker {
+        if let Some(holder) = &self.view.ticket {
+            return holder.by.clone();
+        }
         Asker {
             kind: store::ActorKind::Application,
             id: self.control.app_id.clone().unwrap_or_else(|| self.view.auth_id.clone()),

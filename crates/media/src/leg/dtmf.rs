@@ -3,7 +3,7 @@
 use audio::DtmfTone;
 
 use super::Leg;
-use crate::player::FRAME;
+use crate::convert::LONGEST_FRAME;
 
 const QUEUE: usize = 8;
 /// Shortest tone a listener's equipment detects reliably, and the longest worth relaying, in ms.
@@ -37,6 +37,11 @@ struct Sounds {
 impl Relay {
     pub(crate) fn new() -> Self {
         Self { busy: false, gap: 0, sounds: Box::new(Sounds { waiting: [None; QUEUE], playing: None }) }
+    }
+
+    /// Whether a digit sounds or waits.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy
     }
 
     /// Queues a digit whose earliest packet had arrival number `mark`; false if too many wait.
@@ -83,8 +88,8 @@ impl Relay {
         }
     }
 
-    /// Adds what sounds now to a frame; the arrival number it stems from, if anything sounded.
-    pub(crate) fn add_to(&mut self, frame: &mut [i16; FRAME]) -> Option<u64> {
+    /// Adds what sounds now to a frame of the leg's rate; the arrival number it stems from, if anything sounded.
+    pub(crate) fn add_to(&mut self, frame: &mut [i16], hz: u32) -> Option<u64> {
         if !self.busy {
             return None;
         }
@@ -100,18 +105,19 @@ impl Relay {
             };
             waiting.rotate_left(1);
             let duration = next.duration_ms.clamp(SHORTEST_MS, LONGEST_MS);
-            *playing = DtmfTone::new(next.digit, duration, 8_000).map(|tone| (tone, next.mark));
+            *playing = DtmfTone::new(next.digit, duration, hz).map(|tone| (tone, next.mark));
         }
         let (tone, mark) = playing.as_mut()?;
         let mark = *mark;
-        let mut sound = [0i16; FRAME];
-        tone.fill(&mut sound);
+        let mut sound = [0i16; LONGEST_FRAME];
+        let sound = sound.get_mut(..frame.len())?;
+        tone.fill(sound);
         if tone.is_done() {
             *playing = None;
             self.gap = GAP_TICKS;
         }
         for (sample, add) in frame.iter_mut().zip(sound) {
-            *sample = sample.saturating_add(add);
+            *sample = sample.saturating_add(*add);
         }
         Some(mark)
     }
@@ -133,7 +139,7 @@ mod tests {
     fn digits_sound_one_after_another_with_their_own_marks() {
         let mut relay = Relay::new();
         assert!(relay.add('1', 40, 7) && relay.add('2', 100, 9));
-        let marks: Vec<Option<u64>> = (0..14).map(|_| relay.add_to(&mut [0; FRAME])).collect();
+        let marks: Vec<Option<u64>> = (0..14).map(|_| relay.add_to(&mut [0; 160], 8_000)).collect();
         let expected = [vec![Some(7); 4], vec![None; 3], vec![Some(9); 5], vec![None; 2]].concat();
         assert_eq!(marks, expected);
     }
@@ -144,9 +150,9 @@ mod tests {
         for (digit, mark) in [('1', 3), ('2', 9), ('3', 4), ('4', 8)] {
             assert!(relay.add(digit, 100, mark));
         }
-        assert_eq!(relay.add_to(&mut [0; FRAME]), Some(3));
+        assert_eq!(relay.add_to(&mut [0; 160], 8_000), Some(3));
         relay.forget_before(8);
-        let mut marks: Vec<u64> = (0..30).filter_map(|_| relay.add_to(&mut [0; FRAME])).collect();
+        let mut marks: Vec<u64> = (0..30).filter_map(|_| relay.add_to(&mut [0; 160], 8_000)).collect();
         marks.dedup();
         assert_eq!(marks, [9, 8]);
     }

@@ -15,7 +15,7 @@ use crate::player::FRAME;
 /// Datagrams read per tick at most.
 const PER_TICK: u32 = 8;
 /// Datagrams read at once when everything that waits has to be seen.
-const PER_DRAIN: u32 = 64;
+pub(super) const PER_DRAIN: u32 = 64;
 /// Comfort noise (RFC 3389), sent by some phones without being asked; counts as silence.
 const COMFORT_NOISE: u8 = 13;
 /// How often a socket is read until it is empty for no other reason, in ticks.
@@ -25,6 +25,10 @@ const TICK: Duration = Duration::from_millis(20);
 impl Leg {
     /// Reads what the tick needs: one packet in the common case, more where a backlog is likely.
     pub(crate) fn receive(&mut self, net: &mut impl Net, cx: &mut Context<'_>) {
+        if self.wire.is_path() {
+            self.read_path(cx);
+            return self.poll_digits(cx.now, cx);
+        }
         self.expire(net, cx.slot, cx.limits.stale_source);
         let thorough = self.stale_below.is_some() || self.empty_before || (self.ticks + 1).is_multiple_of(PROBE);
         let budget = if self.stale_below.is_some() { PER_DRAIN } else { PER_TICK };
@@ -38,6 +42,9 @@ impl Leg {
     /// Reads everything that waits, so that it counts as arrived before `cx.arrivals` as it stands afterwards. What could not be
     /// read counts so until the socket has been seen empty.
     pub(crate) fn drain(&mut self, net: &mut impl Net, cx: &mut Context<'_>) {
+        if self.wire.is_path() {
+            return self.drain_path(cx);
+        }
         self.stale_below = Some(u64::MAX);
         self.read(net, cx, PER_DRAIN, true);
         if let Some(below) = &mut self.stale_below {
@@ -60,7 +67,8 @@ impl Leg {
             if n >= budget {
                 return;
             }
-            let (len, from, age) = match net.recv(&mut self.ports.rtp, buffer) {
+            let Some(ports) = self.wire.ports() else { return };
+            let (len, from, age) = match net.recv(&mut ports.rtp, buffer) {
                 Received::Packet { len, from, age } => (len, from, age),
                 Received::Refused => {
                     cx.counters.path_errors.one();
@@ -99,13 +107,7 @@ impl Leg {
             self.stats.malformed += 1;
             return 0;
         };
-        let is_event = self.telephone_event == Some(packet.payload_type);
-        let is_audio = self.payload_type == packet.payload_type;
-        if !is_event && !is_audio && packet.payload_type != COMFORT_NOISE {
-            cx.counters.wrong_payload.one();
-            self.stats.wrong_payload += 1;
-            return 0;
-        }
+        let Some(is_event) = self.kind_of(&packet, cx) else { return 0 };
         let before = self.latch.locked();
         match self.latch.judge(from, packet.sequence, packet.payload_type, packet.ssrc, cx.slot) {
             Verdict::Accept if self.connected => {}
@@ -123,6 +125,30 @@ impl Leg {
                 return 0;
             }
         }
+        self.take_believed(cx, &packet, is_event, cx.now.saturating_sub(age), None)
+    }
+
+    /// Whether a packet is a telephone-event, or else sound; `None` if it is neither, and counted.
+    pub(super) fn kind_of(&mut self, packet: &RtpPacket<'_>, cx: &Context<'_>) -> Option<bool> {
+        let is_event = self.telephone_event == Some(packet.payload_type);
+        if !is_event && self.payload_type != packet.payload_type && packet.payload_type != COMFORT_NOISE {
+            cx.counters.wrong_payload.one();
+            self.stats.wrong_payload += 1;
+            return None;
+        }
+        Some(is_event)
+    }
+
+    /// Takes a packet from a source that is believed; answers the samples of audio it brought, counted at 8 kHz. `stale`: the arrival
+    /// number it has because it came before hearing was widened.
+    pub(super) fn take_believed(
+        &mut self,
+        cx: &mut Context<'_>,
+        packet: &RtpPacket<'_>,
+        is_event: bool,
+        arrival: Duration,
+        stale: Option<u64>,
+    ) -> usize {
         self.heard_at = cx.slot;
         self.timeout_told = false;
         if !self.first_told {
@@ -132,19 +158,19 @@ impl Leg {
             cx.counters.not_receiving.one();
             return 0;
         }
-        if !self.is_of_stream(&packet) {
+        if !self.is_of_stream(packet) {
             cx.counters.unproven_ssrc.one();
             self.stats.unproven += 1;
             return 0;
         }
-        let arrival = cx.now.saturating_sub(age);
-        self.stream.count(&packet, arrival);
+        self.stream.count(packet, arrival, self.step / TICK.as_millis() as u32);
         cx.counters.rtp_received.one();
         self.stats.packets_received += 1;
         self.stats.bytes_received += packet.payload.len() as u64;
-        let mark = match self.stale_below {
+        let mark = match (stale, self.stale_below) {
+            (Some(mark), _) => mark,
             // `drain` gives everything it reads a fresh number; later stragglers count with the last of those.
-            Some(below) if below != u64::MAX => below.saturating_sub(1),
+            (None, Some(below)) if below != u64::MAX => below.saturating_sub(1),
             _ => {
                 let mark = *cx.arrivals;
                 *cx.arrivals += 1;
@@ -160,8 +186,11 @@ impl Leg {
             self.digit_mark = if self.digits_in.is_pressed() { self.digit_mark.min(mark) } else { u64::MAX };
             return 0;
         }
-        if !is_audio {
+        if self.payload_type != packet.payload_type {
             return 0;
+        }
+        if let Some(wide) = self.wide.as_deref_mut() {
+            return wide.insert(packet, arrival, mark);
         }
         let inserted = self.jitter.insert(Packet {
             sequence: packet.sequence,
@@ -186,8 +215,10 @@ impl Leg {
     }
 
     fn connect(&mut self, net: &mut impl Net, to: SocketAddr) {
-        net.connect(&mut self.ports.rtp, to);
-        self.connected = true;
+        if let Some(ports) = self.wire.ports() {
+            net.connect(&mut ports.rtp, to);
+            self.connected = true;
+        }
     }
 
     /// Opens the latch after silence, so that the same host may come from another port.
@@ -198,8 +229,10 @@ impl Leg {
     }
 
     pub(super) fn disconnect(&mut self, net: &mut impl Net) {
-        if std::mem::take(&mut self.connected) {
-            net.disconnect(&mut self.ports.rtp);
+        if std::mem::take(&mut self.connected)
+            && let Some(ports) = self.wire.ports()
+        {
+            net.disconnect(&mut ports.rtp);
         }
     }
 
@@ -215,7 +248,7 @@ impl Leg {
                 return false;
             }
             Some(_) => {
-                self.jitter.reset();
+                self.forget_sound();
                 self.digits_in.reset();
             }
             None => {}
@@ -255,14 +288,17 @@ impl Leg {
         }
         if !relay {
             self.relay.clear();
-        } else if let Some(mark) = self.relay.add_to(frame) {
+        } else if let Some(mark) = self.relay.add_to(frame, 8_000) {
             heard = Heard { sound: true, oldest: heard.oldest.min(mark) };
+        }
+        if self.metered {
+            self.meter(heard.sound.then_some(&frame[..]));
         }
         heard
     }
 
-    fn notice_speech(&mut self, cx: &mut Context<'_>, frame: &[i16; FRAME]) {
-        let (speaking, ago_ms) = match self.speech.update(&frame[..]) {
+    pub(super) fn notice_speech(&mut self, cx: &mut Context<'_>, frame: &[i16]) {
+        let (speaking, ago_ms) = match self.speech.update(frame) {
             None => return,
             Some(SpeechEvent::Started { ago_ms }) => (true, ago_ms),
             Some(SpeechEvent::Stopped { ago_ms }) => (false, ago_ms),
@@ -276,24 +312,35 @@ impl Leg {
 
     /// Forgets everything older than an arrival number.
     pub(crate) fn forget_before(&mut self, mark: u64) {
-        self.jitter.forget_before(mark);
+        match self.wide.as_deref_mut() {
+            Some(wide) => wide.forget_before(mark),
+            None => self.jitter.forget_before(mark),
+        }
         self.relay.forget_before(mark);
+    }
+
+    /// Forgets all that came in.
+    pub(super) fn forget_sound(&mut self) {
+        match self.wide.as_deref_mut() {
+            Some(wide) => wide.reset(),
+            None => self.jitter.reset(),
+        }
     }
 }
 
 impl Stream {
-    /// Counts a packet for reports (RFC 3550 appendix A).
-    fn count(&mut self, packet: &RtpPacket<'_>, arrival: Duration) {
+    /// Counts a packet for reports (RFC 3550 appendix A). `per_ms`: ticks of the RTP clock.
+    fn count(&mut self, packet: &RtpPacket<'_>, arrival: Duration, per_ms: u32) {
         self.received = self.received.wrapping_add(1);
         let ahead = packet.sequence.wrapping_sub(self.highest as u16);
         if ahead < 0x8000 {
             self.highest = self.highest.wrapping_add(u32::from(ahead));
         }
-        let transit = ((arrival.as_micros() as u64 * 8 / 1_000) as u32).wrapping_sub(packet.timestamp);
+        let transit = ((arrival.as_micros() as u64 * u64::from(per_ms) / 1_000) as u32).wrapping_sub(packet.timestamp);
         if let Some(before) = self.transit.replace(transit) {
             let moved = transit.wrapping_sub(before).cast_signed().unsigned_abs();
             // A jump of the timeline is no jitter.
-            if moved < 8_000 {
+            if moved < 1_000 * per_ms {
                 self.jitter = self.jitter.wrapping_add(moved).wrapping_sub((self.jitter + 8) >> 4);
             }
         }

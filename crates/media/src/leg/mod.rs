@@ -1,5 +1,6 @@
-//! A leg over plain RTP: one port pair, what comes in, what goes out, and the two clocks that keep both in step.
+//! A leg: what comes in, what goes out, and the two clocks that keep both in step, over a port pair of its own or a path.
 
+mod carrier;
 pub(crate) mod dtmf;
 mod inbound;
 mod lanes;
@@ -9,23 +10,33 @@ mod report;
 pub(crate) mod rtcp;
 pub(crate) mod rtp;
 mod setup;
+mod stats;
+pub(crate) mod wide;
 
 use std::time::Duration;
 
 use audio::{DtmfReceiver, DtmfSender, JitterBuffer, SpeechDetector};
 
 use crate::config::MediaConfig;
+use crate::convert::Lift;
 use crate::fact::{Note, Owed};
 use crate::id::Key;
+use crate::meter::Meter;
 use crate::metrics::Counters;
 use crate::player::{FRAME, Material, Track};
 use crate::random::Random;
-use crate::{LegId, PlayId, Ports};
+use crate::sim::Probe;
+use crate::{LegId, PlayId};
 
+pub use carrier::Carrier;
 pub(crate) use lanes::Extras;
 pub use lanes::LANES;
-pub(crate) use outbound::LONGEST_SENT;
-pub use setup::{LegSetup, LegStats, LegUpdate};
+pub(crate) use outbound::{LONGEST_SENT, LONGEST_WIDE};
+pub(crate) use setup::Refit;
+pub use setup::{LegSetup, LegUpdate};
+pub use stats::LegStats;
+pub use wide::OpusTerms;
+use wide::{Silence, Wide};
 
 /// Most digits that wait to be sent on a leg.
 pub const MAX_DIGITS: usize = DtmfSender::CAPACITY;
@@ -47,6 +58,11 @@ pub(crate) struct Context<'a> {
     pub buffer: &'a mut [u8],
     pub notes: &'a mut rtrb::Producer<Note>,
     pub limits: Limits,
+    /// Names for groups of listeners that share an encoder, and for what encoders encode between resets; no two alike in a plane.
+    pub serials: &'a mut u64,
+    pub silence: &'a Silence,
+    /// A simulator's ear.
+    pub probe: Option<&'a mut Probe>,
 }
 
 /// The part of the configuration that ticks look at.
@@ -125,11 +141,15 @@ pub(crate) struct Leg {
     first_told: bool,
     marker: bool,
     digits_busy: bool,
+    metered: bool,
     payload_type: u8,
     telephone_event: Option<u8>,
+    /// Of a narrow format.
     codec: audio::Codec,
     ssrc: u32,
     timestamp: u32,
+    /// What a tick adds to it.
+    step: u32,
     sequence: u16,
     pub id: LegId,
     ticks: u64,
@@ -140,7 +160,9 @@ pub(crate) struct Leg {
     stale_below: Option<u64>,
     newest_mark: u64,
     heard_at: u64,
-    ports: Ports,
+    /// What only Opus and G.722 need.
+    pub wide: Option<Box<Wide>>,
+    wire: carrier::Wire,
     latch: latch::Latch,
     stream: Stream,
     digits_in: DtmfReceiver,
@@ -164,6 +186,9 @@ pub(crate) struct Leg {
     digit_tone: Option<audio::DtmfTone>,
     rtcp_latch: latch::Latch,
     random: Random,
+    /// The ways to rates that are not its own. A narrow leg has them where wide ones are in the room.
+    pub lift: Option<Box<Lift>>,
+    meter: Option<Meter>,
     name: [u8; 255],
     name_len: u8,
 }
@@ -197,7 +222,7 @@ impl Leg {
         }
         let missed = (slot + TICK / 2).saturating_sub(due) / TICK;
         if missed > 0 {
-            self.timestamp = self.timestamp.wrapping_add((missed as u32).wrapping_mul(FRAME as u32));
+            self.timestamp = self.timestamp.wrapping_add((missed as u32).wrapping_mul(self.step));
             self.marker = true;
             self.stats.skipped_ticks += missed;
         }
@@ -207,6 +232,9 @@ impl Leg {
 
     /// Everything a leg does outside a room: its stream is kept moving, only its private player is heard.
     pub(crate) fn tick_alone(&mut self, net: &mut impl crate::net::Net, cx: &mut Context<'_>) {
+        if self.wide.is_some() {
+            return self.tick_wide_alone(net, cx);
+        }
         self.receive(net, cx);
         if self.take_part(cx.slot) {
             let mut frame = [0i16; FRAME];
@@ -338,12 +366,25 @@ impl Leg {
         notes
     }
 
+    /// Shows how loud it is from now on.
+    pub(crate) fn show(&mut self, meter: Meter) {
+        self.meter = Some(meter);
+        self.metered = true;
+    }
+
+    /// Tells the frame of a tick to whoever watches; none: no sound.
+    fn meter(&self, frame: Option<&[i16]>) {
+        if let Some(meter) = self.meter.as_ref().filter(|_| self.metered) {
+            meter.tell(frame, self.speech.is_speaking());
+        }
+    }
+
     /// The largest arrival number given to any of its packets.
     pub(crate) fn newest_mark(&self) -> u64 {
         self.newest_mark
     }
 
-    /// What it sends now.
+    /// The codec of a narrow leg.
     pub(crate) fn codec(&self) -> audio::Codec {
         self.codec
     }

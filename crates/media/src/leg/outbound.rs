@@ -4,16 +4,19 @@ use audio::dtmf::{DtmfStep, EventPacket, digit_of};
 use audio::{Codec, DtmfTone};
 
 use super::rtcp::LONGEST;
-use super::rtp::{HEADER, write_header};
+use super::rtp::HEADER;
 use super::{Context, Leg};
 use crate::fact::Note;
-use crate::net::{Net, Sent};
+use crate::net::Net;
 use crate::player::FRAME;
 
 /// Most payload bytes of a frame: 16-bit linear.
 pub(crate) const PAYLOAD: usize = FRAME * 2;
-/// Longest packet sent, RTP or RTCP, bytes.
+/// Longest packet of a narrow format, or RTCP, bytes.
 pub(crate) const LONGEST_SENT: usize = if HEADER + PAYLOAD > LONGEST { HEADER + PAYLOAD } else { LONGEST };
+
+/// Longest packet of any format, bytes.
+pub(crate) const LONGEST_WIDE: usize = HEADER + crate::path::LONGEST_PAYLOAD;
 
 /// A frame of digital silence.
 fn silence(codec: Codec) -> &'static [u8] {
@@ -44,11 +47,11 @@ impl Leg {
     /// Sends the packet of this tick: this payload, or what a digit puts in its place.
     pub(crate) fn send_encoded(&mut self, net: &mut impl Net, cx: &mut Context<'_>, payload: &[u8]) {
         let timestamp = self.timestamp;
-        self.timestamp = timestamp.wrapping_add(FRAME as u32);
-        if !self.send || self.latch.destination().is_none() {
+        self.timestamp = timestamp.wrapping_add(self.step);
+        if !self.send || !self.has_destination() {
             return;
         }
-        if self.digits_busy {
+        if self.digits_busy && !self.digit_sounds() {
             match self.digits_out.tick(timestamp) {
                 DtmfStep::Packet(event) => return self.send_digit(net, cx, timestamp, event),
                 DtmfStep::Pause => {}
@@ -77,27 +80,6 @@ impl Leg {
         let len = self.codec.encode(&frame, &mut payload);
         let marker = std::mem::take(&mut self.marker);
         self.put(net, cx, marker, self.payload_type, timestamp, payload.get(..len).unwrap_or(&[]));
-    }
-
-    fn put(
-        &mut self,
-        net: &mut impl Net,
-        cx: &mut Context<'_>,
-        marker: bool,
-        kind: u8,
-        timestamp: u32,
-        payload: &[u8],
-    ) {
-        let Some(to) = self.latch.destination() else { return };
-        let mut header = [0u8; HEADER];
-        write_header(&mut header, marker, kind, self.sequence, timestamp, self.ssrc);
-        self.sequence = self.sequence.wrapping_add(1);
-        self.stats.packets_sent += 1;
-        self.stats.bytes_sent += payload.len() as u64;
-        match net.send(&mut self.ports.rtp, to, &header, payload) {
-            Sent::Yes => cx.counters.rtp_sent.one(),
-            Sent::No => cx.counters.send_failures.one(),
-        }
     }
 
     /// Queues digits; false if too many wait or one is no digit.

@@ -15,6 +15,9 @@ const PER_READ: u32 = 4;
 
 impl Leg {
     pub(super) fn reports(&mut self, net: &mut impl Net, cx: &mut Context<'_>) {
+        if self.wire.is_path() {
+            return;
+        }
         if self.ticks.is_multiple_of(READ_EVERY) {
             self.read_reports(net, cx);
         }
@@ -42,7 +45,8 @@ impl Leg {
         let mut out = [0u8; LONGEST];
         let name = self.name.get(..usize::from(self.name_len)).unwrap_or(&[]);
         let len = rtcp::write(&mut out, self.ssrc, sender, block, name, bye);
-        match net.send(&mut self.ports.rtcp, to, out.get(..len).unwrap_or(&[]), &[]) {
+        let Some(ports) = self.wire.ports() else { return };
+        match net.send(&mut ports.rtcp, to, out.get(..len).unwrap_or(&[]), &[]) {
             Sent::Yes => cx.counters.rtcp_sent.one(),
             Sent::No => cx.counters.send_failures.one(),
         }
@@ -81,7 +85,8 @@ impl Leg {
     fn read_reports(&mut self, net: &mut impl Net, cx: &mut Context<'_>) {
         self.rtcp_latch.expire(cx.slot, cx.limits.stale_source.saturating_mul(6));
         for _ in 0..PER_READ {
-            let (len, from, age) = match net.recv(&mut self.ports.rtcp, cx.buffer) {
+            let Some(ports) = self.wire.ports() else { return };
+            let (len, from, age) = match net.recv(&mut ports.rtcp, cx.buffer) {
                 Received::Packet { len, from, age } => (len, from, age),
                 Received::Refused => continue,
                 Received::Empty => return,

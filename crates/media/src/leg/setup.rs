@@ -1,52 +1,72 @@
-//! How a leg is described, changed and read.
+//! How a leg is described and changed.
 
-use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use audio::{Codec, DtmfReceiver, DtmfSender, JitterBuffer, JitterConfig, SpeechDetector};
+use audio::{Codec, DtmfReceiver, DtmfSender, Format, JitterBuffer, SpeechDetector};
 
+use super::carrier::{Carrier, Wire};
 use super::dtmf::Relay;
 use super::latch::Latch;
-use super::{Home, Leg, Stream};
+use super::wide::{self, OpusTerms, Wide};
+use super::{Home, Leg, LegStats, Stream};
+use crate::config::MediaConfig;
+use crate::convert::{Lift, Rate};
 use crate::fact::Owed;
+use crate::id::Key;
 use crate::random::Random;
-use crate::{LegId, Ports};
+use crate::{LegId, MediaError};
 
 /// What a new leg is.
 #[derive(Debug)]
 pub struct LegSetup {
-    /// Its port pair.
-    pub ports: Ports,
-    /// The codec of both directions.
-    pub codec: Codec,
-    /// RTP payload type of the codec, both directions.
+    /// What brings and takes its packets.
+    pub carrier: Carrier,
+    /// What both directions are encoded in. Any format goes over any carrier.
+    pub format: Format,
+    /// RTP payload type of the format, both directions.
     pub payload_type: u8,
-    /// RTP payload type of telephone-events, if agreed; without it digits go out as tones.
+    /// RTP payload type of telephone-events at the format's clock, if agreed; without it digits go out as tones.
     pub telephone_event: Option<u8>,
-    /// Where the SDP says the far side receives; `None` until known: nothing is sent or believed.
-    pub remote: Option<SocketAddr>,
-    /// Where its RTCP goes; `None`: the next port.
-    pub remote_rtcp: Option<SocketAddr>,
-    /// Where its signalling comes from; may prove itself as the media source behind NAT.
-    pub signalling_source: IpAddr,
+    /// What was agreed about Opus; of no meaning to other formats.
+    pub opus: OpusTerms,
     /// Whether the far side may send.
     pub receive: bool,
     /// Whether we send.
     pub send: bool,
-    /// Canonical name for RTCP, cut at 255 bytes.
+    /// Canonical name for RTCP, cut at 255 bytes. A path's RTCP is its transport's.
     pub cname: String,
     /// The shard to start on; `None`: the one with the fewest legs. A room that the leg joins takes it to its own.
     pub shard: Option<u16>,
 }
 
+impl LegSetup {
+    /// A leg that sends and receives, without telephone-events, wherever.
+    #[must_use]
+    pub fn new(carrier: Carrier, format: Format, payload_type: u8) -> Self {
+        Self {
+            carrier,
+            format,
+            payload_type,
+            telephone_event: None,
+            opus: OpusTerms::default(),
+            receive: true,
+            send: true,
+            cname: "aside".to_owned(),
+            shard: None,
+        }
+    }
+}
+
 /// What a re-INVITE changed; what is `None` stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LegUpdate {
-    /// Codec and its payload type.
-    pub codec: Option<(Codec, u8)>,
+    /// Format and its payload type.
+    pub format: Option<(Format, u8)>,
+    /// What was agreed about Opus.
+    pub opus: Option<OpusTerms>,
     /// Telephone-event payload type; `Some(None)` takes it away.
     pub telephone_event: Option<Option<u8>>,
-    /// The SDP's RTP address. The same address keeps the latch; a new one opens it.
+    /// The SDP's RTP address. The same address keeps the latch; a new one opens it. Of no meaning to a path, as are the next two.
     pub remote: Option<SocketAddr>,
     /// The SDP's RTCP address; where absent and `remote` is given: the next port.
     pub remote_rtcp: Option<SocketAddr>,
@@ -58,53 +78,36 @@ pub struct LegUpdate {
     pub send: Option<bool>,
 }
 
-/// Counters of a leg since it was added.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LegStats {
-    /// RTP packets taken.
-    pub packets_received: u64,
-    /// Their payload bytes.
-    pub bytes_received: u64,
-    /// RTP packets sent.
-    pub packets_sent: u64,
-    /// Their payload bytes.
-    pub bytes_sent: u64,
-    /// Packets from addresses never believed.
-    pub foreign: u64,
-    /// Packets from addresses or SSRCs still proving themselves.
-    pub unproven: u64,
-    /// Datagrams that were no RTP or RTCP.
-    pub malformed: u64,
-    /// RTP of other payload types.
-    pub wrong_payload: u64,
-    /// Packets missing by sequence number.
-    pub lost: u64,
-    /// Packets that came after their time.
-    pub late: u64,
-    /// Packets received again.
-    pub duplicate: u64,
-    /// Samples made up for missing ones.
-    pub concealed_samples: u64,
-    /// Samples the playout inserted against drift and jitter.
-    pub inserted_samples: u64,
-    /// Samples it deleted.
-    pub deleted_samples: u64,
-    /// Interarrival jitter of what we receive (RFC 3550 §6.4.1), in samples of 125 µs.
-    pub jitter: u32,
-    /// Delay of the jitter buffer now.
-    pub delay: Duration,
-    /// Round trip by RTCP, if a report came.
-    pub round_trip: Option<Duration>,
-    /// Fraction of our packets lost, in 1/256, as the far side last reported.
-    pub remote_fraction_lost: Option<u8>,
-    /// Jitter the far side last reported, in samples.
-    pub remote_jitter: Option<u32>,
-    /// Ticks that were skipped after stalls.
-    pub skipped_ticks: u64,
-    /// Where packets come from, once believed.
-    pub source: Option<SocketAddr>,
-    /// SSRC of what we send.
-    pub ssrc: u32,
+/// An update on its way to a leg, with what a change of format needs; on the way up with what it replaced.
+pub(crate) struct Refit {
+    pub update: LegUpdate,
+    /// The parts of a wide format.
+    pub wide: Option<Box<Wide>>,
+    /// The buffer of a narrow format, for a leg that had a wide one.
+    pub jitter: Option<Box<JitterBuffer>>,
+    pub lift: Option<Box<Lift>>,
+    /// Ways to the leg's new rate, for narrow legs of its room that have none yet.
+    pub others: Vec<(Key, Option<Box<Lift>>)>,
+}
+
+impl Refit {
+    /// `was_wide`: what the leg has so far.
+    pub(crate) fn new(update: LegUpdate, was_wide: bool, config: &MediaConfig) -> Result<Self, MediaError> {
+        let mut refit = Self { wide: None, jitter: None, lift: None, others: Vec::new(), update };
+        let Some((format, _)) = refit.update.format else { return Ok(refit) };
+        match format {
+            Format::Narrow(codec) if was_wide => {
+                refit.jitter = Some(Box::new(JitterBuffer::new(codec, config.jitter)));
+                refit.lift = Some(Lift::of(Rate::Narrow));
+            }
+            Format::Narrow(_) => {}
+            Format::G722 | Format::Opus => {
+                refit.wide = Wide::new(format, refit.update.opus.unwrap_or_default(), config)?;
+                refit.lift = Some(Lift::of(Rate::of(format)));
+            }
+        }
+        Ok(refit)
+    }
 }
 
 fn next_port(address: SocketAddr) -> SocketAddr {
@@ -112,30 +115,43 @@ fn next_port(address: SocketAddr) -> SocketAddr {
 }
 
 impl Leg {
-    pub(crate) fn new(id: LegId, setup: LegSetup, jitter: JitterConfig, seed: u64) -> Self {
+    /// Allocates all that it will ever need.
+    pub(crate) fn new(id: LegId, setup: LegSetup, config: &MediaConfig, seed: u64) -> Result<Self, MediaError> {
+        let format = setup.format;
+        let wide = Wide::new(format, setup.opus, config)?;
+        let (codec, jitter) = match format {
+            Format::Narrow(codec) => (codec, config.jitter),
+            Format::G722 | Format::Opus => (Codec::Pcmu, wide::unused(config.jitter)),
+        };
+        let rate = Rate::of(format);
         let mut random = Random::fork(seed, id.0);
         let (ssrc, sequence, timestamp) = (random.next() as u32, random.next() as u16, random.next() as u32);
         let mut name = [0; 255];
         let name_len = setup.cname.len().min(255);
         name[..name_len].copy_from_slice(&setup.cname.as_bytes()[..name_len]);
-        let rtcp = setup.remote_rtcp.or(setup.remote.map(next_port));
-        Self {
+        let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let (wire, remote, remote_rtcp, signalling) = match setup.carrier {
+            Carrier::Rtp { ports, remote, remote_rtcp, signalling_source } => {
+                (Wire::Rtp(ports), remote, remote_rtcp.or(remote.map(next_port)), signalling_source)
+            }
+            Carrier::Path(end) => (Wire::path(end), None, None, nobody),
+        };
+        Ok(Self {
             id,
             home: Home::Nowhere,
             failed: false,
-            ports: setup.ports,
             receive: setup.receive,
             payload_type: setup.payload_type,
             telephone_event: setup.telephone_event,
-            latch: Latch::new(setup.remote, setup.signalling_source),
-            rtcp_latch: Latch::new(rtcp, setup.signalling_source),
+            latch: Latch::new(remote, signalling),
+            rtcp_latch: Latch::new(remote_rtcp, signalling),
             connected: false,
             stream: Stream::default(),
-            jitter: JitterBuffer::new(setup.codec, jitter),
-            digits_in: DtmfReceiver::new(8_000),
+            jitter: JitterBuffer::new(codec, jitter),
+            digits_in: DtmfReceiver::new(format.clock_rate()),
             digit_mark: u64::MAX,
             relay: Relay::new(),
-            speech: SpeechDetector::new(8_000),
+            speech: SpeechDetector::new(rate.hz()),
             stale_below: None,
             newest_mark: 0,
             empty_before: true,
@@ -143,14 +159,20 @@ impl Leg {
             timeout_told: false,
             first_told: false,
             send: setup.send,
-            codec: setup.codec,
+            codec,
             ssrc,
             sequence,
             timestamp,
+            step: format.timestamp_step(),
             marker: true,
-            digits_out: DtmfSender::new(8_000),
+            digits_out: DtmfSender::new(format.clock_rate()),
             digit_tone: None,
             digits_busy: false,
+            metered: false,
+            lift: wide.is_some().then(|| Lift::of(rate)),
+            meter: None,
+            wide,
+            wire,
             player: None,
             extras: None,
             ended: None,
@@ -163,18 +185,22 @@ impl Leg {
             owed: Owed::new(),
             stats: LegStats { ssrc, ..LegStats::default() },
             random,
-        }
+        })
     }
 
     /// Applies what a re-INVITE changed. SSRC, sequence and timestamps of what we send go on.
-    pub(crate) fn update(&mut self, update: &LegUpdate, net: &mut impl crate::net::Net, now: u64) {
-        if let Some((codec, payload_type)) = update.codec {
-            if codec != self.codec {
-                self.codec = codec;
-                self.jitter.set_codec(codec);
-            }
+    pub(crate) fn update(&mut self, refit: &mut Refit, net: &mut impl crate::net::Net, now: u64) {
+        if let Some((format, payload_type)) = refit.update.format {
             self.payload_type = payload_type;
+            if format == self.format() {
+                if let (Some(ours), Some(new)) = (self.wide.as_deref_mut(), refit.wide.as_deref_mut()) {
+                    ours.take_terms(new);
+                }
+            } else {
+                self.change_format(format, refit);
+            }
         }
+        let update = &refit.update;
         if let Some(event) = update.telephone_event {
             self.telephone_event = event;
         }
@@ -195,7 +221,7 @@ impl Leg {
                 self.timeout_told = false;
             }
             if !receive && self.receive {
-                self.jitter.reset();
+                self.forget_sound();
                 self.relay.clear();
             }
             self.receive = receive;
@@ -208,20 +234,36 @@ impl Leg {
         }
     }
 
-    /// The counters now.
-    pub(crate) fn stats(&self) -> LegStats {
-        let jitter = self.jitter.stats();
-        LegStats {
-            lost: jitter.lost,
-            late: jitter.late,
-            duplicate: jitter.duplicate,
-            concealed_samples: jitter.concealed_samples,
-            inserted_samples: jitter.inserted_samples,
-            deleted_samples: jitter.deleted_samples,
-            jitter: self.stream.jitter >> 4,
-            delay: jitter.delay,
-            source: self.latch.locked(),
-            ..self.stats.clone()
+    /// What it sends and receives.
+    pub(crate) fn format(&self) -> Format {
+        self.wide.as_deref().map_or(Format::Narrow(self.codec), |wide| wide.format)
+    }
+
+    fn change_format(&mut self, format: Format, refit: &mut Refit) {
+        let before = self.format();
+        match format {
+            Format::Narrow(codec) => {
+                if let Some(jitter) = refit.jitter.as_deref_mut() {
+                    std::mem::swap(&mut self.jitter, jitter);
+                }
+                self.codec = codec;
+                self.jitter.set_codec(codec);
+            }
+            // What came in the old format is not heard any more.
+            Format::G722 | Format::Opus => self.jitter.reset(),
+        }
+        std::mem::swap(&mut self.wide, &mut refit.wide);
+        if Rate::of(format) != Rate::of(before) {
+            std::mem::swap(&mut self.lift, &mut refit.lift);
+            self.speech = SpeechDetector::new(Rate::of(format).hz());
+            self.relay.clear();
+            self.digit_tone = None;
+        }
+        self.step = format.timestamp_step();
+        if format.clock_rate() != before.clock_rate() {
+            self.digits_in = DtmfReceiver::new(format.clock_rate());
+            self.digits_out = DtmfSender::new(format.clock_rate());
+            self.marker = true;
         }
     }
 }

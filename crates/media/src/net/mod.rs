@@ -42,7 +42,7 @@ pub(crate) trait Net {
     /// A sub-slot begins.
     fn begin_slot(&mut self) {}
     fn recv(&mut self, socket: &mut Socket, buffer: &mut [u8]) -> Received;
-    /// Sends a datagram of two parts, one after the other; together at most [`crate::leg::LONGEST_SENT`] bytes.
+    /// Sends a datagram of two parts, one after the other; together at most [`crate::leg::LONGEST_WIDE`] bytes.
     fn send(&mut self, socket: &mut Socket, to: SocketAddr, head: &[u8], body: &[u8]) -> Sent;
     /// Lets only `to` in from now on; packets that wait already may still come from others.
     fn connect(&mut self, socket: &mut Socket, to: SocketAddr);

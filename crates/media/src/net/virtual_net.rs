@@ -55,6 +55,12 @@ pub(crate) struct VirtualPort {
     world: SharedWorld,
 }
 
+impl VirtualPort {
+    pub(crate) fn number(&self) -> u16 {
+        self.port
+    }
+}
+
 impl Drop for VirtualPort {
     fn drop(&mut self) {
         self.world.lock().ports.remove(&self.port);
@@ -76,6 +82,16 @@ impl SharedWorld {
         }
         world.ports.insert(port, Port::default());
         Ok(VirtualPort { port, world: self.clone() })
+    }
+
+    /// The next datagram that has arrived at a port.
+    pub(crate) fn receive(&self, port: u16, buffer: &mut [u8]) -> Received {
+        self.lock().receive(port, buffer)
+    }
+
+    /// Records a datagram that leaves.
+    pub(crate) fn depart(&self, departed: Departed) {
+        self.lock().departed.push(departed);
     }
 
     /// Puts a datagram in flight towards one of our ports.

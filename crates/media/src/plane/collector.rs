@@ -164,7 +164,7 @@ fn answer_leg(command: LegCommand) {
             let _ = reply.send(applied);
         }
         // A tap that found no leg ends here.
-        LegOp::OpenTap(..) => {}
+        LegOp::OpenTap(..) | LegOp::Show(_) => {}
         LegOp::Digits(_, taken, reply) => {
             let full = MediaError::Busy("too many digits wait on this leg");
             let _ = reply.send(applied.and_then(|a| if taken { Ok(a) } else { Err(full) }));

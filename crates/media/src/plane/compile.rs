@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use crate::convert::{Lift, Rate};
 use crate::id::Key;
 use crate::player::Track;
 use crate::shard::plan_state::{Compiled, Listeners, NONE, RoomPlayer, Seat, TapSeat, words_for};
@@ -72,7 +73,8 @@ pub(super) fn compile(plan: &Plan, members: &Members<'_>, mut starts: HashMap<Pl
         .iter()
         .map(|(&id, &serial)| {
             let track = starts.remove(&id);
-            RoomPlayer { id, serial, bus: NONE, fresh: track.is_some(), told: false, track }
+            let lift = track.is_some().then(|| Lift::of(Rate::Narrow));
+            RoomPlayer { id, serial, bus: NONE, fresh: track.is_some(), told: false, track, lift }
         })
         .collect();
     for source in &plan.sources {

@@ -16,7 +16,8 @@ pub(crate) use directory::Directory;
 pub use pending::Pending;
 
 use crate::config::MediaConfig;
-use crate::leg::{Extras, LANES, Leg, LegSetup, LegStats, LegUpdate};
+use crate::leg::{Extras, LANES, Leg, LegSetup, LegStats, LegUpdate, Refit};
+use crate::meter::Meter;
 use crate::metrics::MediaMetrics;
 use crate::net::Socket;
 use crate::player::{Play, PlayChange, PlayerChange, Track};
@@ -60,6 +61,7 @@ pub(crate) struct Shared {
     pub config: MediaConfig,
     pub directory: Mutex<Directory>,
     allocator: Arc<Allocator>,
+    platform: Arc<dyn Platform>,
     next_id: AtomicU64,
     seed: u64,
     pub busy: AtomicU64,
@@ -123,9 +125,15 @@ impl MediaPlane {
         utc_zero: i64,
     ) -> Result<(Self, Vec<ShardCore>, Collector, FactReceiver), MediaError> {
         config.check()?;
-        let allocator = Arc::new(Allocator::new(config.bind, config.ports.clone(), config.port_rest, platform)?);
-        let (cores, ends): (Vec<ShardCore>, Vec<ShardEnds>) =
-            (0..config.shards).map(|id| ShardCore::new(id as u16, &config, utc_zero)).unzip();
+        let allocator = Allocator::new(config.bind, config.ports.clone(), config.port_rest, platform.clone())?;
+        let allocator = Arc::new(allocator);
+        let mut cores = Vec::new();
+        let mut ends: Vec<ShardEnds> = Vec::new();
+        for id in 0..config.shards {
+            let (core, end) = ShardCore::new(id as u16, &config, utc_zero)?;
+            cores.push(core);
+            ends.push(end);
+        }
         let (facts, receiver) = tokio::sync::mpsc::channel(config.fact_capacity);
         let mut ups = Vec::new();
         let mut dispatchers = Vec::new();
@@ -137,6 +145,7 @@ impl MediaPlane {
         let shared = Shared {
             directory: Mutex::new(Directory::new(dispatchers, &config)),
             allocator,
+            platform,
             next_id: AtomicU64::new(1),
             seed: config.seed.unwrap_or_else(|| Random::from_system().next()),
             busy: AtomicU64::new(0),
@@ -175,11 +184,11 @@ impl MediaPlane {
     /// Adds a leg without a room: it is received and sent from its next tick on, and hears only its private player.
     ///
     /// # Errors
-    /// [`MediaError::Busy`] or [`MediaError::Limit`]; the ports are given back.
+    /// [`MediaError::Busy`], [`MediaError::Limit`] or [`MediaError::Codec`]; the ports are given back.
     pub fn add_leg(&self, setup: LegSetup) -> Result<LegId, MediaError> {
         let id = LegId(self.new_id());
         let shard = setup.shard;
-        let leg = Box::new(Leg::new(id, setup, self.shared.config.jitter, self.shared.seed));
+        let leg = Box::new(Leg::new(id, setup, &self.shared.config, self.shared.seed)?);
         let added = self.shared.lock().add_leg(id, leg, shard);
         self.count(added.map(|()| id))
     }
@@ -195,7 +204,32 @@ impl MediaPlane {
 
     /// Changes a leg as a re-INVITE says. SSRC, sequence and timestamps of what we send stay continuous.
     pub fn update_leg(&self, leg: LegId, update: LegUpdate) -> Pending<Applied> {
-        self.leg_op(leg, |reply| LegOp::Update(update, reply))
+        let was_wide = self.shared.lock().is_wide(leg);
+        let refit = match Refit::new(update, was_wide, &self.shared.config) {
+            Ok(refit) => Box::new(refit),
+            Err(error) => return Pending::failed(error),
+        };
+        let (reply, pending) = Pending::new();
+        let sent = self.shared.lock().update_leg(leg, refit, reply);
+        match self.count(sent) {
+            Ok(()) => pending,
+            Err(error) => Pending::failed(error),
+        }
+    }
+
+    /// How loud a leg is, from its next tick on.
+    ///
+    /// # Errors
+    /// [`MediaError::NoLeg`] or [`MediaError::Busy`].
+    pub fn meter(&self, leg: LegId) -> Result<Meter, MediaError> {
+        let meter = self.shared.lock().meter(leg);
+        self.count(meter)
+    }
+
+    /// Time since the plane's zero: the clock of [`crate::PathPacket::arrival`].
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        self.shared.platform.now()
     }
 
     /// Removes a leg, from its room too, says goodbye by RTCP, closes its ports; answers its final counters.

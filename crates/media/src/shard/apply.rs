@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::command::{Applied, Change, Command, LegCommand, LegOp, Outcome, Playing, RoomTap, Up};
 use super::plan_state::Compiled;
 use super::room::Room;
-use super::{SLOTS, ShardCore};
+use super::{SLOTS, ShardCore, wide};
+use crate::convert::Lift;
 use crate::id::Key;
 use crate::leg::{Context, Home};
 use crate::mutation::{self, Mutation};
@@ -119,12 +120,18 @@ impl ShardCore {
             _ => None,
         };
         let first = self.first_tick(place, slot);
+        if let LegOp::Update(refit, _) = &mut command.op {
+            if refit.wide.is_some() || refit.jitter.is_some() {
+                self.part(command.key);
+            }
+            self.lift(&mut refit.others);
+        }
         let Some(leg) = self.legs.get_mut(command.key) else {
             self.kit.counters.stale_commands.one();
             return;
         };
         match &mut command.op {
-            LegOp::Update(update, _) => leg.update(update, net, slot),
+            LegOp::Update(refit, _) => leg.update(refit, net, slot),
             LegOp::Play(Playing { lane, track, spare }, _) => leg.swap_player(*lane, track, spare),
             LegOp::Stop(lane, which, stopped, _) => *stopped = leg.stop_player(*lane, *which),
             LegOp::OpenTap(tap, spare) => leg.open_tap(tap, spare),
@@ -136,6 +143,7 @@ impl ShardCore {
             }
             // The box for the counters was made by the caller; filling it allocates nothing.
             LegOp::Stats(stats, _) => *stats = Some(leg.stats()),
+            LegOp::Show(meter) => leg.show(meter.clone()),
         }
         // Ends that commands cause are told at once: more may come before the next tick than a leg can owe.
         leg.tell(&mut self.kit.notes);
@@ -156,8 +164,29 @@ impl ShardCore {
         command.applied = Some(first);
     }
 
+    /// Lets go of an encoder that a leg shares with others of its room.
+    fn part(&mut self, key: Key) {
+        let Some(leg) = self.legs.get_mut(key) else { return };
+        let Home::Room { room, seat } = leg.home else { return };
+        if leg.wide.is_some()
+            && let Some(room) = self.rooms.get_mut(room)
+        {
+            wide::part(&room.plan, room.key, &mut self.legs, usize::from(seat));
+        }
+    }
+
+    /// Gives narrow legs their ways to other rates.
+    fn lift(&mut self, lifts: &mut [(Key, Option<Box<Lift>>)]) {
+        for (key, lift) in lifts {
+            if let Some(leg) = self.legs.get_mut(*key).filter(|leg| leg.lift.is_none()) {
+                leg.lift = lift.take();
+            }
+        }
+    }
+
     /// Takes a leg off the wheel or out of its room. `vacate`: whoever comes back to its seat is new there.
     fn detach(&mut self, key: Key, vacate: bool) {
+        self.part(key);
         let Some(leg) = self.legs.get_mut(key) else { return };
         match std::mem::replace(&mut leg.home, Home::Nowhere) {
             Home::Nowhere => {}
@@ -243,6 +272,7 @@ impl ShardCore {
         for (_, key, seat) in &change.join {
             self.enter(change.key, *key, *seat);
         }
+        self.lift(&mut change.lifts);
         for (key, track) in &mut change.plays {
             if let Some(leg) = self.legs.get_mut(*key) {
                 leg.swap_player(0, track, &mut None);
@@ -298,7 +328,14 @@ impl ShardCore {
             }
         }
         plan.bind(self.kit.arrivals);
+        for seat in plan.widened() {
+            let leg = plan.seats.get(seat).and_then(|s| s.leg).and_then(|leg| self.legs.get_mut(leg));
+            if let Some(wide) = leg.and_then(|leg| leg.wide.as_deref_mut()) {
+                wide.fence(self.kit.arrivals);
+            }
+        }
         let room = self.rooms.get_mut(key)?;
+        plan.part_from(&mut room.plan, |leg| self.legs.get(leg)?.opus_settings());
         room.carry_players(&mut plan, &self.kit.counters);
         if mutation::active(Mutation::StalePlan) {
             room.later = Some(plan);

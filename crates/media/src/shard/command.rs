@@ -7,7 +7,9 @@ use tokio::sync::oneshot;
 use super::plan_state::Compiled;
 use super::room::Room;
 use crate::id::Key;
-use crate::leg::{Extras, Leg, LegStats, LegUpdate};
+use crate::convert::Lift;
+use crate::leg::{Extras, Leg, LegStats, Refit};
+use crate::meter::Meter;
 use crate::player::{Material, Track};
 use crate::tap::Tap;
 use crate::{LegId, MediaError, PlayId, RoomId, TapId};
@@ -75,7 +77,8 @@ pub(crate) struct LegCommand {
 }
 
 pub(crate) enum LegOp {
-    Update(LegUpdate, Reply<Applied>),
+    /// On the way up with what was replaced.
+    Update(Box<Refit>, Reply<Applied>),
     Play(Playing, Reply<Applied>),
     /// The lane, which play, and what was stopped on the way up.
     Stop(u8, Option<PlayId>, Option<Track>, Reply<Applied>),
@@ -88,6 +91,7 @@ pub(crate) enum LegOp {
     /// A key pressed elsewhere than in the media.
     Relay(char, Reply<Applied>),
     Stats(Option<LegStats>, Reply<LegStats>),
+    Show(Meter),
 }
 
 /// A play on a lane.
@@ -139,6 +143,8 @@ pub(crate) struct Change {
     pub leave: Vec<Key>,
     /// Private players: to start (`Some`) or to stop; the old ones on the way up.
     pub plays: Vec<(Key, Option<Track>)>,
+    /// For narrow legs that wide ones can hear from now on; on the way up what was not needed.
+    pub lifts: Vec<(Key, Option<Box<Lift>>)>,
     /// The new plan on the way down, the old one on the way up.
     pub plan: Option<Box<Compiled>>,
     pub outcome: Outcome,

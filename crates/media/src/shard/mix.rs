@@ -3,6 +3,7 @@
 use super::plan_state::{Compiled, NONE};
 use super::room::Room;
 use super::slab::Slab;
+use super::wide::{self, Wideband};
 use crate::TapId;
 use crate::fact::Note;
 use crate::id::Key;
@@ -13,17 +14,18 @@ use crate::player::FRAME;
 use crate::tap::TapFrame;
 
 /// Classes whose encoded mixes are kept for the tick; further ones are encoded for each listener.
-const CACHED: usize = 64;
+pub(super) const CACHED: usize = 64;
 
 /// How many seats ahead a large room's legs are fetched.
 const AHEAD: usize = 4;
 
 /// What a seat does in this tick.
 #[derive(Clone, Copy)]
-struct SeatTick {
-    present: bool,
-    takes_part: bool,
-    heard: Heard,
+pub(super) struct SeatTick {
+    pub present: bool,
+    pub takes_part: bool,
+    /// At 8 kHz.
+    pub heard: Heard,
 }
 
 const ABSENT: SeatTick = SeatTick { present: false, takes_part: false, heard: Heard::NOTHING };
@@ -46,13 +48,15 @@ struct Class {
 
 /// Memory of a shard's mixing, used by one room after the other.
 pub(crate) struct Scratch {
-    frames: Vec<[i16; FRAME]>,
-    seats: Vec<SeatTick>,
-    sounding: Vec<u64>,
+    pub(super) frames: Vec<[i16; FRAME]>,
+    pub(super) seats: Vec<SeatTick>,
+    pub(super) sounding: Vec<u64>,
     sums: Vec<[i32; FRAME]>,
     sources: Vec<u32>,
     classes: Vec<Class>,
     stamp: u64,
+    /// What is mixed above 8 kHz.
+    pub(super) wideband: Wideband,
 }
 
 impl Scratch {
@@ -72,6 +76,7 @@ impl Scratch {
             sources: vec![0; max_buses],
             classes: (0..=CACHED).map(|_| class()).collect(),
             stamp: 0,
+            wideband: Wideband::new(max_members, max_buses),
         }
     }
 
@@ -83,12 +88,13 @@ impl Scratch {
             sources.fill(0);
         }
         self.sounding.fill(0);
+        self.wideband.present = false;
         if let Some(seats) = self.seats.get_mut(..seats) {
             seats.fill(ABSENT);
         }
     }
 
-    fn add(&mut self, bus: u16, frame: &[i16; FRAME]) {
+    pub(super) fn add(&mut self, bus: u16, frame: &[i16; FRAME]) {
         add(&mut self.sums, &mut self.sources, bus, frame);
     }
 
@@ -196,7 +202,7 @@ fn add(sums: &mut [[i32; FRAME]], sources: &mut [u32], bus: u16, frame: &[i16; F
 }
 
 /// The leg in a seat, if it still is there.
-fn seated(legs: &mut Slab<Leg>, key: Key, room: Key, seat: usize) -> Option<&mut Leg> {
+pub(super) fn seated(legs: &mut Slab<Leg>, key: Key, room: Key, seat: usize) -> Option<&mut Leg> {
     let leg = legs.get_mut(key)?;
     let here = Home::Room { room, seat: seat as u16 };
     ((leg.home == here && !leg.failed) || mutation::active(Mutation::SlotReused)).then_some(leg)
@@ -216,6 +222,9 @@ pub(crate) fn tick(
     #[cfg(any(test, feature = "mutations"))]
     fail_as_told(room);
     play(room, scratch);
+    if scratch.wideband.present {
+        wide::prepare(room, legs, scratch, cx);
+    }
     for seat in 0..room.plan.seats.len() {
         let tick = scratch.seats.get(seat).copied().unwrap_or(ABSENT);
         if !tick.present {
@@ -225,7 +234,11 @@ pub(crate) fn tick(
             continue;
         };
         if tick.takes_part {
-            give_out(&room.plan, scratch, leg, seat, net, cx);
+            if scratch.wideband.is_wide(seat) {
+                wide::send(leg, seat, &mut scratch.wideband, net, cx);
+            } else {
+                give_out(&room.plan, scratch, leg, seat, net, cx);
+            }
             if leg.is_tapped() {
                 tap_leg(&room.plan, scratch, leg, seat, tick, cx);
             }
@@ -253,6 +266,15 @@ fn take_in(room: &Room, legs: &mut Slab<Leg>, scratch: &mut Scratch, net: &mut i
         leg.receive(net, cx);
         let takes_part = leg.take_part(cx.slot);
         let mut heard = Heard::NOTHING;
+        if leg.wide.is_some() {
+            if let Some(tick) = scratch.seats.get_mut(at) {
+                *tick = SeatTick { present: true, takes_part, heard };
+            }
+            if takes_part {
+                scratch.wideband.pull(leg, at, seat.relay, (room.plan.buses, room.plan.seats.len()), cx);
+            }
+            continue;
+        }
         let Some(frame) = scratch.frames.get_mut(at) else { continue };
         if takes_part {
             heard = leg.pull(cx, seat.relay, frame);
@@ -271,11 +293,14 @@ fn take_in(room: &Room, legs: &mut Slab<Leg>, scratch: &mut Scratch, net: &mut i
 
 /// Puts the room's players on their buses.
 fn play(room: &mut Room, scratch: &mut Scratch) {
-    for player in &mut room.plan.players {
+    for (at, player) in room.plan.players.iter_mut().enumerate() {
         let Some(track) = &mut player.track else { continue };
         let mut frame = [0; FRAME];
         if track.fill(&mut frame) && player.bus != NONE {
             scratch.add(player.bus, &frame);
+            if scratch.wideband.present {
+                scratch.wideband.keep_player(at, &frame);
+            }
         }
         // The sound stays with the plan until the next change takes it out; its owner is told once.
         if track.is_done() && !player.told {

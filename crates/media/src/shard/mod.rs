@@ -8,6 +8,7 @@ pub(crate) mod plan_state;
 pub(crate) mod room;
 pub(crate) mod slab;
 pub(crate) mod wheel;
+pub(crate) mod wide;
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,14 +21,16 @@ use room::Room;
 use slab::Slab;
 use wheel::Wheel;
 
-use crate::LegId;
 use crate::config::MediaConfig;
 use crate::fact::Note;
 use crate::id::Key;
+use crate::leg::wide::Silence;
 use crate::leg::{Context, DATAGRAM, Home, Leg, Limits};
 use crate::metrics::Counters;
 use crate::net::Net;
 use crate::net::os::fetch_ahead;
+use crate::sim::Probe;
+use crate::{LegId, MediaError};
 
 pub(crate) use wheel::SLOTS;
 
@@ -70,6 +73,9 @@ struct Kit {
     counters: Arc<Counters>,
     buffer: Box<[u8; DATAGRAM]>,
     notes: rtrb::Producer<Note>,
+    serials: u64,
+    silence: Silence,
+    probe: Option<Box<Probe>>,
 }
 
 impl Kit {
@@ -83,6 +89,9 @@ impl Kit {
             buffer: &mut self.buffer[..],
             notes: &mut self.notes,
             limits: self.limits,
+            serials: &mut self.serials,
+            silence: &self.silence,
+            probe: self.probe.as_deref_mut(),
         }
     }
 }
@@ -103,7 +112,10 @@ pub(crate) struct ShardEnds {
 
 impl ShardCore {
     /// A shard whose zero of time is at `utc_zero` (µs since 1970), and the ends that drive it.
-    pub(crate) fn new(id: u16, config: &MediaConfig, utc_zero: i64) -> (Self, ShardEnds) {
+    ///
+    /// # Errors
+    /// libopus has no memory for a frame of silence.
+    pub(crate) fn new(id: u16, config: &MediaConfig, utc_zero: i64) -> Result<(Self, ShardEnds), MediaError> {
         let (command_end, commands) = rtrb::RingBuffer::new(config.command_capacity);
         let (up, up_end) = rtrb::RingBuffer::new(config.command_capacity + UP_RESERVE * 4);
         let (notes, note_end) = rtrb::RingBuffer::new(config.fact_capacity);
@@ -117,6 +129,9 @@ impl ShardCore {
                 counters: counters.clone(),
                 buffer: Box::new([0; DATAGRAM]),
                 notes,
+                serials: u64::from(id) << 48,
+                silence: Silence::new()?,
+                probe: None,
             },
             legs: Slab::new(config.max_legs_per_shard),
             rooms: Slab::new(config.max_rooms_per_shard),
@@ -127,7 +142,12 @@ impl ShardCore {
             up,
             faults: Vec::with_capacity(64),
         };
-        (core, ShardEnds { commands: command_end, up: up_end, notes: note_end, counters })
+        Ok((core, ShardEnds { commands: command_end, up: up_end, notes: note_end, counters }))
+    }
+
+    /// Lets a simulator hear what is mixed and encoded.
+    pub(crate) fn probe(&mut self) -> &mut Option<Box<Probe>> {
+        &mut self.kit.probe
     }
 
     /// When the next sub-slot is due, since the zero of time. An idle shard looks up less often.

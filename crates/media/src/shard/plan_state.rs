@@ -2,6 +2,7 @@
 //!
 //! Compiled and freed outside the shard. Applying one allocates nothing: all it needs is inside.
 
+use crate::convert::Lift;
 use crate::id::Key;
 use crate::net::os::fetch_ahead;
 use crate::player::Track;
@@ -100,6 +101,8 @@ pub(crate) struct RoomPlayer {
     pub serial: u64,
     pub bus: u16,
     pub track: Option<Track>,
+    /// The ways to the rates of wide listeners; a player goes on with those it has.
+    pub lift: Option<Box<Lift>>,
     /// Started by this very change, rather than going on.
     pub fresh: bool,
     /// Whether its end has been told.
@@ -128,6 +131,14 @@ pub(crate) struct Compiled {
     widened: Vec<u64>,
     bind_sources: Vec<u64>,
     any_new: bool,
+    /// By seat: sources it has been given but has not yet heard in a tick; they are to come in softly.
+    fresh: Vec<u64>,
+    any_fresh: bool,
+    /// By seat: listeners with equal keys hear the same sources, withheld in the same ticks, as long as this plan is in force.
+    keys: Vec<u64>,
+    keyed: bool,
+    /// Seats that shared a key with an earlier seat under the plan before and do not now.
+    parted: Vec<u64>,
 }
 
 /// The bound of a pair that is about to be drawn.
@@ -161,6 +172,11 @@ fn get(words: &[u64], at: usize) -> u64 {
     words.get(at).copied().unwrap_or(0)
 }
 
+/// Mixes a number into a hash.
+fn mix(hash: u64, value: u64) -> u64 {
+    (hash.rotate_left(23) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ hash >> 29
+}
+
 impl Compiled {
     /// A plan for these seats with all the memory it will need.
     pub(crate) fn new(
@@ -184,6 +200,11 @@ impl Compiled {
             widened: vec![0; words],
             bind_sources: vec![0; words],
             any_new: false,
+            fresh: vec![0; seats.len() * words],
+            any_fresh: false,
+            keys: vec![0; seats.len()],
+            keyed: false,
+            parted: vec![0; words],
             seats,
             taps,
             listeners,
@@ -260,6 +281,10 @@ impl Compiled {
                 }
                 if let (Some(l), Some(s)) = (self.new_listener.get_mut(row), self.new_source.get_mut(row)) {
                     (*l, *s) = (by_listener, by_source);
+                }
+                if let Some(fresh) = self.fresh.get_mut(row).filter(|_| listener < seats) {
+                    *fresh = newly | (old_row(&old.fresh) & kept);
+                    self.any_fresh |= *fresh != 0;
                 }
                 for bit in bits(&[by_listener | by_source]) {
                     let source = word * 64 + bit;
@@ -401,6 +426,7 @@ impl Compiled {
             any_done |= done;
         }
         if any_done {
+            self.keyed = false;
             self.any_new = self.new_listener.iter().chain(&self.new_source).any(|w| *w != 0);
         }
     }
@@ -414,6 +440,107 @@ impl Compiled {
             }
             words.fill(0);
         }
+    }
+
+    /// Makes sure that every seat has its key.
+    pub(crate) fn key(&mut self) {
+        if std::mem::replace(&mut self.keyed, true) {
+            return;
+        }
+        let seats = self.seats.len();
+        for at in 0..seats {
+            let mut key = mix(0x6865_6172_6572_7321, u64::from(self.listeners.class(at).map_or(u32::MAX, u32::from)));
+            for word in 0..self.words {
+                let row = at * self.words + word;
+                let new = get(&self.new_listener, row) | get(&self.new_source, row);
+                for bit in bits(&[new]) {
+                    let source = word * 64 + bit;
+                    key = mix(mix(key, source as u64), get(&self.bounds, at * seats + source));
+                }
+            }
+            if let Some(place) = self.keys.get_mut(at) {
+                *place = key;
+            }
+        }
+    }
+
+    /// The key of a seat, after [`Self::key`].
+    pub(crate) fn key_of(&self, seat: usize) -> u64 {
+        get(&self.keys, seat)
+    }
+
+    /// Notes which listeners part from those they were alike with under the plan before: of each set that had one key, those whose
+    /// key now differs from that of its first seat. `settings`: those of a leg's encoder, if it is one that can be shared; legs
+    /// with different ones never do.
+    pub(crate) fn part_from<S: PartialEq>(&mut self, old: &mut Self, settings: impl Fn(Key) -> Option<S>) {
+        let of = |plan: &Self, seat: usize| plan.seats.get(seat).and_then(|seat| settings(seat.leg?));
+        if !(0..self.seats.len()).any(|seat| of(self, seat).is_some()) {
+            return;
+        }
+        old.key();
+        self.key();
+        for at in 0..self.seats.len().min(old.seats.len()) {
+            let Some(own) = of(self, at).filter(|_| self.is_same(at)) else { continue };
+            let first = (0..at).find(|&first| {
+                self.is_same(first) && old.key_of(first) == old.key_of(at) && of(self, first).as_ref() == Some(&own)
+            });
+            if first.is_some_and(|first| self.key_of(first) != self.key_of(at)) {
+                set(&mut self.parted, at);
+            }
+        }
+    }
+
+    /// Whether a seat has just parted; true once.
+    pub(crate) fn take_parted(&mut self, seat: usize) -> bool {
+        let Some(word) = self.parted.get_mut(seat / 64) else { return false };
+        let parted = *word >> (seat % 64) & 1 == 1;
+        *word &= !(1 << (seat % 64));
+        parted
+    }
+
+    /// Whether any seat has a source that it has not heard yet.
+    pub(crate) fn has_fresh(&self) -> bool {
+        self.any_fresh
+    }
+
+    /// A source that `seat` was given and now hears for the first time, or could; true once. `from`: where to go on looking.
+    pub(crate) fn next_fresh(&self, seat: usize, from: usize) -> Option<usize> {
+        (from / 64..self.words).find_map(|word| {
+            let mask = if word == from / 64 { u64::MAX << (from % 64) } else { u64::MAX };
+            let rest = get(&self.fresh, seat * self.words + word) & mask;
+            (rest != 0).then(|| word * 64 + rest.trailing_zeros() as usize)
+        })
+    }
+
+    /// The seat hears the source from now on as it is.
+    pub(crate) fn settle_fresh(&mut self, seat: usize, source: usize) {
+        if let Some(word) = self.fresh.get_mut(seat * self.words + source / 64) {
+            *word &= !(1 << (source % 64));
+        }
+    }
+
+    /// Whether a source's frame of this age is withheld from a listener.
+    pub(crate) fn is_withheld(&self, listener: usize, source: usize, oldest: u64) -> bool {
+        let at = listener * self.words + source / 64;
+        let new = (get(&self.new_listener, at) | get(&self.new_source, at)) >> (source % 64) & 1 == 1;
+        new && oldest < self.bounds.get(listener * self.seats.len() + source).copied().unwrap_or(UNBOUND)
+    }
+
+    /// Adds to `wanted` the seats that `row` hears, but its own.
+    pub(crate) fn add_wanted(&self, row: usize, wanted: &mut [u64]) {
+        for (at, word) in wanted.iter_mut().enumerate().take(self.words) {
+            let own = if row < self.seats.len() && row / 64 == at { 1u64 << (row % 64) } else { 0 };
+            *word |= self.listeners.audible_word(row, at) & !own;
+        }
+    }
+
+    /// Whether `class` hears anything beside the microphones of two seats.
+    pub(crate) fn hears_a_third(&self, class: u16, one: usize, other: usize) -> bool {
+        let of = |seat: usize, word: usize| if seat / 64 == word { 1u64 << (seat % 64) } else { 0 };
+        let row = usize::from(class) * self.listeners.words;
+        let microphone = (0..self.listeners.words)
+            .any(|word| get(&self.listeners.audible, row + word) & !of(one, word) & !of(other, word) != 0);
+        microphone || self.players.iter().any(|p| self.listeners.buses_of(class).contains(&p.bus))
     }
 
     /// The seat's leg leaves for another room: whoever sits here next is new to everyone.

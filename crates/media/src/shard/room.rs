@@ -48,6 +48,7 @@ impl Room {
             match successor {
                 Some(new) if !new.fresh => {
                     new.track = old.track.take();
+                    std::mem::swap(&mut new.lift, &mut old.lift);
                     new.told = old.told;
                 }
                 _ => {

@@ -3,21 +3,26 @@
 //! Everything random comes from one seed, so a history can be run twice, once with a source silenced
 //! ([`Simulator::silence_words`]), and every packet to every listener compared byte for byte, times included.
 
+mod browser;
 mod phone;
+mod probe;
 mod stepped;
+mod voice;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use audio::Codec;
+use audio::Format;
 
 pub use crate::net::virtual_net::Departed;
 pub use phone::{Path, PhoneId, PhoneSetup, Voice};
+pub(crate) use probe::Probe;
+pub use probe::{Encode, Mixed};
 pub use stepped::Stepped;
 
 use crate::config::MediaConfig;
-use crate::leg::LegSetup;
+use crate::leg::{Carrier, LegSetup};
 use crate::leg::rtp;
 use crate::net::Socket;
 use crate::net::virtual_net::{SharedWorld, VirtualNet};
@@ -25,10 +30,15 @@ use crate::plane::{Collector, Platform};
 use crate::random::Random;
 use crate::shard::ShardCore;
 use crate::{Fact, FactReceiver, LegId, MediaError, MediaPlane, Pending};
+use browser::Browser;
 use phone::Phone;
+use voice::Ear;
 
 /// UTC of the simulation's start, µs since 1970.
 pub const UTC_ZERO: i64 = 1_700_000_000_000_000;
+
+/// First port of the transports of browsers.
+const FIRST_BROWSER: u16 = 50_000;
 
 /// Address that simulated shards send from and receive at.
 pub const SERVER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
@@ -64,6 +74,15 @@ pub struct HeardPacket {
     pub payload: Vec<u8>,
 }
 
+/// The port that a plain leg receives at; 0 for a path.
+#[must_use]
+pub fn rtp_port(setup: &LegSetup) -> u16 {
+    match &setup.carrier {
+        Carrier::Rtp { ports, .. } => ports.rtp_addr().port(),
+        Carrier::Path(_) => 0,
+    }
+}
+
 /// Shards in lockstep, a network, and phones.
 pub struct Simulator {
     plane: MediaPlane,
@@ -73,6 +92,7 @@ pub struct Simulator {
     world: SharedWorld,
     net: VirtualNet,
     phones: Vec<Phone>,
+    browsers: Vec<Browser>,
     /// Shards that stand still until then.
     stalled: Vec<Duration>,
     /// Phones' own, beside the plane's.
@@ -99,7 +119,7 @@ impl Simulator {
         let (plane, cores, collector, facts) = MediaPlane::assemble(config, platform, UTC_ZERO)?;
         let stalled = vec![Duration::ZERO; cores.len()];
         let net = VirtualNet(world.clone());
-        Ok(Self { plane, cores, collector, facts, world, net, phones: Vec::new(), stalled, seed, slot: 0 })
+        Ok(Self { plane, cores, collector, facts, world, net, phones: Vec::new(), browsers: Vec::new(), stalled, seed, slot: 0 })
     }
 
     /// The plane, as production code uses it.
@@ -132,11 +152,17 @@ impl Simulator {
         for phone in &mut self.phones {
             phone.speak(now, &self.world);
         }
+        for browser in &mut self.browsers {
+            browser.deliver(now, &self.world);
+        }
         for (core, until) in self.cores.iter_mut().zip(&self.stalled) {
             // Deadlines decide, as in production: after a stall as many sub-slots follow as the core still owes.
             while *until <= now && core.deadline() <= now {
                 core.slot(now, &mut self.net);
             }
+        }
+        for browser in &mut self.browsers {
+            browser.send(now, &self.world);
         }
         self.collector.poll(self.plane.shared());
         self.slot += 1;
@@ -184,7 +210,7 @@ impl Simulator {
     /// No ports, or the plane refuses the leg.
     pub fn call(&mut self, id: PhoneId, shard: Option<u16>) -> Result<LegId, MediaError> {
         let setup = self.leg_setup(id, shard)?;
-        let to = setup.ports.rtp_addr().port();
+        let to = rtp_port(&setup);
         let leg = self.plane.add_leg(setup)?;
         self.dial(id, to);
         Ok(leg)
@@ -197,19 +223,75 @@ impl Simulator {
     pub fn leg_setup(&mut self, id: PhoneId, shard: Option<u16>) -> Result<LegSetup, MediaError> {
         let ports = self.plane.reserve_ports()?;
         let phone = self.phones.get(id.0).ok_or(MediaError::Config("no such phone"))?;
-        Ok(LegSetup {
-            ports,
-            codec: phone.setup.codec,
-            payload_type: phone.setup.payload_type,
-            telephone_event: phone.setup.telephone_event,
-            remote: Some(phone.setup.address),
-            remote_rtcp: None,
-            signalling_source: phone.setup.address.ip(),
-            receive: true,
-            send: true,
-            cname: "aside".to_owned(),
-            shard,
-        })
+        let address = phone.setup.address;
+        let carrier =
+            Carrier::Rtp { ports, remote: Some(address), remote_rtcp: None, signalling_source: address.ip() };
+        Ok(Self::described(&phone.setup, carrier, shard))
+    }
+
+    fn described(setup: &PhoneSetup, carrier: Carrier, shard: Option<u16>) -> LegSetup {
+        LegSetup { telephone_event: setup.telephone_event, shard, ..LegSetup::new(carrier, setup.format, setup.payload_type) }
+    }
+
+    /// As [`Self::call`], over a path: the phone is a browser.
+    ///
+    /// # Errors
+    /// The plane refuses the leg.
+    pub fn call_browser(&mut self, id: PhoneId, shard: Option<u16>) -> Result<LegId, MediaError> {
+        let setup = self.browser_setup(id, shard)?;
+        self.plane.add_leg(setup)
+    }
+
+    /// What [`Self::call_browser`] gives the plane, for tests that change it first. The phone sends already.
+    ///
+    /// # Errors
+    /// No such phone.
+    pub fn browser_setup(&mut self, id: PhoneId, shard: Option<u16>) -> Result<LegSetup, MediaError> {
+        let phone = self.phones.get(id.0).ok_or(MediaError::Config("no such phone"))?;
+        // Even, as those of legs: what leaves from odd ones is RTCP.
+        let port = FIRST_BROWSER + 2 * self.browsers.len() as u16;
+        let bound = self.world.bind(port);
+        let address = SocketAddr::new(SERVER, port);
+        let bound = bound.map_err(|source| MediaError::Socket { address, source })?;
+        let (browser, media) = Browser::new(id, phone.setup.address, bound);
+        let setup = Self::described(&phone.setup, Carrier::Path(media), shard);
+        let to = browser.port();
+        self.browsers.push(browser);
+        self.dial(id, to);
+        Ok(setup)
+    }
+
+    /// Ends a browser's transport, as when ICE fails.
+    pub fn abandon(&mut self, id: PhoneId) {
+        self.browsers.iter_mut().filter(|browser| browser.phone == id).for_each(Browser::abandon);
+    }
+
+    /// Makes a browser report loss of what it is sent, in percent.
+    pub fn report_loss(&mut self, id: PhoneId, percent: u8) {
+        self.browsers.iter_mut().filter(|browser| browser.phone == id).for_each(|browser| browser.set_loss(percent));
+    }
+
+    /// Listens in from now on: [`Self::mixed`] and [`Self::encodes`] collect.
+    pub fn listen_in(&mut self) {
+        for core in &mut self.cores {
+            *core.probe() = Some(Box::default());
+        }
+    }
+
+    /// What a wide leg was sent since [`Self::listen_in`] or the last call, before the encoder, in order.
+    pub fn mixed(&mut self, leg: LegId) -> Vec<Mixed> {
+        let mut all = Vec::new();
+        for probe in self.cores.iter_mut().filter_map(|core| core.probe().as_deref_mut()) {
+            all.extend(probe.mixed.extract_if(.., |mixed| mixed.leg == leg));
+        }
+        all.sort_by_key(|mixed| mixed.at);
+        all
+    }
+
+    /// What Opus encoders in rooms encoded since [`Self::listen_in`] or the last call, in order on each shard.
+    pub fn encodes(&mut self) -> Vec<Encode> {
+        let probes = self.cores.iter_mut().filter_map(|core| core.probe().as_deref_mut());
+        probes.flat_map(|probe| std::mem::take(&mut probe.encodes)).collect()
     }
 
     /// Makes a phone send to one of the server's ports from now on.
@@ -223,9 +305,10 @@ impl Simulator {
         self.change(id, |phone| phone.say(voice));
     }
 
-    /// Replaces every payload of a phone by silence words, everything else unchanged: the other half of a twin run.
+    /// Replaces every payload of a phone by silence words, everything else unchanged: the other half of a twin run. A phone whose
+    /// format has memory forgets here what it said before, on or off.
     pub fn silence_words(&mut self, id: PhoneId, on: bool) {
-        self.change(id, |phone| phone.silenced = on);
+        self.change(id, |phone| phone.silence(on));
     }
 
     /// Changes a phone's way to the server.
@@ -259,9 +342,10 @@ impl Simulator {
         self.change(id, |phone| phone.jump(samples));
     }
 
-    /// Changes a phone's codec and payload type, as after a re-INVITE.
-    pub fn set_codec(&mut self, id: PhoneId, codec: Codec, payload_type: u8) {
-        self.change(id, |phone| (phone.setup.codec, phone.setup.payload_type) = (codec, payload_type));
+    /// Changes a phone's format and payload type, as after a re-INVITE.
+    pub fn set_codec(&mut self, id: PhoneId, format: impl Into<Format>, payload_type: u8) {
+        let format = format.into();
+        self.change(id, |phone| phone.set_format(format, payload_type));
     }
 
     /// Presses a key on a phone for a time (RFC 4733).
@@ -312,16 +396,29 @@ impl Simulator {
         self.sent_to(id).iter().filter_map(rtp_only).collect()
     }
 
-    /// The sound among it since a moment, decoded; packets of other payload types left out.
+    /// The sound among it since a moment, decoded to the format's sampling rate; packets of other payload types left out. Of formats with
+    /// memory, what was not sent is silence, from the first packet after `since` on less what was left out before it.
     #[must_use]
     pub fn samples(&self, id: PhoneId, since: Duration) -> Vec<i16> {
         let Some(phone) = self.phones.get(id.0) else { return Vec::new() };
-        let (codec, kind) = (phone.setup.codec, phone.setup.payload_type);
+        let (format, kind) = (phone.setup.format, phone.setup.payload_type);
+        let mut ear = Ear::new(format);
         let mut samples = Vec::new();
-        for packet in self.heard(id).iter().filter(|p| p.payload_type == kind && p.at >= since) {
-            let mut frame = vec![0; packet.payload.len() / codec.bytes_per_sample()];
-            codec.decode(&packet.payload, &mut frame);
-            samples.extend(frame);
+        let mut next: Option<u32> = None;
+        for packet in self.heard(id).iter().filter(|p| p.payload_type == kind) {
+            // One with memory has to hear everything.
+            if packet.at < since && !format.has_memory() {
+                continue;
+            }
+            let gap = next.map_or(0, |next| packet.timestamp.wrapping_sub(next) as usize / format.timestamp_step() as usize);
+            next = Some(packet.timestamp.wrapping_add(format.timestamp_step()));
+            let frame = ear.decode(&packet.payload);
+            if packet.at >= since {
+                if format.has_memory() && gap < 1_000 {
+                    samples.extend(std::iter::repeat_n(0, gap * format.samples_per_tick()));
+                }
+                samples.extend(frame);
+            }
         }
         samples
     }

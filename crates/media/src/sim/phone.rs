@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use audio::{Codec, Tone};
+use audio::{Codec, Format, Tone};
 
+use super::voice::Mouth;
+use crate::convert::LONGEST_FRAME;
 use crate::leg::rtp::{HEADER, write_header};
 use crate::net::virtual_net::SharedWorld;
-use crate::player::FRAME;
 use crate::random::Random;
 
 /// A phone of the simulator.
@@ -19,9 +20,9 @@ pub struct PhoneId(pub(super) usize);
 pub struct PhoneSetup {
     /// The address its SDP announces and, unless moved, sends from. Each phone has an IP of its own.
     pub address: SocketAddr,
-    /// Its codec.
-    pub codec: Codec,
-    /// RTP payload type of the codec.
+    /// Its format.
+    pub format: Format,
+    /// RTP payload type of the format.
     pub payload_type: u8,
     /// RTP payload type of telephone-events.
     pub telephone_event: Option<u8>,
@@ -37,7 +38,7 @@ impl PhoneSetup {
     pub fn mu_law(n: u8) -> Self {
         Self {
             address: SocketAddr::from(([198, 51, 100, n], 4_000)),
-            codec: Codec::Pcmu,
+            format: Format::Narrow(Codec::Pcmu),
             payload_type: 0,
             telephone_event: Some(101),
             path: Path::default(),
@@ -48,7 +49,25 @@ impl PhoneSetup {
     /// The same with A-law.
     #[must_use]
     pub fn a_law(n: u8) -> Self {
-        Self { codec: Codec::Pcma, payload_type: 8, ..Self::mu_law(n) }
+        Self { format: Format::Narrow(Codec::Pcma), payload_type: 8, ..Self::mu_law(n) }
+    }
+
+    /// The same with 16-bit linear samples: what is heard is what was summed.
+    #[must_use]
+    pub fn linear(n: u8) -> Self {
+        Self { format: Format::Narrow(Codec::L16), payload_type: 11, ..Self::mu_law(n) }
+    }
+
+    /// The same with G.722.
+    #[must_use]
+    pub fn g722(n: u8) -> Self {
+        Self { format: Format::G722, payload_type: 9, ..Self::mu_law(n) }
+    }
+
+    /// The same with Opus.
+    #[must_use]
+    pub fn opus(n: u8) -> Self {
+        Self { format: Format::Opus, payload_type: 111, ..Self::mu_law(n) }
     }
 }
 
@@ -78,7 +97,7 @@ pub enum Voice {
     Noise(i16),
     /// These samples over and over.
     Samples(Vec<i16>),
-    /// One encoded word over and over.
+    /// One encoded word over and over; silence where the format has no words.
     Word(u8),
 }
 
@@ -101,6 +120,7 @@ pub(super) struct Phone {
     pub frozen_until: Duration,
     random: Random,
     voice: Voice,
+    mouth: Mouth,
     tone: Option<Tone>,
     at: usize,
     to: Option<u16>,
@@ -124,6 +144,7 @@ impl Phone {
             frozen_until: Duration::ZERO,
             random,
             voice: Voice::Silence,
+            mouth: Mouth::new(setup.format),
             tone: None,
             at: 0,
             to: None,
@@ -144,11 +165,25 @@ impl Phone {
 
     pub(super) fn say(&mut self, voice: Voice) {
         self.tone = match voice {
-            Voice::Tone(hz, dbfs) => Some(Tone::new(hz, dbfs, 8_000)),
+            Voice::Tone(hz, dbfs) => Some(Tone::new(hz, dbfs, self.setup.format.sampling_rate())),
             _ => None,
         };
         self.at = 0;
         self.voice = voice;
+    }
+
+    /// Whether silence takes the place of what it says; what it said before is forgotten.
+    pub(super) fn silence(&mut self, on: bool) {
+        self.silenced = on;
+        if self.setup.format.has_memory() {
+            self.mouth = Mouth::new(self.setup.format);
+        }
+    }
+
+    pub(super) fn set_format(&mut self, format: Format, payload_type: u8) {
+        (self.setup.format, self.setup.payload_type) = (format, payload_type);
+        self.mouth = Mouth::new(format);
+        self.say(self.voice.clone());
     }
 
     pub(super) fn restart_stream(&mut self) {
@@ -165,7 +200,8 @@ impl Phone {
 
     pub(super) fn press(&mut self, digit: char, time: Duration) {
         let Some(code) = audio::dtmf::code_of(digit) else { return };
-        let total = (time.as_millis() as u32 * 8).max(FRAME as u32);
+        let step = self.setup.format.timestamp_step();
+        let total = (time.as_millis() as u32 * (step / 20)).max(step);
         self.press = Some(Press { code, timestamp: self.timestamp, so_far: 0, total, ends_left: 3 });
     }
 
@@ -195,7 +231,7 @@ impl Phone {
                 world.launch(self.address, to, arrives(jitter), bytes);
             }
             self.sequence = self.sequence.wrapping_add(1);
-            self.timestamp = self.timestamp.wrapping_add(FRAME as u32);
+            self.timestamp = self.timestamp.wrapping_add(self.setup.format.timestamp_step());
             let faster = 1.0 + self.setup.path.skew_ppm / 1e6;
             self.next += (20_000_000.0 / faster).round() as u64;
         }
@@ -208,7 +244,7 @@ impl Phone {
             if marker {
                 press.timestamp = self.timestamp;
             }
-            press.so_far = (press.so_far + FRAME as u32).min(press.total);
+            press.so_far = (press.so_far + self.setup.format.timestamp_step()).min(press.total);
             let end = press.so_far == press.total;
             let event = audio::Event { code: press.code, end, volume: 10, duration: press.so_far.min(0xffff) as u16 };
             let timestamp = press.timestamp;
@@ -223,38 +259,38 @@ impl Phone {
 
     /// The next 20 ms, encoded.
     fn frame(&mut self) -> Vec<u8> {
-        let codec = self.setup.codec;
-        let silence = vec![codec.silence_word(); FRAME * codec.bytes_per_sample()];
-        let mut frame = [0i16; FRAME];
+        let format = self.setup.format;
+        let mut samples = [0i16; LONGEST_FRAME];
+        let Some(frame) = samples.get_mut(..format.samples_per_tick()) else { return Vec::new() };
         match &self.voice {
-            Voice::Silence => return silence,
+            Voice::Silence => return self.mouth.encode(frame),
             Voice::Word(word) => {
-                let word = if self.silenced { codec.silence_word() } else { *word };
-                return vec![word; FRAME * codec.bytes_per_sample()];
+                if let Format::Narrow(codec) = format {
+                    let word = if self.silenced { codec.silence_word() } else { *word };
+                    return vec![word; frame.len() * codec.bytes_per_sample()];
+                }
             }
             Voice::Tone(..) => {
                 if let Some(tone) = &mut self.tone {
-                    tone.fill(&mut frame);
+                    tone.fill(frame);
                 }
             }
             Voice::Noise(peak) => {
                 let span = 2 * u64::from(peak.unsigned_abs()) + 1;
-                for sample in &mut frame {
+                for sample in &mut *frame {
                     *sample = (self.random.below(span) as i64 - i64::from(peak.unsigned_abs())) as i16;
                 }
             }
             Voice::Samples(samples) => {
-                for sample in &mut frame {
+                for sample in &mut *frame {
                     *sample = samples.get(self.at).copied().unwrap_or(0);
                     self.at = (self.at + 1) % samples.len().max(1);
                 }
             }
         }
         if self.silenced {
-            return silence;
+            frame.fill(0);
         }
-        let mut payload = silence;
-        codec.encode(&frame, &mut payload);
-        payload
+        self.mouth.encode(frame)
     }
 }

@@ -65,7 +65,7 @@ impl Coached {
         let make = |n| match codec {
             Codec::Pcma => PhoneSetup::a_law(n),
             // Linear: what is heard is what was summed, sample for sample.
-            Codec::L16 => PhoneSetup { codec: Codec::L16, payload_type: 11, ..PhoneSetup::mu_law(n) },
+            Codec::L16 => PhoneSetup::linear(n),
             _ => PhoneSetup::mu_law(n),
         };
         let mut member = |n| {

@@ -28,22 +28,7 @@ async fn a_failure_of_the_media_ends_a_room_whose_mailbox_is_full() {
     let room = house.room(Policy::default());
     let (customer, _customers) = house.enters(&room, Role::Customer).await;
     assert!(customer.applied.confirmed);
-    let leg = house
-        .media
-        .add_leg(LegSetup {
-            ports: house.media.reserve_ports().unwrap(),
-            codec: Codec::Pcmu,
-            payload_type: 0,
-            telephone_event: None,
-            remote: None,
-            remote_rtcp: None,
-            signalling_source: [127, 0, 0, 1].into(),
-            receive: false,
-            send: false,
-            cname: "stranger".to_owned(),
-            shard: None,
-        })
-        .unwrap();
+    let leg = house.media.add_leg(LegSetup { receive: false, send: false, ..plain_leg(&house.media) }).unwrap();
     while room.media_fact(MediaFact::Speaking(leg, true)) {}
     room.owe_fact(MediaFact::Failed("injected".to_owned()));
     ended_by_fault(&house, &room).await;

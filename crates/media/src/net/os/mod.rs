@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Net, Received, Sent, Socket};
-use crate::leg::LONGEST_SENT;
+use crate::leg::{LONGEST_SENT, LONGEST_WIDE};
 
 pub(crate) use clock::{Anchor, prepare_shard_thread};
 pub(crate) use memory::fetch_ahead;
@@ -59,8 +59,15 @@ impl Net for OsNet {
     fn send(&mut self, socket: &mut Socket, to: SocketAddr, head: &[u8], body: &[u8]) -> Sent {
         let Socket::Udp(port) = socket else { return Sent::No };
         let to = port.reachable(to);
-        let mut whole = [0; LONGEST_SENT];
-        let Some(bytes) = joined(head, body, &mut whole) else { return Sent::No };
+        let (mut ordinary, mut long);
+        let whole: &mut [u8] = if head.len() + body.len() <= LONGEST_SENT {
+            ordinary = [0; LONGEST_SENT];
+            &mut ordinary
+        } else {
+            long = [0; LONGEST_WIDE];
+            &mut long
+        };
+        let Some(bytes) = joined(head, body, whole) else { return Sent::No };
         // An ICMP error of an earlier packet is reported here once; this packet has not been tried yet.
         let refused = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
         match port.send(to, bytes).or_else(|error| if refused(&error) { port.send(to, bytes) } else { Err(error) }) {

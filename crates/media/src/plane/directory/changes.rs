@@ -178,6 +178,7 @@ impl Directory {
                 }
             }
         }
+        let lifts = self.lifts(id, false);
         let Some(room) = self.rooms.get_mut(&id) else { return };
         room.revision = plan.revision;
         let keys: HashMap<LegId, Key> =
@@ -192,6 +193,7 @@ impl Directory {
             join: joining,
             leave: leaving,
             plays,
+            lifts,
             plan: Some(Box::new(compiled)),
             outcome: Outcome::Waiting,
             reply: queued.reply,

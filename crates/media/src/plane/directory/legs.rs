@@ -2,14 +2,21 @@
 
 use std::collections::VecDeque;
 
+use audio::Format;
+
 use super::{Directory, LegEntry, QUEUE, Waiting};
-use crate::leg::{Leg, LegStats};
-use crate::shard::command::{Command, LegCommand, LegOp, Removal, Reply};
-use crate::{LegId, MediaError};
+use crate::convert::{Lift, Rate};
+use crate::id::Key;
+use crate::leg::{Leg, LegStats, Refit};
+use crate::meter::Meter;
+use crate::shard::command::{Applied, Command, LegCommand, LegOp, Removal, Reply};
+use crate::{LegId, MediaError, RoomId};
 
 impl Directory {
     pub(in crate::plane) fn add_leg(&mut self, id: LegId, leg: Box<Leg>, shard: Option<u16>) -> Result<(), MediaError> {
         let shard = shard.unwrap_or_else(|| self.quietest());
+        let wide = leg.wide.is_some();
+        self.admit_wide(wide)?;
         let limit = self.max_legs;
         let dispatcher = self.shard(shard)?;
         dispatcher.admit(1)?;
@@ -24,9 +31,74 @@ impl Directory {
             claimed: None,
             waiting: VecDeque::new(),
             removing: false,
+            wide,
+            lifted: wide,
+            meter: None,
         };
         self.legs.insert(id, entry);
         Ok(())
+    }
+
+    /// Whether another wide leg may be.
+    fn admit_wide(&self, wide: bool) -> Result<(), MediaError> {
+        let limit = self.max_wide;
+        if wide && self.legs.values().filter(|entry| entry.wide).count() >= limit {
+            return Err(MediaError::Limit { what: "legs with Opus or G.722", limit });
+        }
+        Ok(())
+    }
+
+    pub(in crate::plane) fn is_wide(&self, id: LegId) -> bool {
+        self.legs.get(&id).is_some_and(|entry| entry.wide)
+    }
+
+    /// Changes a leg as `refit` says.
+    pub(in crate::plane) fn update_leg(
+        &mut self,
+        id: LegId,
+        refit: Box<Refit>,
+        reply: Reply<Applied>,
+    ) -> Result<(), MediaError> {
+        let format = refit.update.format.map(|(format, _)| format);
+        let wide = format.map(|format| !matches!(format, Format::Narrow(_)));
+        self.admit_wide(wide == Some(true) && !self.is_wide(id))?;
+        let lifted = refit.lift.is_some();
+        self.leg_op(id, LegOp::Update(refit, reply))?;
+        if let (Some(wide), Some(entry)) = (wide, self.legs.get_mut(&id)) {
+            entry.wide = wide;
+            entry.lifted |= lifted;
+        }
+        Ok(())
+    }
+
+    /// The meter of a leg; an error changed nothing.
+    pub(in crate::plane) fn meter(&mut self, id: LegId) -> Result<Meter, MediaError> {
+        let entry = self.legs.get(&id).filter(|e| !e.removing).ok_or(MediaError::NoLeg(id))?;
+        if let Some(meter) = &entry.meter {
+            return Ok(meter.clone());
+        }
+        let meter = Meter::new();
+        self.leg_op(id, LegOp::Show(meter.clone()))?;
+        if let Some(entry) = self.legs.get_mut(&id) {
+            entry.meter = Some(meter.clone());
+        }
+        Ok(meter)
+    }
+
+    /// What narrow legs of a room need to be heard at other rates and have not been given yet, if `wide` or a member is wide.
+    pub(super) fn lifts(&mut self, room: RoomId, wide: bool) -> Vec<(Key, Option<Box<Lift>>)> {
+        let members = self.members(room);
+        if !wide && !members.iter().any(|leg| self.is_wide(*leg)) {
+            return Vec::new();
+        }
+        let mut lifts = Vec::new();
+        for leg in members {
+            let Some(entry) = self.legs.get_mut(&leg) else { continue };
+            if !std::mem::replace(&mut entry.lifted, true) {
+                lifts.push((entry.key, Some(Lift::of(Rate::Narrow))));
+            }
+        }
+        lifts
     }
 
     pub(in crate::plane) fn leg_op(&mut self, id: LegId, op: LegOp) -> Result<(), MediaError> {
@@ -60,7 +132,15 @@ impl Directory {
         let Some(entry) = self.legs.get_mut(&id) else { return };
         let (shard, key) = (entry.shard, entry.key);
         let command = match request {
-            Waiting::Op(op) => Command::Leg(Box::new(LegCommand { id, key, op: *op, applied: None })),
+            Waiting::Op(mut op) => {
+                let room = entry.room.map(|(room, _)| room);
+                if let (LegOp::Update(refit, _), Some(room)) = (&mut *op, room)
+                    && refit.wide.is_some()
+                {
+                    refit.others = self.lifts(room, true);
+                }
+                Command::Leg(Box::new(LegCommand { id, key, op: *op, applied: None }))
+            }
             Waiting::Remove(reply) => {
                 entry.removing = true;
                 self.unseat(id);

@@ -15,6 +15,7 @@ use super::RoomChange;
 use crate::config::MediaConfig;
 use crate::id::Key;
 use crate::leg::{Leg, LegStats};
+use crate::meter::Meter;
 use crate::metrics::MediaMetrics;
 use crate::shard::command::{Applied, Command, LegOp, Reply};
 use crate::shard::max_buses;
@@ -44,6 +45,11 @@ struct LegEntry {
     claimed: Option<RoomId>,
     waiting: VecDeque<Waiting>,
     removing: bool,
+    /// As its last update says.
+    wide: bool,
+    /// Whether it has, or was sent, the ways to other rates.
+    lifted: bool,
+    meter: Option<Meter>,
 }
 
 impl LegEntry {
@@ -94,6 +100,7 @@ pub(crate) struct Directory {
     max_members: usize,
     max_buses: usize,
     max_legs: usize,
+    max_wide: usize,
     max_rooms: usize,
     starts: u64,
     handovers: u64,
@@ -115,6 +122,7 @@ impl Directory {
             max_members: config.max_members_per_room,
             max_buses: max_buses(config),
             max_legs: config.max_legs_per_shard,
+            max_wide: config.max_wide_legs,
             max_rooms: config.max_rooms_per_shard,
             starts: 0,
             handovers: 0,

@@ -1,0 +1,101 @@
+"""Scores what arrived against what was said: wideband PESQ (P.862.2) and STOI, each sentence by itself. Prints Markdown.
+
+    score.py SENTENCES OUT PATH …
+"""
+
+import json
+import statistics
+import sys
+from pathlib import Path
+
+import numpy as np
+from pesq import pesq
+from pystoi import stoi
+from scipy.io import wavfile
+from scipy.signal import correlate, resample_poly
+
+RATE = 16_000
+# Sound kept before and after a sentence.
+MARGIN = RATE // 4
+# A sentence that is not found as clearly has not arrived.
+LEAST_CORRELATION = 0.3
+# The goal: how far a room may stay below a direct call, in PESQ.
+GOAL = 0.2
+
+
+def read(path):
+    rate, samples = wavfile.read(path)
+    samples = samples.astype(np.float64) / 32_768
+    if rate != RATE:
+        samples = resample_poly(samples, RATE, rate) if rate % RATE else resample_poly(samples, 1, rate // RATE)
+    return samples
+
+
+def find(sentence, heard):
+    """Where a sentence begins in a recording, and how clearly, by normalised cross-correlation."""
+    score = correlate(heard, sentence, mode="valid", method="fft")
+    energy = np.concatenate([[0.0], np.cumsum(heard**2)])
+    window = energy[len(sentence) :] - energy[: -len(sentence)]
+    score = score / np.sqrt(np.maximum(window, 1e-6) * np.sum(sentence**2))
+    at = int(np.argmax(score))
+    return at, float(score[at])
+
+
+def judge(sentence, heard):
+    at, clear = find(sentence, heard)
+    if clear < LEAST_CORRELATION:
+        return None
+    # At the very edge of a recording there is silence.
+    arrived = np.pad(heard, MARGIN)[at : at + len(sentence) + 2 * MARGIN]
+    quality = pesq(RATE, np.pad(sentence, MARGIN), arrived, "wb")
+    intelligibility = stoi(sentence, arrived[MARGIN:-MARGIN], RATE)
+    return {"pesq": quality, "stoi": intelligibility, "correlation": clear, "at_s": at / RATE}
+
+
+def score(sentences, out, path):
+    heard = read(out / f"{path}.wav")
+    scored = []
+    for item in json.loads((sentences / "sentences.json").read_text()):
+        result = judge(read(sentences / item["file"]), heard)
+        scored.append({"path": path, "voice": item["voice"], "file": item["file"], **(result or {"missing": True})})
+    return scored
+
+
+def median(rows, figure):
+    values = [row[figure] for row in rows if figure in row]
+    return statistics.median(values) if values else float("nan")
+
+
+def main():
+    sentences, out = Path(sys.argv[1]), Path(sys.argv[2])
+    paths = sys.argv[3:]
+    rows = [row for path in paths for row in score(sentences, out, path)]
+    (out / "scores.json").write_text(json.dumps(rows, indent=1) + "\n")
+    of = {path: [row for row in rows if row["path"] == path] for path in paths}
+    base = of.get("direct")
+    print("| path | sentences | PESQ, median | below direct | lowest | STOI, median | below direct |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for path in paths:
+        scored = [row for row in of[path] if "pesq" in row]
+        quality, intelligibility = median(scored, "pesq"), median(scored, "stoi")
+        below, stoi_below = "", ""
+        if base and path != "direct" and not path.endswith("-clean"):
+            difference = median(base, "pesq") - quality
+            below = f"{difference:.2f} ({'reached' if difference <= GOAL else 'missed'})"
+            stoi_below = f"{median(base, 'stoi') - intelligibility:.3f}"
+        lowest = min((row["pesq"] for row in scored), default=float("nan"))
+        count = f"{len(scored)} of {len(of[path])}"
+        print(f"| {path} | {count} | {quality:.2f} | {below} | {lowest:.2f} | {intelligibility:.3f} | {stoi_below} |")
+    print()
+    print("| voice | sentences | " + " | ".join(f"{path}, PESQ / STOI" for path in paths) + " |")
+    print("| --- | --- |" + " --- |" * len(paths))
+    for voice in sorted({row["voice"] for row in rows}):
+        cells = []
+        for path in paths:
+            own = [row for row in of[path] if row["voice"] == voice]
+            cells.append(f"{median(own, 'pesq'):.2f} / {median(own, 'stoi'):.3f}")
+        count = sum(row["voice"] == voice for row in of[paths[0]])
+        print(f"| {voice} | {count} | " + " | ".join(cells) + " |")
+
+
+main()

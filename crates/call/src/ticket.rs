@@ -1,0 +1,293 @@
+//! Tickets: SIP credentials for one call, made for somebody who has proved himself otherwise: a supervisor with a key, a customer
+//! with a link. A browser that has one calls its address; where the call leads was said when the ticket was made.
+//!
+//! They live in memory, for a minute or so: a restart ends them, as it ends the calls.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use conference::{Entry, Role};
+use store::{Secret, Timestamp};
+
+use crate::command::{AccountRef, Asker, CommandError, ModeName};
+use crate::counter::Counters;
+
+/// Tickets at once, of all accounts.
+const MOST: usize = 10_000;
+/// Of one account: one that makes too many leaves places to the others.
+const MOST_OF_ACCOUNT: usize = 1_000;
+/// Longest time that a ticket is good.
+const LONGEST: Duration = Duration::from_secs(600);
+/// What every ticket's user name begins with; no endpoint's does, for `!` is not allowed in theirs.
+const PREFIX: &str = "ticket!";
+
+/// Where a call with a ticket leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Leads {
+    /// Into this room life, in one step: as a member of this role, a supervisor in this mode.
+    Room {
+        /// The room's UUID.
+        uuid: String,
+        /// What the member is.
+        role: Role,
+        /// How a supervisor begins.
+        mode: Option<ModeName>,
+    },
+    /// To the account's application of this id.
+    Application {
+        /// Its `app_id`.
+        app_id: String,
+    },
+    /// As if this number had been called.
+    Number {
+        /// Digits.
+        number: String,
+    },
+}
+
+/// A ticket to be made.
+#[derive(Clone, Debug)]
+pub struct TicketRequest {
+    /// For a call of this account.
+    pub account: AccountRef,
+    /// The digest realm: one of the account's domains.
+    pub realm: String,
+    /// Where the call leads.
+    pub leads: Leads,
+    /// Who asked for it, and stands in the ledger for what the call does.
+    pub by: Asker,
+    /// The asking tab's own id, by which it knows its member again.
+    pub client: Option<String>,
+    /// How the caller is shown to others.
+    pub label: Option<String>,
+    /// How long it is good; at most ten minutes.
+    pub valid: Duration,
+}
+
+/// A ticket, as its holder gets it.
+#[derive(Clone, Debug)]
+pub struct Ticket {
+    /// Digest user name.
+    pub username: String,
+    /// Digest password.
+    pub password: Secret,
+    /// Digest realm.
+    pub realm: String,
+    /// What the INVITE is for.
+    pub uri: String,
+    /// Until when it is good.
+    pub expires_at: Timestamp,
+}
+
+/// Who came with a ticket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Who asked for the ticket.
+    pub by: Asker,
+    /// The tab's id.
+    pub client: Option<String>,
+    /// How the caller is shown.
+    pub label: Option<String>,
+}
+
+/// What a call with a ticket may do.
+#[derive(Clone, Debug)]
+pub(crate) struct Admission {
+    pub account: AccountRef,
+    pub leads: Leads,
+    pub holder: Holder,
+}
+
+struct Held {
+    admission: Admission,
+    realm: String,
+    ha1_md5: Secret,
+    ha1_sha256: Secret,
+    until: Instant,
+}
+
+/// All tickets. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Tickets {
+    held: Arc<Mutex<HashMap<String, Held>>>,
+    counters: Arc<Counters>,
+}
+
+impl std::fmt::Debug for Tickets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tickets").finish_non_exhaustive()
+    }
+}
+
+impl Tickets {
+    /// No tickets yet; what becomes of them is counted there.
+    pub fn new(counters: Arc<Counters>) -> Self {
+        Self { held: Arc::default(), counters }
+    }
+
+    pub(crate) fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a ticket. `utc` is now, in microseconds since 1970.
+    ///
+    /// # Errors
+    /// [`CommandError::Busy`]: there are too many.
+    pub(crate) fn issue(&self, wanted: TicketRequest, now: Instant, utc: i64) -> Result<Ticket, CommandError> {
+        let TicketRequest { account, realm, leads, by, client, label, valid } = wanted;
+        let valid = valid.min(LONGEST);
+        let mut held = self.lock();
+        if held.len() >= MOST || of_account(&held, &account.id) >= MOST_OF_ACCOUNT {
+            let before = held.len();
+            held.retain(|_, ticket| ticket.until > now);
+            self.counters.tickets_expired.add((before - held.len()) as u64);
+        }
+        if held.len() >= MOST || of_account(&held, &account.id) >= MOST_OF_ACCOUNT {
+            self.counters.tickets_refused.add(1);
+            return Err(CommandError::Busy("tickets that wait for their calls"));
+        }
+        let username = format!("{PREFIX}{}", uuid::Uuid::new_v4().simple());
+        let password = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
+        let realm = realm.to_ascii_lowercase();
+        let ha1 = store::Credential::derive(&username, &password, [realm.as_str()]).pop();
+        let Some(store::Credential { ha1_md5, ha1_sha256, .. }) = ha1 else {
+            return Err(CommandError::Failed("a ticket's credential cannot be derived".to_owned()));
+        };
+        let admission = Admission { account, leads, holder: Holder { by, client, label } };
+        let until = now + valid;
+        held.insert(username.clone(), Held { admission, realm: realm.clone(), ha1_md5, ha1_sha256, until });
+        self.counters.tickets_issued.add(1);
+        let expires_at = Timestamp::from_micros(utc.saturating_add(valid.as_micros() as i64));
+        let uri = format!("sip:{}@{realm}", username.trim_start_matches(PREFIX));
+        Ok(Ticket { username, password: Secret::new(password), realm, uri, expires_at })
+    }
+
+    /// What proves a ticket's holder.
+    pub(crate) fn credential(&self, realm: &str, username: &str, now: Instant) -> Option<sip::Credential> {
+        if !is_ticket(username) {
+            return None;
+        }
+        let held = self.lock();
+        let ticket =
+            held.get(username).filter(|ticket| ticket.until > now && ticket.realm.eq_ignore_ascii_case(realm))?;
+        Some(sip::Credential {
+            account: ticket.admission.account.id.clone(),
+            aor: username.to_owned(),
+            endpoint: username.to_owned(),
+            ha1_md5: ticket.ha1_md5.reveal().to_owned(),
+            ha1_sha256: ticket.ha1_sha256.reveal().to_owned(),
+        })
+    }
+
+    /// Uses a ticket up.
+    pub(crate) fn redeem(&self, username: &str, now: Instant) -> Option<Admission> {
+        let ticket = self.lock().remove(username);
+        match ticket {
+            Some(ticket) if ticket.until > now => {
+                self.counters.tickets_used.add(1);
+                Some(ticket.admission)
+            }
+            Some(_) => {
+                self.counters.tickets_expired.add(1);
+                None
+            }
+            None => {
+                self.counters.tickets_refused.add(1);
+                None
+            }
+        }
+    }
+}
+
+/// Whether a user name is a ticket's.
+pub(crate) fn is_ticket(username: &str) -> bool {
+    username.starts_with(PREFIX)
+}
+
+fn of_account(held: &HashMap<String, Held>, account: &str) -> usize {
+    held.values().filter(|ticket| ticket.admission.account.id == account).count()
+}
+
+/// The rules with which a member of this role enters: a supervisor as Plivo's `coachMode` has it.
+pub(crate) fn entry(role: Role, mode: Option<ModeName>) -> Entry {
+    let supervisor = role == Role::Supervisor;
+    let mode = mode.unwrap_or(ModeName::Monitor);
+    Entry {
+        role: Some(role),
+        coaching: supervisor && !matches!(mode, ModeName::Barge | ModeName::Takeover),
+        muted: supervisor && matches!(mode, ModeName::Monitor | ModeName::Stop),
+        start_on_enter: !supervisor,
+        ..Entry::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(account: &str, valid: u64) -> TicketRequest {
+        TicketRequest {
+            account: AccountRef { id: account.to_owned(), auth_id: "MA1".to_owned() },
+            realm: "Phone.Test".to_owned(),
+            leads: Leads::Number { number: "15550100".to_owned() },
+            by: Asker::server(),
+            client: Some("tab".to_owned()),
+            label: None,
+            valid: Duration::from_secs(valid),
+        }
+    }
+
+    #[test]
+    fn a_ticket_is_good_once_in_its_own_realm_and_for_its_time() {
+        let (tickets, now) = (Tickets::default(), Instant::now());
+        let ticket = tickets.issue(asked("a", 60), now, 1_000_000).expect("there is room");
+        assert_eq!(ticket.expires_at, Timestamp::from_micros(61_000_000));
+        let name = &ticket.username;
+        let credential = tickets.credential("phone.test", name, now).expect("it is good");
+        let derived = store::Credential::derive(name, ticket.password.reveal(), ["phone.test"]);
+        assert_eq!(credential.ha1_md5, derived[0].ha1_md5.reveal());
+        assert_eq!(credential.ha1_sha256, derived[0].ha1_sha256.reveal());
+        assert!(tickets.credential("other.test", name, now).is_none(), "good in a stranger's realm");
+        assert!(tickets.credential("phone.test", name, now + Duration::from_secs(60)).is_none(), "good for ever");
+        assert_eq!(tickets.redeem(name, now).expect("it is good").holder.client.as_deref(), Some("tab"));
+        assert!(tickets.redeem(name, now).is_none(), "used twice");
+        assert!(tickets.credential("phone.test", name, now).is_none(), "good after its use");
+        let late = tickets.issue(asked("a", 5), now, 0).expect("there is room");
+        assert!(tickets.redeem(&late.username, now + Duration::from_secs(6)).is_none(), "used too late");
+        let counts = &tickets.counters;
+        assert_eq!((counts.tickets_issued.get(), counts.tickets_used.get()), (2, 1));
+        assert_eq!((counts.tickets_refused.get(), counts.tickets_expired.get()), (1, 1));
+    }
+
+    #[test]
+    fn an_account_that_makes_too_many_tickets_leaves_room_to_others_and_old_ones_make_room() {
+        let (tickets, now) = (Tickets::default(), Instant::now());
+        for _ in 0..MOST_OF_ACCOUNT {
+            tickets.issue(asked("a", 60), now, 0).expect("there is room");
+        }
+        assert!(matches!(tickets.issue(asked("a", 60), now, 0), Err(CommandError::Busy(_))));
+        tickets.issue(asked("b", 60), now, 0).expect("another account has room");
+        tickets.issue(asked("a", 60), now + Duration::from_secs(61), 0).expect("the old ones are gone");
+    }
+
+    #[test]
+    fn no_endpoint_can_have_a_tickets_name() {
+        assert!(store::Endpoint::check_username(PREFIX).is_err());
+    }
+
+    #[test]
+    fn a_supervisor_enters_in_his_mode_and_starts_nothing() {
+        let heard = |mode| entry(Role::Supervisor, Some(mode));
+        assert!(heard(ModeName::Monitor).muted && heard(ModeName::Monitor).coaching);
+        assert!(!heard(ModeName::Whisper).muted && heard(ModeName::Whisper).coaching);
+        assert!(!heard(ModeName::Barge).muted && !heard(ModeName::Barge).coaching);
+        assert!(entry(Role::Supervisor, None).muted, "heard without a mode");
+        let agent = entry(Role::Agent, None);
+        assert!(agent.start_on_enter && !agent.muted && !agent.coaching);
+    }
+}

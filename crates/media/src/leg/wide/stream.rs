@@ -1,0 +1,206 @@
+//! The encoder of a wide leg, and where it stands.
+//!
+//! An Opus encoder is the whole cost of a wide leg, so listeners with the same mix share one. What a listener gets never depends on
+//! whom he shares with: the stream of each is what an encoder of his own would have made of his own mix, reset when his sound begins
+//! after silence. Those whose equal mixes begin in the same tick form a group; one of them brings the encoder, the others copy.
+
+use audio::opus::{self, LONGEST_PAYLOAD};
+use audio::{G722Encoder, OpusConfig, OpusEncoder, OpusError, g722};
+
+/// Ticks of silence that an Opus encoder gets after the end of sound.
+pub(crate) const TAIL: u8 = 2;
+/// A comfort frame is sent every so many ticks of silence.
+pub(crate) const COMFORT: u32 = 20;
+
+/// What listeners must have in common to share an Opus encoder, beside their mix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    bitrate: u32,
+    fec: bool,
+    loss: u8,
+}
+
+impl Settings {
+    /// Whether the same was agreed, whatever is lost on the way.
+    pub(super) fn agrees(self, other: Self) -> bool {
+        Self { loss: 0, ..self } == Self { loss: 0, ..other }
+    }
+}
+
+/// An encoder in its box, handed from leg to leg with the group it serves.
+pub(crate) struct Engine {
+    /// For the record of what it encoded.
+    pub serial: u64,
+    encoder: OpusEncoder,
+}
+
+/// Where a stream stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// Silent: nothing is encoded, and the next sound begins with a new encoder state.
+    Resting,
+    Running(Running),
+}
+
+/// A stream that sounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Running {
+    /// Streams of one group have been fed the same samples since all of them began.
+    pub group: u64,
+    /// Whether this leg has the group's encoder.
+    pub holder: bool,
+    /// Nobody else can be in the group, now or later.
+    pub alone: bool,
+    /// Ticks of silence it has been fed since the last sound.
+    pub tail: u8,
+}
+
+pub(crate) struct OpusStream {
+    /// Always there, but for the moment of an exchange.
+    pub engine: Option<Box<Engine>>,
+    pub flow: Flow,
+    /// The encoder is to be reset before its next frame.
+    pub reset: bool,
+    /// Whether silence is left out.
+    pub dtx: bool,
+    settings: Settings,
+}
+
+impl OpusStream {
+    pub(super) fn new(config: OpusConfig, dtx: bool) -> Result<Self, OpusError> {
+        let encoder = OpusEncoder::new(config)?;
+        let settings = Settings { bitrate: config.bitrate, fec: config.fec, loss: 0 };
+        let engine = Some(Box::new(Engine { serial: 0, encoder }));
+        Ok(Self { engine, flow: Flow::Resting, reset: true, dtx, settings })
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        self.settings
+    }
+
+    pub(crate) fn running(&self) -> Option<Running> {
+        match self.flow {
+            Flow::Running(running) => Some(running),
+            Flow::Resting => None,
+        }
+    }
+
+    /// Begins a stream after silence, or anew.
+    pub(crate) fn start(&mut self, group: u64, holder: bool, alone: bool) {
+        self.flow = Flow::Running(Running { group, holder, alone, tail: 0 });
+        self.reset = true;
+    }
+
+    /// Ends it; what comes next starts anew.
+    pub(crate) fn rest(&mut self) {
+        self.flow = Flow::Resting;
+        self.reset = true;
+    }
+
+    /// Takes note of how much of what we send is lost. Counts from the next start on: those who share an encoder have it in common.
+    pub(crate) fn set_loss(&mut self, percent: u8) {
+        if self.flow == Flow::Resting {
+            self.settings.loss = opus::loss_class(percent);
+        }
+    }
+
+    /// Encodes a frame; the length of the packet.
+    pub(crate) fn encode(&mut self, frame: &[i16; opus::FRAME], out: &mut [u8; LONGEST_PAYLOAD], serials: &mut u64) -> usize {
+        let Some(engine) = &mut self.engine else { return 0 };
+        if std::mem::take(&mut self.reset) {
+            engine.encoder.reset();
+            engine.encoder.set_loss(self.settings.loss);
+            engine.encoder.set_bitrate(self.settings.bitrate);
+            *serials += 1;
+            engine.serial = *serials;
+        }
+        engine.encoder.encode(frame, out)
+    }
+}
+
+/// Ticks of silence after which a G.722 encoder begins anew. By then the far side's predictors have leaked away as well.
+const SETTLED: u8 = 25;
+
+/// A G.722 encoder. It is small enough to be copied: whoever is in the same state and has the same mix takes what the other made.
+pub(crate) struct G722Stream {
+    encoder: G722Encoder,
+    /// The name of its state: those of equal name are equal. 0: new.
+    state: u64,
+    /// Ticks of silence so far, [`SETTLED`] at most.
+    quiet: u8,
+}
+
+/// What an encode made of a state.
+#[derive(Clone)]
+pub(crate) struct G722Step {
+    before: u64,
+    after: u64,
+    encoder: G722Encoder,
+}
+
+impl G722Stream {
+    /// Whether silence needs no encoder: the packet of [`super::Silence`] is sent.
+    pub(crate) fn rests(&mut self, sounds: bool) -> bool {
+        if sounds {
+            self.quiet = 0;
+            return false;
+        }
+        if self.quiet < SETTLED {
+            self.quiet += 1;
+            if self.quiet == SETTLED {
+                self.encoder.reset();
+                self.state = 0;
+            }
+        }
+        self.quiet == SETTLED
+    }
+
+    /// Encodes a frame; what others in the same state may copy.
+    pub(crate) fn encode(
+        &mut self,
+        frame: &[i16; g722::FRAME],
+        out: &mut [u8; g722::FRAME_BYTES],
+        serials: &mut u64,
+    ) -> G722Step {
+        self.encoder.encode(frame, out);
+        *serials += 1;
+        let before = std::mem::replace(&mut self.state, *serials);
+        G722Step { before, after: self.state, encoder: self.encoder.clone() }
+    }
+
+    /// Takes a step that another made with the same mix, if it is in the same state; whether it was.
+    pub(crate) fn follow(&mut self, step: &G722Step) -> bool {
+        if self.state != step.before {
+            return false;
+        }
+        self.state = step.after;
+        self.encoder = step.encoder.clone();
+        true
+    }
+}
+
+pub(crate) enum Stream {
+    Opus(OpusStream),
+    G722(Box<G722Stream>),
+}
+
+impl Stream {
+    pub(super) fn g722() -> Self {
+        Self::G722(Box::new(G722Stream { encoder: G722Encoder::new(), state: 0, quiet: SETTLED }))
+    }
+
+    /// What an encoder that can be shared is set to.
+    pub(crate) fn settings(&self) -> Option<Settings> {
+        match self {
+            Self::Opus(stream) => Some(stream.settings),
+            Self::G722(_) => None,
+        }
+    }
+
+    pub(crate) fn opus(&mut self) -> Option<&mut OpusStream> {
+        match self {
+            Self::Opus(stream) => Some(stream),
+            Self::G722(_) => None,
+        }
+    }
+}

@@ -1,0 +1,471 @@
+//! Which wide listeners share an encoder, and the encoding itself.
+//!
+//! The stream of each listener is what an encoder of its own would make of its own mix, reset when sound begins after silence (and when
+//! the listener's mix ceases to be one that others could have). Listeners whose equal mixes begin in the same tick form a group and get one
+//! encode for as long as their mixes stay equal; whoever leaves begins anew, and those who stay notice nothing. When a listener begins anew
+//! depends on nothing but its own mix, its own sound, and plans: never on what others hear. So no byte a listener gets tells of sound
+//! that is kept from it, and an encoder never serves anyone who could not hear all it has encoded since its reset.
+//!
+//! A G.722 encoder is small enough to be copied: listeners in equal states with equal mixes share the work.
+
+use audio::{g722, opus};
+
+use super::shape::{Shape, Source, samples};
+use super::{Rate, Wideband};
+use crate::id::Key;
+use crate::leg::wide::stream::{Flow, G722Step, Running, Settings, TAIL};
+use crate::leg::wide::{OpusStream, Stream};
+use crate::leg::{Context, Leg};
+use crate::shard::plan_state::Compiled;
+use crate::shard::room::Room;
+use crate::shard::mix::seated;
+use crate::shard::slab::Slab;
+
+/// No packet: what a silence needs.
+pub(super) const NO_PACKET: u16 = u16::MAX;
+/// G.722 encodes remembered for the tick.
+const REMEMBERED: usize = 32;
+
+/// A group in this tick.
+#[derive(Clone, Copy)]
+struct Group {
+    id: u64,
+    key: u64,
+    settings: Settings,
+    /// Its first member's seat.
+    first: u16,
+    holder: Option<u16>,
+    /// Who left it with the encoder.
+    left_by: Option<u16>,
+    members: u16,
+    /// It began in this tick, and others may join.
+    open: bool,
+}
+
+/// Listeners of this tick that could share an encoder by the plan.
+#[derive(Clone, Copy)]
+struct Peers {
+    key: u64,
+    settings: Settings,
+    count: u16,
+    first: u16,
+    second: u16,
+}
+
+#[derive(Clone, Copy)]
+struct Packet {
+    len: u16,
+    bytes: [u8; opus::LONGEST_PAYLOAD],
+}
+
+/// An encode that others may copy.
+struct Copied {
+    seat: u16,
+    source: Source,
+    step: G722Step,
+    packet: u16,
+}
+
+/// Memory of the tick.
+pub(super) struct Groups {
+    groups: Vec<Group>,
+    peers: Vec<Peers>,
+    packets: Vec<Packet>,
+    used: usize,
+    copied: Vec<Copied>,
+}
+
+impl Groups {
+    pub(super) fn new(max_members: usize) -> Self {
+        Self {
+            // A member may leave one group and begin another.
+            groups: Vec::with_capacity(max_members * 2),
+            peers: Vec::with_capacity(max_members),
+            packets: vec![Packet { len: 0, bytes: [0; opus::LONGEST_PAYLOAD] }; max_members],
+            used: 0,
+            copied: Vec::with_capacity(REMEMBERED),
+        }
+    }
+
+    pub(super) fn begin(&mut self) {
+        self.groups.clear();
+        self.peers.clear();
+        self.copied.clear();
+        self.used = 0;
+    }
+
+    pub(super) fn packet(&self, at: u16) -> Option<&[u8]> {
+        let packet = self.packets.get(usize::from(at)).filter(|_| at != NO_PACKET)?;
+        packet.bytes.get(..usize::from(packet.len)).filter(|bytes| !bytes.is_empty())
+    }
+
+    /// A place for a packet.
+    fn place(&mut self) -> Option<(u16, &mut Packet)> {
+        let at = self.used;
+        let packet = self.packets.get_mut(at)?;
+        self.used += 1;
+        Some((at as u16, packet))
+    }
+
+    fn group(&mut self, id: u64) -> Option<&mut Group> {
+        self.groups.iter_mut().find(|group| group.id == id)
+    }
+}
+
+/// The Opus stream of a seat.
+fn opus_of<'a>(legs: &'a mut Slab<Leg>, plan: &Compiled, room: Key, seat: usize) -> Option<&'a mut OpusStream> {
+    let leg = plan.seats.get(seat)?.leg.and_then(|key| seated(legs, key, room, seat))?;
+    leg.wide.as_deref_mut()?.stream.opus()
+}
+
+/// Decides who shares with whom in this tick.
+pub(super) fn settle(room: &mut Room, legs: &mut Slab<Leg>, wideband: &mut Wideband, cx: &mut Context<'_>) {
+    let Room { plan, key: room, .. } = room;
+    // Who sits out this tick shares no longer.
+    for seat in 0..plan.seats.len() {
+        if !wideband.is_wide(seat) {
+            part(plan, *room, legs, seat);
+        }
+    }
+    for seat in 0..plan.seats.len() {
+        if !wideband.is_wide(seat) {
+            continue;
+        }
+        let sent = wideband.shapes.get(seat).is_some_and(|shape| shape.sent);
+        let Some(stream) = opus_of(legs, plan, *room, seat).filter(|_| sent) else { continue };
+        let (key, settings) = (plan.key_of(seat), stream.settings());
+        let peers = &mut wideband.groups.peers;
+        match peers.iter_mut().find(|peers| peers.key == key && peers.settings == settings) {
+            Some(known) => {
+                if known.count == 1 {
+                    known.second = seat as u16;
+                }
+                known.count += 1;
+            }
+            None => peers.push(Peers { key, settings, count: 1, first: seat as u16, second: seat as u16 }),
+        }
+    }
+    for seat in 0..plan.seats.len() {
+        if !wideband.is_wide(seat) {
+            continue;
+        }
+        let parted = plan.take_parted(seat);
+        let key = plan.key_of(seat);
+        let shape = wideband.shapes.get(seat).copied().unwrap_or(Shape::NONE);
+        let Some(stream) = opus_of(legs, plan, *room, seat) else { continue };
+        settle_one(stream, seat, shape, key, parted, plan, wideband, cx);
+    }
+    hand_on(plan, *room, legs, wideband);
+}
+
+#[allow(clippy::too_many_arguments, reason = "one listener's circumstances")]
+fn settle_one(
+    stream: &mut OpusStream,
+    seat: usize,
+    shape: Shape,
+    key: u64,
+    parted: bool,
+    plan: &Compiled,
+    wideband: &mut Wideband,
+    cx: &mut Context<'_>,
+) {
+    let sounds = shape.source != Source::Silence;
+    let Flow::Running(running) = stream.flow else {
+        if shape.sent && sounds {
+            start(stream, seat, shape, key, wideband, cx);
+        }
+        return;
+    };
+    let tail = if sounds { 0 } else { running.tail + 1 };
+    if !shape.sent || tail > TAIL {
+        leave(stream, seat, running, wideband);
+        return stream.rest();
+    }
+    let settings = stream.settings();
+    let could_share = !running.alone && has_peer(&wideband.groups.peers, plan, key, settings, seat);
+    let anew = !running.alone && (parted || (shape.special && could_share));
+    if anew || !joins(seat, shape, key, settings, running, wideband) {
+        leave(stream, seat, running, wideband);
+        if sounds {
+            start(stream, seat, shape, key, wideband, cx);
+        } else {
+            stream.rest();
+        }
+        return;
+    }
+    stream.flow = Flow::Running(Running { tail, alone: running.alone || shape.special, ..running });
+}
+
+/// Whether anybody else could have the mix of this listener, by plans alone.
+fn has_peer(peers: &[Peers], plan: &Compiled, key: u64, settings: Settings, seat: usize) -> bool {
+    let Some(peers) = peers.iter().find(|peers| peers.key == key && peers.settings == settings) else { return false };
+    match peers.count {
+        0 | 1 => false,
+        2 => {
+            let other = if usize::from(peers.first) == seat { peers.second } else { peers.first };
+            plan.listeners.class(seat).is_some_and(|class| plan.hears_a_third(class, seat, usize::from(other)))
+        }
+        _ => true,
+    }
+}
+
+/// Goes on in a group, if its mix is still the group's.
+fn joins(seat: usize, shape: Shape, key: u64, settings: Settings, running: Running, wideband: &mut Wideband) -> bool {
+    let Wideband { groups, full, shapes, .. } = wideband;
+    let Some(group) = groups.group(running.group).filter(|group| group.members > 0) else {
+        let left_by = groups.group(running.group).and_then(|group| group.left_by);
+        groups.groups.retain(|group| group.id != running.group);
+        groups.groups.push(Group {
+            id: running.group,
+            key,
+            settings,
+            first: seat as u16,
+            holder: running.holder.then_some(seat as u16),
+            left_by,
+            members: 1,
+            open: false,
+        });
+        return true;
+    };
+    let first = usize::from(group.first);
+    let other = shapes.get(first).copied().unwrap_or(Shape::NONE);
+    if group.key != key || group.settings != settings || shape.special || other.special {
+        return false;
+    }
+    if !equal(full, (shape, seat), (other, first)) {
+        return false;
+    }
+    group.members += 1;
+    if running.holder {
+        group.holder = Some(seat as u16);
+    }
+    true
+}
+
+/// Whether two listeners get the same samples.
+fn equal(hall: &super::Hall, (one, at): (Shape, usize), (other, other_at): (Shape, usize)) -> bool {
+    let same_place = one.source == other.source && one.source != Source::Own;
+    same_place || samples(hall, one, at) == samples(hall, other, other_at)
+}
+
+/// Begins anew, with others who begin in this tick with the same mix.
+fn start(stream: &mut OpusStream, seat: usize, shape: Shape, key: u64, wideband: &mut Wideband, cx: &mut Context<'_>) {
+    let Wideband { groups, full, shapes, .. } = wideband;
+    let settings = stream.settings();
+    let fits = |group: &&mut Group| {
+        let first = usize::from(group.first);
+        let other = shapes.get(first).copied().unwrap_or(Shape::NONE);
+        group.open && group.key == key && group.settings == settings && equal(full, (shape, seat), (other, first))
+    };
+    if !shape.special
+        && let Some(group) = groups.groups.iter_mut().find(fits)
+    {
+        group.members += 1;
+        return stream.start(group.id, false, false);
+    }
+    *cx.serials += 1;
+    let id = *cx.serials;
+    groups.groups.push(Group {
+        id,
+        key,
+        settings,
+        first: seat as u16,
+        holder: Some(seat as u16),
+        left_by: None,
+        members: 1,
+        open: !shape.special,
+    });
+    stream.start(id, true, shape.special);
+}
+
+/// Notes that somebody leaves a group, perhaps with its encoder.
+fn leave(stream: &OpusStream, seat: usize, running: Running, wideband: &mut Wideband) {
+    if !running.holder || running.alone {
+        return;
+    }
+    match wideband.groups.group(running.group) {
+        Some(group) => group.left_by = Some(seat as u16),
+        None => wideband.groups.groups.push(Group {
+            id: running.group,
+            key: 0,
+            settings: stream.settings(),
+            first: seat as u16,
+            holder: None,
+            left_by: Some(seat as u16),
+            members: 0,
+            open: false,
+        }),
+    }
+}
+
+/// Gives encoders that left with a member to those who stayed.
+fn hand_on(plan: &Compiled, room: Key, legs: &mut Slab<Leg>, wideband: &mut Wideband) {
+    for group in &mut wideband.groups.groups {
+        if group.members == 0 || group.holder.is_some() {
+            continue;
+        }
+        let first = usize::from(group.first);
+        group.holder = Some(group.first);
+        let from = group.left_by.map(usize::from);
+        if !from.is_some_and(|from| exchange(plan, room, legs, from, first)) {
+            // The encoder is gone, as after a fault: one that has encoded nothing takes its place.
+            let Some(stream) = opus_of(legs, plan, room, first) else { continue };
+            stream.reset = true;
+        }
+        if let Some(OpusStream { flow: Flow::Running(running), .. }) = opus_of(legs, plan, room, first) {
+            running.holder = true;
+        }
+    }
+}
+
+/// Exchanges the encoders of two seats. Whoever gives one away that serves a group begins anew.
+fn exchange(plan: &Compiled, room: Key, legs: &mut Slab<Leg>, from: usize, to: usize) -> bool {
+    let Some(engine) = opus_of(legs, plan, room, from).and_then(|stream| stream.engine.take()) else { return false };
+    let Some(heir) = opus_of(legs, plan, room, to) else {
+        if let Some(stream) = opus_of(legs, plan, room, from) {
+            stream.engine = Some(engine);
+        }
+        return false;
+    };
+    let idle = heir.engine.replace(engine);
+    heir.reset = false;
+    if let Some(stream) = opus_of(legs, plan, room, from) {
+        stream.engine = idle;
+        stream.reset = true;
+    }
+    true
+}
+
+/// A leg goes elsewhere, or gets another encoder: if it shares one, that stays with those who share it, and the leg begins anew.
+pub(crate) fn part(plan: &Compiled, room: Key, legs: &mut Slab<Leg>, seat: usize) {
+    let Some(running) = opus_of(legs, plan, room, seat).and_then(|stream| stream.running()) else { return };
+    if running.alone {
+        return;
+    }
+    if running.holder {
+        let shares = |at: usize, legs: &mut Slab<Leg>| {
+            let other = opus_of(legs, plan, room, at).and_then(|stream| stream.running());
+            at != seat && other.is_some_and(|other| other.group == running.group)
+        };
+        if let Some(heir) = (0..plan.seats.len()).find(|at| shares(*at, legs))
+            && exchange(plan, room, legs, seat, heir)
+            && let Some(OpusStream { flow: Flow::Running(running), .. }) = opus_of(legs, plan, room, heir)
+        {
+            running.holder = true;
+        }
+    }
+    if let Some(stream) = opus_of(legs, plan, room, seat) {
+        stream.rest();
+    }
+}
+
+/// Encodes once for each group, and for G.722 once for each state and mix.
+pub(super) fn encode(room: &Room, legs: &mut Slab<Leg>, wideband: &mut Wideband, cx: &mut Context<'_>) {
+    let Room { plan, key: room, .. } = room;
+    let Wideband { groups, full, shapes, .. } = wideband;
+    for at in 0..groups.groups.len() {
+        let Some(group) = groups.groups.get(at).copied().filter(|group| group.members > 0) else { continue };
+        let (first, holder) = (usize::from(group.first), usize::from(group.holder.unwrap_or(group.first)));
+        let shape = shapes.get(first).copied().unwrap_or(Shape::NONE);
+        let frame = samples(full, shape, first);
+        let Some(stream) = opus_of(legs, plan, *room, holder) else { continue };
+        cx.counters.encoder_resets.add(u64::from(stream.reset));
+        let Some((packet_at, packet)) = groups.place() else { continue };
+        let silence = [0; opus::FRAME];
+        let whole = frame.and_then(|frame| frame.first_chunk()).unwrap_or(&silence);
+        packet.len = stream.encode(whole, &mut packet.bytes, cx.serials) as u16;
+        let serial = stream.engine.as_ref().map_or(0, |engine| engine.serial);
+        if frame.is_some() {
+            cx.counters.wide_encodes.one();
+            cx.counters.wide_shared.add(u64::from(group.members) - 1);
+        } else {
+            cx.counters.silence_encodes.one();
+        }
+        let probed = cx.probe.is_some();
+        if let Some(probe) = cx.probe.as_deref_mut() {
+            probe.encoding(cx.slot, serial);
+            super::shape::audible_in(plan, full, first, |source| {
+                if let Some(leg) = plan.seats.get(source).and_then(|s| s.leg).and_then(|k| legs.get_mut(k)) {
+                    probe.source(leg.id);
+                }
+            });
+        }
+        for seat in first..plan.seats.len() {
+            let member = opus_of(legs, plan, *room, seat).and_then(|stream| stream.running());
+            if !member.is_some_and(|running| running.group == group.id) {
+                continue;
+            }
+            if let Some(shape) = shapes.get_mut(seat).filter(|shape| shape.rate == Rate::Full && shape.sent) {
+                shape.packet = packet_at;
+            }
+            if probed
+                && let Some(leg) = plan.seats.get(seat).and_then(|s| s.leg).and_then(|k| legs.get_mut(k))
+                && let Some(probe) = cx.probe.as_deref_mut()
+            {
+                probe.served(leg.id);
+            }
+        }
+    }
+    count_distinct(plan, wideband, cx);
+    encode_g722(plan, *room, legs, wideband, cx);
+}
+
+/// Counts the mixes that had to be encoded: equal ones of one permission and setting once.
+fn count_distinct(plan: &Compiled, wideband: &Wideband, cx: &Context<'_>) {
+    let Wideband { full, wide, shapes, .. } = wideband;
+    let shapes = shapes.get(..plan.seats.len()).unwrap_or(&[]);
+    let sounds = |shape: &Shape| shape.sent && shape.source != Source::Silence;
+    for (seat, shape) in shapes.iter().enumerate().filter(|(_, shape)| sounds(shape)) {
+        let hall = if shape.rate == Rate::Full { full } else { wide };
+        let class = plan.listeners.class(seat);
+        let known = shapes.iter().enumerate().take(seat).any(|(at, other)| {
+            sounds(other)
+                && (shape.rate, shape.settings, class) == (other.rate, other.settings, plan.listeners.class(at))
+                && equal(hall, (*shape, seat), (*other, at))
+        });
+        cx.counters.distinct_mixes.add(u64::from(!known));
+    }
+}
+
+fn encode_g722(plan: &Compiled, room: Key, legs: &mut Slab<Leg>, wideband: &mut Wideband, cx: &mut Context<'_>) {
+    let Wideband { groups, wide, shapes, .. } = wideband;
+    for seat in 0..plan.seats.len() {
+        let Some(shape) = shapes.get(seat).copied().filter(|shape| shape.sent && shape.rate == Rate::Wide) else { continue };
+        let leg = plan.seats.get(seat).and_then(|s| s.leg).and_then(|key| seated(legs, key, room, seat));
+        let Some(Stream::G722(stream)) = leg.and_then(|leg| leg.wide.as_deref_mut()).map(|wide| &mut wide.stream) else {
+            continue;
+        };
+        let sounds = shape.source != Source::Silence;
+        if stream.rests(sounds) {
+            continue;
+        }
+        let known = groups.copied.iter().find(|copied| {
+            let other = Shape { source: copied.source, ..shape };
+            equal(wide, (shape, seat), (other, usize::from(copied.seat))) && stream.follow(&copied.step)
+        });
+        if let Some(known) = known {
+            cx.counters.wide_shared.add(u64::from(sounds));
+            if let Some(shape) = shapes.get_mut(seat) {
+                shape.packet = known.packet;
+            }
+            continue;
+        }
+        let Some((at, packet)) = groups.place() else { continue };
+        let mut bytes = [0; g722::FRAME_BYTES];
+        let silence = [0; g722::FRAME];
+        let frame = samples(wide, shape, seat).and_then(|frame| frame.first_chunk()).unwrap_or(&silence);
+        let step = stream.encode(frame, &mut bytes, cx.serials);
+        let counter = if sounds { &cx.counters.wide_encodes } else { &cx.counters.silence_encodes };
+        counter.one();
+        packet.len = bytes.len() as u16;
+        if let Some(room) = packet.bytes.get_mut(..bytes.len()) {
+            room.copy_from_slice(&bytes);
+        }
+        if let Some(shape) = shapes.get_mut(seat) {
+            shape.packet = at;
+        }
+        if groups.copied.len() < REMEMBERED {
+            groups.copied.push(Copied { seat: seat as u16, source: shape.source, step, packet: at });
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Browsers: the console, the softphone and the click-to-call page in headless Chromium, and other people's libraries, with measured sound.
+
+#[path = "browser/crowd.rs"]
+mod crowd;
+#[path = "browser/desk.rs"]
+mod desk;
+#[path = "browser/exchange.rs"]
+mod exchange;
+#[path = "browser/libraries.rs"]
+mod libraries;
+#[path = "browser/modes.rs"]
+mod modes;
+#[path = "browser/stage.rs"]
+mod stage;
+#[path = "browser/tokens.rs"]
+mod tokens;
