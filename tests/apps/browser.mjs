@@ -85,7 +85,16 @@ const operations = {
   reload: ({ name }) => tab(name).page.reload().then(() => null),
   url: ({ name }) => tab(name).page.url(),
   eval: ({ name, js }) => tab(name).page.evaluate(js),
-  until: ({ name, js, ms }) => tab(name).page.waitForFunction(js, null, { timeout: ms, polling: 50 }).then((value) => value.jsonValue()),
+  // Playwright's own waiting evaluates text in the page, which the pages' content security policy forbids.
+  async until({ name, js, ms }) {
+    const end = Date.now() + ms;
+    for (;;) {
+      const value = await tab(name).page.evaluate(js);
+      if (value) return value;
+      if (Date.now() > end) throw new Error(`not within ${ms} ms: ${js}`);
+      await new Promise((resolve) => { setTimeout(resolve, 50); });
+    }
+  },
   click: ({ name, selector, ms }) => tab(name).page.locator(selector).first().click({ timeout: ms }).then(() => null),
   fill: ({ name, selector, text, ms }) => tab(name).page.locator(selector).first().fill(text, { timeout: ms }).then(() => null),
   select: ({ name, selector, value, ms }) => tab(name).page.locator(selector).first().selectOption(value, { timeout: ms }).then(() => null),

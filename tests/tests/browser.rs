@@ -6,11 +6,19 @@ mod crowd;
 mod desk;
 #[path = "browser/exchange.rs"]
 mod exchange;
+#[path = "browser/failures.rs"]
+mod failures;
 #[path = "browser/libraries.rs"]
 mod libraries;
 #[path = "browser/modes.rs"]
 mod modes;
+#[path = "browser/network.rs"]
+mod network;
+#[path = "browser/phones.rs"]
+mod phones;
 #[path = "browser/stage.rs"]
 mod stage;
+#[path = "browser/states.rs"]
+mod states;
 #[path = "browser/tokens.rs"]
 mod tokens;

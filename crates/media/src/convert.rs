@@ -135,7 +135,8 @@ mod tests {
     #[test]
     fn a_converter_that_nobody_wanted_starts_from_nothing() {
         for (from, to) in [(Rate::Narrow, Rate::Full), (Rate::Full, Rate::Narrow), (Rate::Wide, Rate::Full)] {
-            let (mut fresh, mut used) = (Converter::new(from, to).expect("a ratio"), Converter::new(from, to).expect("a ratio"));
+            let (mut fresh, mut used) =
+                (Converter::new(from, to).expect("a ratio"), Converter::new(from, to).expect("a ratio"));
             let (mut a, mut b) = ([0; 960], [0; 960]);
             let loud: Vec<i16> = (0..from.frame()).map(|n| if n % 5 < 2 { 20_000 } else { -9_000 }).collect();
             used.run(20, Some(&loud), 1, &mut b[..to.frame()]);

@@ -148,6 +148,7 @@ impl TransportEnd {
     }
 
     /// The next packet to send.
+    #[allow(clippy::should_implement_trait, reason = "an iterator would be taken to end")]
     pub fn next(&mut self) -> Option<PathPacket> {
         self.outgoing.pop().ok()
     }

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use media::sim::Stepped;
 use media::{
-    BusId, Carrier, Codec, Fact, Feed, LegSetup, LegUpdate, MediaConfig, Pending, PlanListener, PlanSource, Play, PlayChange,
-    PlayId, PlayerChange, PlayerId, RoomChange, Sound, SourceRef, TapSetup,
+    BusId, Carrier, Codec, Fact, Feed, LegSetup, LegUpdate, MediaConfig, Pending, PlanListener, PlanSource, Play,
+    PlayChange, PlayId, PlayerChange, PlayerId, RoomChange, Sound, SourceRef, TapSetup,
 };
 
 struct Watching;
@@ -116,8 +116,7 @@ fn nothing_is_allocated_or_freed_inside_a_sub_slot() {
         let ports = plane.reserve_ports().expect("ports");
         bench.phones.push((socket, ports.rtp_addr().port(), n));
         let remote = bench.phones[usize::from(n)].0.local_addr().expect("address");
-        let carrier =
-            Carrier::Rtp { ports, remote: Some(remote), remote_rtcp: None, signalling_source: remote.ip() };
+        let carrier = Carrier::Rtp { ports, remote: Some(remote), remote_rtcp: None, signalling_source: remote.ip() };
         let setup = LegSetup {
             telephone_event: Some(101),
             shard: Some(n % 2),
@@ -173,8 +172,12 @@ fn nothing_is_allocated_or_freed_inside_a_sub_slot() {
         bench.wait(plane.play_on(legs[4], 2, Play::once(PlayId(2_000 + round), second).hidden()));
         bench.wait(plane.play_on(legs[4], 7, play(3_000 + round)));
         bench.wait(plane.send_digits(legs[2], "1"));
-        bench.wait(plane.update_leg(legs[3], LegUpdate { format: Some((Codec::Pcma.into(), 0)), ..LegUpdate::default() }));
-        bench.wait(plane.update_leg(legs[3], LegUpdate { format: Some((Codec::Pcmu.into(), 0)), ..LegUpdate::default() }));
+        bench.wait(
+            plane.update_leg(legs[3], LegUpdate { format: Some((Codec::Pcma.into(), 0)), ..LegUpdate::default() }),
+        );
+        bench.wait(
+            plane.update_leg(legs[3], LegUpdate { format: Some((Codec::Pcmu.into(), 0)), ..LegUpdate::default() }),
+        );
         bench.wait(plane.leg_stats(legs[4]));
         bench.run(100);
         b.clear();

@@ -124,8 +124,12 @@ fn hold_and_a_new_codec_by_reinvite_keep_one_stream() {
     let after = room.sim.heard(room.customer.phone);
     assert!(after.len() - held.len() <= 1, "nothing is sent while held");
     room.sim.set_codec(room.customer.phone, Codec::Pcma, 8);
-    let resumed =
-        LegUpdate { send: Some(true), receive: Some(true), format: Some((Codec::Pcma.into(), 8)), ..LegUpdate::default() };
+    let resumed = LegUpdate {
+        send: Some(true),
+        receive: Some(true),
+        format: Some((Codec::Pcma.into(), 8)),
+        ..LegUpdate::default()
+    };
     update(&mut room, resumed);
     room.sim.run_ms(1_000);
     let heard = room.sim.heard(room.customer.phone);

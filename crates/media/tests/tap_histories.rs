@@ -6,9 +6,7 @@ use std::collections::BTreeMap;
 
 use common::{Member, exact, ms};
 use media::sim::{PhoneSetup, Simulator, Voice};
-use media::{
-    BusId, Codec, Ear, LegId, Plan, PlanListener, PlanSource, RoomChange, RoomId, SourceRef, TapReader, TapSetup,
-};
+use media::{BusId, Ear, LegId, Plan, PlanListener, PlanSource, RoomChange, RoomId, SourceRef, TapReader, TapSetup};
 
 const LEGS: usize = 6;
 const BUSES: u16 = 3;

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use common::plan;
 use media::{
-    BusId, Carrier, Codec, Fact, Feed, LegId, LegSetup, MediaConfig, MediaPlane, PlanListener, Play, PlayId, RoomChange,
-    TapSetup,
+    BusId, Carrier, Codec, Fact, Feed, LegId, LegSetup, MediaConfig, MediaPlane, PlanListener, Play, PlayId,
+    RoomChange, TapSetup,
 };
 
 struct Phone {

@@ -5,8 +5,8 @@ mod common;
 use common::{config, ms, plan};
 use media::sim::{HeardPacket, PhoneId, PhoneSetup, Simulator, Voice};
 use media::{
-    BusId, LegId, LegUpdate, MediaConfig, Play, PlayChange, PlayId, PlanSource, PlayerChange, PlayerId, RoomChange, RoomId, Sound,
-    SourceRef, TapSetup,
+    BusId, LegId, LegUpdate, MediaConfig, PlanSource, Play, PlayChange, PlayId, PlayerChange, PlayerId, RoomChange,
+    RoomId, Sound, SourceRef, TapSetup,
 };
 
 /// Level of a frequency in dBFS at a sampling rate.
@@ -159,7 +159,11 @@ fn with_monitor(monitor: Option<PhoneSetup>) -> Vec<Vec<HeardPacket>> {
     let legs = [two[0].leg, two[1].leg];
     let sources = [(legs[0], 0), (legs[1], 0)];
     let both: [(LegId, &[u16]); 2] = [(legs[0], &[0]), (legs[1], &[0])];
-    change(&mut sim, room, RoomChange { plan: plan(1, 1, &sources, &both), join: legs.to_vec(), ..RoomChange::default() });
+    change(
+        &mut sim,
+        room,
+        RoomChange { plan: plan(1, 1, &sources, &both), join: legs.to_vec(), ..RoomChange::default() },
+    );
     sim.say(two[0].phone, Voice::Noise(8_000));
     sim.say(two[1].phone, Voice::Tone(500.0, -12.0));
     sim.run_ms(500);
@@ -185,9 +189,17 @@ fn no_buffered_whisper_is_heard_after_widening_at_any_pair_of_rates() {
             for offset in [0u64, 3, 7, 11, 14, 18] {
                 let mut sim = Simulator::new(config(1)).expect("a plane");
                 // The talker's packets linger on the way and in the buffer; the listener's mix is read before its encoder.
-                let talker = PhoneSetup { path: media::sim::Path { delay: ms(5), jitter: ms(35), ..Default::default() }, ..talker };
+                let talker = PhoneSetup {
+                    path: media::sim::Path { delay: ms(5), jitter: ms(35), ..Default::default() },
+                    ..talker
+                };
                 let (s, c) = (member(&mut sim, talker, offset % 2 == 1, 0), member(&mut sim, listener, false, 0));
-                let x = member(&mut sim, PhoneSetup { address: "198.51.100.9:4000".parse().expect("an address"), ..listener }, false, 0);
+                let x = member(
+                    &mut sim,
+                    PhoneSetup { address: "198.51.100.9:4000".parse().expect("an address"), ..listener },
+                    false,
+                    0,
+                );
                 let room = sim.plane().open_room_on(0).expect("a room");
                 let legs = vec![s.leg, c.leg, x.leg];
                 // x hears the whisper all along, so that everything is converted and kept in motion.
@@ -292,10 +304,22 @@ fn prompts_music_and_digits_are_heard_on_wide_legs() {
         let heard = sim.samples(to.phone, since);
         assert!(level(&heard[heard.len() / 5..heard.len() * 3 / 5], 770.0, to.rate) > -30.0, "{from:?}");
     }
-    let digits: Vec<_> = sim.facts().into_iter().filter(|f| matches!(f, media::Fact::Digit { digit: '5', .. })).collect();
-    assert!(matches!(digits[..], [media::Fact::Digit { duration_ms: 80..=120, .. }, media::Fact::Digit { duration_ms: 80..=120, .. }]), "{digits:?}");
+    let digits: Vec<_> =
+        sim.facts().into_iter().filter(|f| matches!(f, media::Fact::Digit { digit: '5', .. })).collect();
+    assert!(
+        matches!(
+            digits[..],
+            [media::Fact::Digit { duration_ms: 80..=120, .. }, media::Fact::Digit { duration_ms: 80..=120, .. }]
+        ),
+        "{digits:?}"
+    );
     // And back: one stream for life.
-    let stop = RoomChange { plan: plan(3, 0, &[], &[]), leave: vec![a.leg], plays: vec![(a.leg, PlayChange::Stop)], ..RoomChange::default() };
+    let stop = RoomChange {
+        plan: plan(3, 0, &[], &[]),
+        leave: vec![a.leg],
+        plays: vec![(a.leg, PlayChange::Stop)],
+        ..RoomChange::default()
+    };
     change(&mut sim, room, stop);
     sim.run_ms(1_000);
     let packets = sim.heard(a.phone);
@@ -344,7 +368,8 @@ fn a_reinvite_changes_between_narrow_and_wide_in_a_room() {
     open_room(&mut sim, &[a, b]);
     sim.say(a.phone, Voice::Tone(600.0, -20.0));
     sim.say(b.phone, Voice::Tone(900.0, -20.0));
-    let formats = [(PhoneSetup::opus(1), 111), (PhoneSetup::g722(1), 9), (PhoneSetup::a_law(1), 8), (PhoneSetup::opus(1), 111)];
+    let formats =
+        [(PhoneSetup::opus(1), 111), (PhoneSetup::g722(1), 9), (PhoneSetup::a_law(1), 8), (PhoneSetup::opus(1), 111)];
     for (setup, payload_type) in formats {
         sim.set_codec(a.phone, setup.format, payload_type);
         let update = LegUpdate { format: Some((setup.format, payload_type)), ..LegUpdate::default() };
@@ -386,5 +411,7 @@ fn taps_hear_wide_sources_and_a_legs_own_sound() {
     assert!((level(&room, 600.0, 8_000) + 20.0).abs() < 1.0 && level(&room, 1_000.0, 8_000) < -70.0);
     let inbound: Vec<i16> = leg.iter().flat_map(|f| f.inbound).collect();
     let outbound: Vec<i16> = leg.iter().flat_map(|f| f.outbound).collect();
-    assert!((level(&inbound, 600.0, 8_000) + 20.0).abs() < 1.0 && (level(&outbound, 1_000.0, 8_000) + 20.0).abs() < 1.0);
+    assert!(
+        (level(&inbound, 600.0, 8_000) + 20.0).abs() < 1.0 && (level(&outbound, 1_000.0, 8_000) + 20.0).abs() < 1.0
+    );
 }

@@ -1,6 +1,8 @@
 //! Wide legs and the allocator: nothing is allocated or freed in the tick, by libopus neither, and a member's memory is bounded.
 //! The C library's own functions are watched, so that what libopus asks for is seen as well as what Rust does.
 
+#![allow(clippy::print_stdout, reason = "figures")]
+
 mod common;
 
 use std::cell::Cell;
@@ -13,8 +15,8 @@ use audio::opus::{FRAME, LONGEST_PAYLOAD};
 use audio::{OpusConfig, OpusEncoder};
 use media::sim::Stepped;
 use media::{
-    Carrier, Format, LegId, LegSetup, LegUpdate, MediaConfig, MediaPlane, PathPacket, Pending, Play, PlayId, RoomChange, Sound,
-    TransportEnd, Wake,
+    Carrier, Format, LegId, LegSetup, LegUpdate, MediaConfig, MediaPlane, PathPacket, Pending, Play, PlayId,
+    RoomChange, Sound, TransportEnd, Wake,
 };
 
 static INSIDE: AtomicU64 = AtomicU64::new(0);
@@ -87,18 +89,19 @@ struct Stage {
     stepped: Stepped,
     far: Vec<(TransportEnd, u16, usize)>,
     /// By kind of speech: packets, over and over.
-    speech: [Vec<Vec<u8>>; 2],
+    speech: [Vec<Vec<u8>>; 4],
     slot: u64,
     spent: Duration,
     facts: media::FactReceiver,
 }
 
 const SILENT: usize = 0;
+/// And the next two, at other pitches.
 const TALKING: usize = 1;
 
-fn encoded(level: f64) -> Vec<Vec<u8>> {
+fn encoded(hz: f64, level: f64) -> Vec<Vec<u8>> {
     let mut encoder = OpusEncoder::new(OpusConfig { dtx: false, ..OpusConfig::default() }).expect("an encoder");
-    let mut tone = audio::Tone::new(440.0, level, 48_000);
+    let mut tone = audio::Tone::new(hz, level, 48_000);
     (0..50)
         .map(|_| {
             let (mut frame, mut out) = ([0; FRAME], [0; LONGEST_PAYLOAD]);
@@ -119,13 +122,18 @@ impl Stage {
             ..common::config(shards)
         };
         let (plane, facts, stepped) = Stepped::new(config).expect("a plane");
-        let speech = [encoded(-120.0), encoded(-15.0)];
+        let speech =
+            [(440.0, -120.0), (440.0, -15.0), (560.0, -15.0), (720.0, -15.0)].map(|(hz, level)| encoded(hz, level));
         Self { plane, stepped, far: Vec::new(), speech, slot: 0, spent: Duration::ZERO, facts }
     }
 
     fn leg(&mut self, format: Format, payload_type: u8, shard: u16, says: usize) -> LegId {
         let (media, transport) = media::path(Arc::new(Asleep));
-        let setup = LegSetup { telephone_event: Some(101), shard: Some(shard), ..LegSetup::new(Carrier::Path(media), format, payload_type) };
+        let setup = LegSetup {
+            telephone_event: Some(101),
+            shard: Some(shard),
+            ..LegSetup::new(Carrier::Path(media), format, payload_type)
+        };
         self.far.push((transport, 0, says));
         self.plane.add_leg(setup).expect("a leg")
     }
@@ -194,7 +202,7 @@ fn nothing_is_allocated_or_freed_in_the_tick_of_wide_legs_and_their_memory_is_bo
     assert!(opus <= 256 << 10, "{opus} bytes");
     let narrow_before = LIVE.load(Ordering::Relaxed);
     legs.extend((0..4).map(|n| stage.leg(Format::Narrow(audio::Codec::Pcmu), 0, n % 2, SILENT)));
-    println!("{} KiB for a G.711 leg over a path", (LIVE.load(Ordering::Relaxed) - narrow_before) / 4 >> 10);
+    println!("{} KiB for a G.711 leg over a path", (LIVE.load(Ordering::Relaxed) - narrow_before) / 4 / 1_024);
     legs.extend((0..2).map(|n| stage.leg(Format::G722, 9, n % 2, SILENT)));
     let rooms = [stage.plane.open_room_on(0).expect("a room"), stage.plane.open_room_on(1).expect("a room")];
     let sound = Sound::from_samples(&[3_000; 1_600]);
@@ -220,7 +228,10 @@ fn nothing_is_allocated_or_freed_in_the_tick_of_wide_legs_and_their_memory_is_bo
     let metrics = stage.plane.metrics();
     let total = |read: fn(&media::ShardMetrics) -> u64| metrics.shards.iter().map(read).sum::<u64>();
     assert!(received > 5_000, "{received} packets came");
-    assert!(total(|s| s.wide_encodes) > 1_000 && total(|s| s.wide_shared) > 1_000 && total(|s| s.decodes) > 5_000, "{metrics:?}");
+    assert!(
+        total(|s| s.wide_encodes) > 1_000 && total(|s| s.wide_shared) > 1_000 && total(|s| s.decodes) > 5_000,
+        "{metrics:?}"
+    );
     assert!(total(|s| s.conversions) > 1_000 && metrics.handovers > 100);
     assert_eq!(INSIDE.load(Ordering::Relaxed), 0, "allocations and frees inside sub-slots");
     // The watch itself sees libopus.
@@ -237,10 +248,15 @@ fn figures() {
     for (talkers, rooms) in [(0, 40), (1, 40), (3, 40)] {
         let mut stage = Stage::new(1);
         for _ in 0..rooms {
-            let legs: Vec<LegId> =
-                (0..3).map(|n| stage.leg(Format::Opus, 111, 0, if n < talkers { TALKING } else { SILENT })).collect();
+            let legs: Vec<LegId> = (0..3)
+                .map(|n| stage.leg(Format::Opus, 111, 0, if n < talkers { TALKING + n } else { SILENT }))
+                .collect();
             let room = stage.plane.open_room_on(0).expect("a room");
-            stage.room(room, 1, &legs, None);
+            let sources: Vec<_> = legs.iter().map(|leg| (*leg, 0)).collect();
+            let listeners: Vec<(LegId, &[u16])> = legs.iter().map(|leg| (*leg, &[0u16][..])).collect();
+            let plan = common::plan(1, 1, &sources, &listeners);
+            let pending = stage.plane.change_room(room, RoomChange { plan, join: legs, ..RoomChange::default() });
+            stage.wait(pending);
         }
         stage.run(3_000);
         let before = stage.plane.metrics().shards[0].clone();

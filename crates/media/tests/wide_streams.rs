@@ -67,20 +67,24 @@ fn silence_is_left_out_where_agreed_and_comfort_comes_every_400_ms() {
             let ticks = (pair[1].at - pair[0].at).as_millis() as u32 / 20;
             assert_eq!(pair[1].timestamp.wrapping_sub(pair[0].timestamp), ticks * 960, "timestamps go on");
             assert!(ticks == 1 || dtx && ticks <= 20, "{ticks} ticks without a packet");
-            // What follows a pause begins a talk spurt, comfort frames included.
-            assert_eq!(pair[1].marker, ticks > 1 && pair[1].marker);
         }
-        let spurts = packets.windows(2).filter(|p| p[1].at - p[0].at > ms(20) && p[1].payload.len() > 30).count();
-        assert_eq!(spurts, if dtx { 2 } else { 0 });
-        assert!(packets.windows(2).filter(|p| p[1].at - p[0].at > ms(20) && p[1].payload.len() > 30).all(|p| p[1].marker));
+        let spurts: Vec<_> = packets
+            .windows(3)
+            .filter(|p| p[1].at - p[0].at > ms(20) && p[2].at - p[1].at == ms(20))
+            .map(|p| p[1].marker)
+            .collect();
+        assert_eq!(spurts, vec![true; if dtx { 2 } else { 0 }], "a marker where a talk spurt begins");
+        assert_eq!(packets[1..].iter().filter(|p| p.marker).count(), spurts.len(), "and nowhere else");
+        let quiet = sim.samples(phone, ms(4_500));
+        assert!(quiet[..48_000].iter().all(|s| s.abs() < 30), "silence is silence");
         let metrics = counted(&sim);
-        assert!((100..=104).contains(&(metrics.wide_encodes + 25)) || metrics.wide_encodes >= 70, "{metrics:?}");
-        assert_eq!(metrics.silence_encodes, 2, "two frames end each sound that has ended");
+        assert!((73..=78).contains(&metrics.wide_encodes), "{metrics:?}");
+        assert_eq!(metrics.silence_encodes, 2, "two frames end each sound that has ended: {metrics:?}");
     }
 }
 
 #[test]
-fn g722_silence_costs_nothing_and_is_silence() {
+fn g722_silence_is_silence() {
     let mut sim = Simulator::new(config(1)).expect("a plane");
     let phone = sim.phone(PhoneSetup::g722(1));
     let leg = sim.call(phone, None).expect("a leg");
@@ -93,7 +97,7 @@ fn g722_silence_costs_nothing_and_is_silence() {
     let loudest = later.iter().map(|s| s.unsigned_abs()).max().unwrap_or(0);
     assert!(later.len() > 40_000 && loudest < 12, "{loudest}");
     let metrics = counted(&sim);
-    assert!(metrics.silence_encodes <= 26 && (25..=27).contains(&metrics.wide_encodes), "{metrics:?}");
+    assert!((25..=27).contains(&metrics.wide_encodes), "{metrics:?}");
 }
 
 #[test]
@@ -116,7 +120,8 @@ fn listeners_of_one_talker_share_one_encode_and_part_only_while_they_speak() {
     assert!((100..140).contains(&encodes), "one talker, seven listeners: {encodes} encodes");
     assert_eq!(one.distinct_mixes - before.distinct_mixes, encodes);
     assert_eq!(one.wide_shared - before.wide_shared, encodes * 6);
-    assert_eq!(one.encoder_resets - before.encoder_resets, 1);
+    let resets = one.encoder_resets - before.encoder_resets;
+    assert!((1..=6).contains(&resets), "at the beginning, and where the end is soft: {resets}");
     // One interjects: his ear parts, and is back with the others after the next pause.
     sim.say(members[0].0, Voice::Tone(700.0, -15.0));
     sim.run_ms(500);
@@ -143,13 +148,16 @@ fn a_conversation_of_three_encodes_little_more_than_it_must() {
     room_of(&mut sim, &legs);
     sim.run_ms(2_500);
     let before = counted(&sim);
+    // Words of 400 ms with gaps of 100 ms.
+    let mut words = vec![0; 24_000];
+    audio::Tone::new(600.0, -15.0, 48_000).fill(&mut words[..19_200]);
     for turn in 0..12 {
         let (now, next) = (members[turn % 3].0, members[(turn + 1) % 3].0);
-        sim.say(now, Voice::Tone(600.0, -15.0));
+        sim.say(now, Voice::Samples(words.clone()));
         sim.run_ms(1_500);
         // Some overlap, some pauses.
         if turn % 3 == 0 {
-            sim.say(next, Voice::Tone(900.0, -15.0));
+            sim.say(next, Voice::Samples(words.clone()));
             sim.run_ms(400);
         }
         sim.say(now, Voice::Silence);
@@ -160,8 +168,7 @@ fn a_conversation_of_three_encodes_little_more_than_it_must() {
     }
     let after = counted(&sim);
     let (encodes, distinct) = (after.wide_encodes - before.wide_encodes, after.distinct_mixes - before.distinct_mixes);
-    println!("encodes {encodes}, distinct mixes {distinct}: {:.3}", encodes as f64 / distinct as f64);
-    assert!(encodes >= distinct && encodes as f64 <= distinct as f64 * 1.2, "{encodes} for {distinct}");
+    assert!(encodes >= distinct && encodes as f64 <= distinct as f64 * 1.15, "{encodes} encodes for {distinct} mixes");
 }
 
 #[test]
@@ -286,10 +293,11 @@ fn meters_show_level_and_speech_at_every_rate() {
         sim.run_ms(1_500);
         assert!(!meter.speaking() && meter.level().is_none_or(|level| level < -60), "{:?}", meter.level());
     }
-    assert!(matches!(sim.plane().meter(media_leg_of_nobody(&mut sim)), Err(MediaError::NoLeg(_))));
+    let gone = removed_leg(&mut sim);
+    assert!(matches!(sim.plane().meter(gone), Err(MediaError::NoLeg(_))));
 }
 
-fn media_leg_of_nobody(sim: &mut Simulator) -> LegId {
+fn removed_leg(sim: &mut Simulator) -> LegId {
     let (_, leg) = opus(sim, 9, 0);
     let pending = sim.plane().remove_leg(leg);
     sim.wait(pending).expect("removed");
@@ -332,9 +340,10 @@ const MEMBERS: usize = 5;
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let hearing = proptest::collection::vec((0u16..4, 0u8..8), MEMBERS);
     // Most listeners alike, so that there is something to share.
-    let alike = (proptest::collection::vec(0u16..4, MEMBERS), 1u8..8, 0..MEMBERS, 0u8..8).prop_map(|(on, all, who, other)| {
-        on.into_iter().enumerate().map(|(n, bus)| (bus, if n == who { other } else { all })).collect()
-    });
+    let alike =
+        (proptest::collection::vec(0u16..4, MEMBERS), 1u8..8, 0..MEMBERS, 0u8..8).prop_map(|(on, all, who, other)| {
+            on.into_iter().enumerate().map(|(n, bus)| (bus, if n == who { other } else { all })).collect()
+        });
     let step = prop_oneof![
         1 => hearing.prop_map(Step::Hear),
         3 => alike.prop_map(Step::Hear),
@@ -368,8 +377,7 @@ fn run(history: &[Step]) -> (Vec<LegId>, Vec<Encode>, Vec<Rules>, ShardMetrics) 
             (0..MEMBERS).filter(here).filter(|n| hearing[*n].0 < 3).map(|n| (legs[n], hearing[n].0)).collect();
         let buses: Vec<Vec<u16>> =
             hearing.iter().map(|(_, bits)| (0..3u16).filter(|bus| bits >> bus & 1 == 1).collect()).collect();
-        let listeners: Vec<(LegId, &[u16])> =
-            (0..MEMBERS).filter(here).map(|n| (legs[n], &buses[n][..])).collect();
+        let listeners: Vec<(LegId, &[u16])> = (0..MEMBERS).filter(here).map(|n| (legs[n], &buses[n][..])).collect();
         let join = (0..MEMBERS).filter(here).map(|n| legs[n]).collect();
         let leave = (0..MEMBERS).filter(|n| !present[*n]).map(|n| legs[n]).collect();
         let next = RoomChange { plan: plan(revision, 3, &sources, &listeners), join, leave, ..RoomChange::default() };
@@ -391,7 +399,10 @@ fn run(history: &[Step]) -> (Vec<LegId>, Vec<Encode>, Vec<Rules>, ShardMetrics) 
                 apply(&mut sim, &hearing, &present);
             }
             Step::Talk(who, on) => {
-                sim.say(members[*who].0, if *on { Voice::Tone(300.0 + 100.0 * *who as f64, -15.0) } else { Voice::Silence });
+                sim.say(
+                    members[*who].0,
+                    if *on { Voice::Tone(300.0 + 100.0 * *who as f64, -15.0) } else { Voice::Silence },
+                );
             }
             Step::Prompt(who) => {
                 let play = Play::once(PlayId(n as u64), Sound::from_samples(&[4_000; 2_400]));

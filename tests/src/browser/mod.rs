@@ -53,7 +53,13 @@ impl Browsers {
         let tool = Tool::start("browsers", &mut command).quiet();
         tool.line("the first line", SOON * 2, |line| line.starts_with('{')).await;
         let out = Arc::clone(&tool.out);
-        let driver = Driver { tool: Mutex::new(tool), out, asked: AtomicU64::new(0), scratch: Scratch::new("browser"), _place: place };
+        let driver = Driver {
+            tool: Mutex::new(tool),
+            out,
+            asked: AtomicU64::new(0),
+            scratch: Scratch::new("browser"),
+            _place: place,
+        };
         Self { driver: Arc::new(driver) }
     }
 

@@ -75,7 +75,8 @@ impl Site {
         for library in Library::ALL {
             let (page, script) = (page.clone(), library.script().await);
             let html = async move || ([(CONTENT_TYPE, "text/html; charset=utf-8")], page.clone()).into_response();
-            let code = async move || ([(CONTENT_TYPE, "text/javascript; charset=utf-8")], script.clone()).into_response();
+            let code =
+                async move || ([(CONTENT_TYPE, "text/javascript; charset=utf-8")], script.clone()).into_response();
             let name = library.name();
             app = app.route(&format!("/{name}/"), get(html)).route(&format!("/{name}/library.js"), get(code));
         }
@@ -133,6 +134,11 @@ impl PagePhone {
     /// Waits until the call is in this state.
     pub async fn call_is(&self, state: &str) {
         self.tab.until(&format!("window.phone.state.call === {}", json!(state))).await;
+    }
+
+    /// Waits until a call comes in.
+    pub async fn rings(&self) {
+        self.tab.until("window.phone.state.ringing").await;
     }
 
     /// Calls, with headers of its own; returns when the call is live.

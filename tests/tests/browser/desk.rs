@@ -19,17 +19,25 @@ pub struct Desk {
     pub office: Office,
 }
 
+fn options() -> ServerOptions {
+    match std::env::var("ASIDE_TEST_CODECS") {
+        Ok(c) => ServerOptions::default().set("webrtc", "codecs", &c),
+        Err(_) => ServerOptions::default(),
+    }
+}
+
 impl Desk {
     pub async fn open() -> Self {
         let (browsers, site) = (Browsers::start().await, Site::start().await);
-        let office = Office::with(site.allowed(ServerOptions::default())).await;
+        let office = Office::with(site.allowed(options())).await;
         Self { site, browsers, office }
     }
 
     /// A page that is open; its endpoint's calls ask `/answer/NAME`.
     pub async fn page(&self, library: Library, says: Microphone) -> PagePhone {
         let (name, office) = (library.name(), &self.office);
-        let (answer, hangup) = (office.program.url(&format!("/answer/{name}")), office.program.url(&format!("/hangup/{name}")));
+        let (answer, hangup) =
+            (office.program.url(&format!("/answer/{name}")), office.program.url(&format!("/hangup/{name}")));
         let app = office.server.application(&office.account, name, &answer, &["--hangup-url", &hangup]).await;
         office.server.endpoint(&office.account, name, Some(&app)).await;
         PagePhone::open(&self.browsers, &self.site, name, library, Opening::default().saying(says)).await
@@ -54,7 +62,8 @@ impl Desk {
         let mark = self.office.program.mark();
         page.calls(HOTLINE, &[]).await;
         let path = format!("/answer/{name}");
-        let asked = self.office.program.asked().expect("a request for instructions", mark, SOON, |asked| asked.path == path);
+        let asked =
+            self.office.program.asked().expect("a request for instructions", mark, SOON, |asked| asked.path == path);
         let asked = asked.await;
         let uuid = asked.param("CallUUID").to_owned();
         self.office.program.event("ParticipantJoin", mark, |told| told.param("ParticipantCallUUID") == uuid).await;
@@ -71,7 +80,7 @@ impl Desk {
         });
         let added = self.office.rest.post(&format!("/MultiPartyCall/uuid_{room}/Participant/"), body).await;
         let uuid = added["calls"][0]["call_uuid"].as_str().unwrap_or_default().to_owned();
-        page.call_is("incoming").await;
+        page.rings().await;
         page.run("answer()").await;
         page.call_is("live").await;
         self.office.program.event("ParticipantJoin", mark, |told| told.param("ParticipantCallUUID") == uuid).await

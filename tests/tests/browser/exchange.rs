@@ -29,7 +29,9 @@ impl Stage {
         let sid = self.exchange.application(name, hook.clone(), hook, json!({})).await;
         self.exchange.app.verbs(&format!("/call/{name}"), verbs);
         self.exchange.client(name).await;
-        let page = PagePhone::open(&self.browsers, &self.site, name, library, Opening::default().saying(Microphone::Silence)).await;
+        let page =
+            PagePhone::open(&self.browsers, &self.site, name, library, Opening::default().saying(Microphone::Silence))
+                .await;
         page.register(&self.exchange.office.server, name, &self.exchange.office.account.realm).await;
         (page, sid)
     }
@@ -77,7 +79,10 @@ async fn a_transfer_from_the_page_is_told_to_the_program_which_decides() {
         page.run("refer('sip:desk@example.com')").await;
         let asked = stage.exchange.app.hears(&told.call_sid, &hook, mark, |_| true).await;
         let details = &asked.data["refer_details"];
-        assert_eq!((&details["refer_to_user"], &details["referring_call_sid"]), (&json!("desk"), &json!(told.call_sid)));
+        assert_eq!(
+            (&details["refer_to_user"], &details["referring_call_sid"]),
+            (&json!("desk"), &json!(told.call_sid))
+        );
         page.tab.until("window.phone.state.referred === 200").await;
         page.run("hangUp()").await;
         page.call_is("ended").await;
@@ -97,7 +102,7 @@ async fn a_page_is_dialled_by_a_verb_and_its_answer_is_told() {
         stage.exchange.app.verbs(&format!("/call/{name}"), dial);
         let phone = stage.exchange.phone(&name, Mouth::Silence).await;
         let dialler = stage.exchange.dials(&name, phone).await;
-        page.call_is("incoming").await;
+        page.rings().await;
         page.run("answer()").await;
         page.call_is("live").await;
         dialler.answered().await;

@@ -6,7 +6,7 @@ use system_tests::SOON;
 use system_tests::browser::{Library, Microphone};
 use system_tests::ears::voice;
 use system_tests::office::DOMAIN;
-use system_tests::program::Asked;
+use system_tests::program::{Asked, Reply, tone_wav};
 
 use super::crowd::{Ear, Person, TONES, hears};
 use super::desk::{Desk, HOTLINE};
@@ -84,7 +84,7 @@ async fn each_library_is_dialled_by_a_document() {
         desk.office.program.document(&format!("/answer/{dialler}"), &user);
         let phone = desk.office.phone(&dialler, voice(PHONE)).await;
         let call = phone.call("hotline", phone::CallOptions::default()).expect("a call");
-        page.call_is("incoming").await;
+        page.rings().await;
         let state = page.state().await;
         let note = if library == Library::Plivo { &state["headers"]["X-PH-Note"] } else { &state["headers"]["extra"] };
         assert_eq!(*note, "south", "{name} does not see the program's header: {state}");
@@ -146,12 +146,15 @@ async fn keys_reach_the_program_by_info_and_as_rtp_events() {
         let page = desk.phone(library, Microphone::Silence).await;
         let name = library.name();
         let digits = desk.office.program.url(&format!("/digits/{name}"));
-        let gather = format!("<GetDigits action=\"{digits}\" numDigits=\"3\" timeout=\"10\" digitTimeout=\"5\"/><Wait length=\"60\"/>");
+        let prompt = format!("<Play loop=\"20\">{}</Play>", desk.office.program.url("/prompt.wav"));
+        desk.office.program.reply("/prompt.wav", Reply::Plain(200, "audio/wav", tone_wav(PHONE, -20.0, 1)));
+        let gather = format!("<GetDigits action=\"{digits}\" numDigits=\"3\" timeout=\"10\">{prompt}</GetDigits>");
         desk.office.program.document(&format!("/answer/{name}"), &gather);
         desk.office.program.document(&format!("/digits/{name}"), &gather);
         let ways: &[&str] = if library == Library::Plivo { &["dtmf"] } else { &["dtmf", "event"] };
         page.calls(HOTLINE, &[]).await;
         for way in ways {
+            Ear::Tab(&page.tab).comes_to_hear(name, PHONE).await;
             let mark = desk.office.program.mark();
             for digit in ["4", "2", "9"] {
                 page.run(&format!("{way}('{digit}')")).await;
@@ -228,6 +231,7 @@ async fn one_page_of_each_library_and_a_telephone_hear_in_each_mode_exactly_thos
     }
     // The telephone falls silent, and nothing of him is left anywhere.
     telephone.says(Mouth::Silence).await;
-    let talk: Vec<_> = of(&[&TALK, &listens, &whispers]).into_iter().filter(|(_, speaker)| *speaker != "second").collect();
+    let talk: Vec<_> =
+        of(&[&TALK, &listens, &whispers]).into_iter().filter(|(_, speaker)| *speaker != "second").collect();
     hears("the telephone is silent", &people, &talk).await;
 }

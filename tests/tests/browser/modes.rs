@@ -41,13 +41,11 @@ async fn three_tabs_hear_in_each_mode_exactly_those_they_may() {
         ("l", "nobody", &MONITOR[..]),
     ] {
         stage.supervisor.press(key).await;
-        if key == "t" {
-            stage.supervisor.click("dialog[open] >> css=button.primary, dialog[open] >> css=button.danger").await;
-        }
         stage.supervisor.until(&tone(shown)).await;
         stage.hears(&format!("after {key}"), hears).await;
     }
     let said = stage.supervisor.said().await;
-    let faults: Vec<_> = said.iter().filter(|line| line.starts_with("pageerror") || line.starts_with("error")).collect();
+    let faults: Vec<_> =
+        said.iter().filter(|line| line.starts_with("pageerror") || line.starts_with("error")).collect();
     assert!(faults.is_empty(), "the console reports faults: {faults:?}");
 }

@@ -13,8 +13,12 @@ pub const ROOM: &str = "support";
 pub const TONES: [u32; 3] = [450, 1_050, 2_300];
 /// Level at which an allowed voice must be heard at least, dBFS; it is said at −20.
 const HEARD: f64 = -26.0;
-/// How far below the allowed level a forbidden voice is in every 20 ms.
+/// How far below the allowed level a forbidden voice is in every 20 ms of a whole stretch.
 const BELOW: f64 = 45.0;
+/// What no concealed frame of others' voices reaches: from here on it is the voice itself.
+const LEAK: f64 = -50.0;
+/// Measurements until one is whole.
+const ATTEMPTS: usize = 6;
 /// One measurement.
 const STRETCH: Duration = Duration::from_millis(1_200);
 
@@ -53,14 +57,14 @@ impl Stage {
 
 /// The same, for tabs that speak [`TONES`] in this order.
 pub async fn hears(what: &str, people: &[(&str, &Tab)], allowed: &[(&str, &str)]) {
-    // What was on its way is over when the allowed voices have been there for a while.
     let mut wrong = Vec::new();
-    for attempt in 0..4 {
+    for attempt in 0..ATTEMPTS {
         wrong = wrong_pairs(people, allowed).await;
-        let leak = wrong.iter().any(|pair| pair.contains("forbidden sound"));
         if wrong.is_empty() {
             return;
         }
+        // In the first stretch it may be what was on its way.
+        let leak = wrong.iter().any(|pair| pair.contains("forbidden sound"));
         assert!(!leak || attempt == 0, "{what}: {wrong:#?}");
     }
     panic!("{what}: not heard as it should be: {wrong:#?}");
@@ -81,8 +85,11 @@ async fn wrong_pairs(people: &[(&str, &Tab)], allowed: &[(&str, &str)]) -> Vec<S
                 }
             } else {
                 let level = heard.loudest(tone);
-                if level > -20.0 - BELOW {
+                if level > LEAK {
                     wrong.push(format!("forbidden sound: {listener} hears {speaker} at {level:.1} dBFS"));
+                } else if level > -20.0 - BELOW {
+                    // A lost or late packet that the browser makes up shows a little of every frequency.
+                    wrong.push(format!("{listener} hears something at {speaker}'s pitch: {level:.1} dBFS"));
                 }
             }
         }

@@ -69,8 +69,22 @@ async fn a_token_that_is_expired_foreign_early_too_long_or_ungranted_is_refused_
     let good = "{ validFrom: now - 5, lifetime: 600 }";
     for (what, account, user, validity, grants, error) in [
         ("expired", ours, "plivo", "{ validFrom: now - 700, lifetime: 600 }", "true, true", "ACCESS_TOKEN_EXPIRED"),
-        ("not yet", ours, "plivo", "{ validFrom: now + 600, lifetime: 600 }", "true, true", "ACCESS_TOKEN_NOT_VALID_YET"),
-        ("too long", ours, "plivo", "{ validFrom: now - 5, lifetime: 999999 }", "true, true", "EXPIRATION_EXCEEDS_MAX_ALLOWED_TIME"),
+        (
+            "not yet",
+            ours,
+            "plivo",
+            "{ validFrom: now + 600, lifetime: 600 }",
+            "true, true",
+            "ACCESS_TOKEN_NOT_VALID_YET",
+        ),
+        (
+            "too long",
+            ours,
+            "plivo",
+            "{ validFrom: now - 5, lifetime: 999999 }",
+            "true, true",
+            "EXPIRATION_EXCEEDS_MAX_ALLOWED_TIME",
+        ),
         ("of nobody", ours, "nobody", good, "true, true", "INVALID_ACCESS_TOKEN_SUBJECT"),
         ("another's", &stranger, "plivo", good, "true, true", "INVALID_ACCESS_TOKEN_SUBJECT"),
         ("forged", &forged, "plivo", good, "true, true", "INVALID_ACCESS_TOKEN_SIGNATURE"),

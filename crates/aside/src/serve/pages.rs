@@ -1,11 +1,17 @@
 //! The pages: everything under `console/`, in the binary. They load nothing from elsewhere, run no script but their own files, and
-//! cannot be shown inside another page.
+//! cannot be shown inside another page. Browsers get them compressed.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::sync::LazyLock;
 
 use axum::Router;
 use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use rust_embed::{Embed, EmbeddedFile};
 
 use crate::api::Problem;
@@ -14,6 +20,16 @@ use crate::api::Problem;
 #[folder = "../../console"]
 #[allow_missing = true]
 struct Files;
+
+/// The files as browsers get them (gzip, RFC 1952): compressed once.
+static COMPRESSED: LazyLock<HashMap<String, Vec<u8>>> = LazyLock::new(|| {
+    let compressed = |name: &str| -> std::io::Result<Vec<u8>> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(Files::get(name).map(|file| file.data).unwrap_or_default().as_ref())?;
+        encoder.finish()
+    };
+    Files::iter().filter_map(|name| Some((name.to_string(), compressed(&name).ok()?))).collect()
+});
 
 /// Pages that have an address of their own, and the files that they are.
 const CONSOLE: &str = "app/index.html";
@@ -25,7 +41,8 @@ const CONTENT_SECURITY: &str = "default-src 'self'; script-src 'self'; style-src
      object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// What goes with every page.
-const HEADERS: [(HeaderName, &str); 8] = [
+const HEADERS: [(HeaderName, &str); 9] = [
+    (header::VARY, "accept-encoding"),
     (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY),
     (HeaderName::from_static("permissions-policy"), "microphone=(self), camera=(), geolocation=(), display-capture=()"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -62,7 +79,14 @@ fn serve(path: &str, asked: &HeaderMap) -> Response {
     });
     let mut response = match unchanged {
         true => StatusCode::NOT_MODIFIED.into_response(),
-        false => file.data.into_response(),
+        false => match COMPRESSED.get(path).filter(|_| takes_gzip(asked)) {
+            Some(bytes) => {
+                let mut response = bytes.as_slice().into_response();
+                response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+                response
+            }
+            None => file.data.into_response(),
+        },
     };
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
@@ -73,6 +97,16 @@ fn serve(path: &str, asked: &HeaderMap) -> Response {
         headers.insert(header::ETAG, tag);
     }
     response
+}
+
+/// Whether the client takes gzip (RFC 9110 §12.5.3).
+fn takes_gzip(asked: &HeaderMap) -> bool {
+    let wanted = asked.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    wanted.flat_map(|value| value.split(',')).any(|coding| {
+        let mut parts = coding.split(';').map(str::trim);
+        let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip") || name == "*");
+        named && !parts.any(|weight| weight.strip_prefix("q=").is_some_and(|q| q.parse() == Ok(0.0f32)))
+    })
 }
 
 fn tag(file: &EmbeddedFile) -> String {
@@ -99,12 +133,13 @@ fn kind(path: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
     use std::path::{Path, PathBuf};
 
     use super::*;
 
-    /// Most bytes of all pages together.
-    const MOST: u64 = 150_000;
+    /// Most bytes of all pages together, as a browser loads them.
+    const MOST: usize = 100_000;
 
     fn files(directory: &Path, found: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(directory).unwrap() {
@@ -122,9 +157,12 @@ mod tests {
         for path in &found {
             let name = path.strip_prefix(&root).unwrap().to_str().unwrap();
             let on_disk = std::fs::read(path).unwrap();
-            bytes += on_disk.len() as u64;
             let embedded = Files::get(name).unwrap_or_else(|| panic!("{name} is not in the binary: build it again"));
             assert!(embedded.data == on_disk, "{name} is an older one in the binary: build it again");
+            let mut unpacked = Vec::new();
+            flate2::read::GzDecoder::new(COMPRESSED[name].as_slice()).read_to_end(&mut unpacked).unwrap();
+            assert!(unpacked == on_disk, "{name} is another one when it is unpacked");
+            bytes += COMPRESSED[name].len();
             assert!(kind(name).is_some(), "{name}: a browser is not told what it is");
         }
         assert_eq!(Files::iter().count(), found.len());
@@ -132,6 +170,19 @@ mod tests {
         for page in [CONSOLE, PHONE, CALL] {
             assert!(Files::get(page).is_some(), "{page}");
         }
+    }
+
+    #[test]
+    fn a_client_gets_gzip_only_if_it_takes_it() {
+        let asked =
+            |value: &'static str| HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(value))]);
+        for (value, packed) in
+            [("gzip, deflate, br", true), ("br;q=1, GZIP;q=0.5", true), ("*", true), ("gzip;q=0", false), ("br", false)]
+        {
+            let response = serve(CONSOLE, &asked(value));
+            assert_eq!(response.headers().contains_key(header::CONTENT_ENCODING), packed, "{value}");
+        }
+        assert!(!serve(CONSOLE, &HeaderMap::new()).headers().contains_key(header::CONTENT_ENCODING));
     }
 
     #[test]

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::rtp::{HEADER, write_header};
 use super::{Context, Leg};
+use crate::Ports;
 use crate::fact::Note;
 use crate::net::{Net, Sent};
 use crate::path::{MediaEnd, PathPacket};
-use crate::Ports;
 
 /// How a leg's packets come and go.
 #[derive(Debug)]

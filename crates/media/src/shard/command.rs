@@ -6,8 +6,8 @@ use tokio::sync::oneshot;
 
 use super::plan_state::Compiled;
 use super::room::Room;
-use crate::id::Key;
 use crate::convert::Lift;
+use crate::id::Key;
 use crate::leg::{Extras, Leg, LegStats, Refit};
 use crate::meter::Meter;
 use crate::player::{Material, Track};

@@ -450,12 +450,17 @@ impl Compiled {
         let seats = self.seats.len();
         for at in 0..seats {
             let mut key = mix(0x6865_6172_6572_7321, u64::from(self.listeners.class(at).map_or(u32::MAX, u32::from)));
+            let fresh = self.seats.get(at).filter(|seat| seat.left_listener > 0).map(|seat| seat.bound_listener);
             for word in 0..self.words {
                 let row = at * self.words + word;
                 let new = get(&self.new_listener, row) | get(&self.new_source, row);
-                for bit in bits(&[new]) {
+                // Nobody hears himself, but those who came with him hear him as he hears them.
+                let own = if fresh.is_some() && at / 64 == word { 1u64 << (at % 64) } else { 0 };
+                let own = own & self.listeners.audible_word(at, word);
+                for bit in bits(&[new | own]) {
                     let source = word * 64 + bit;
-                    key = mix(mix(key, source as u64), get(&self.bounds, at * seats + source));
+                    let bound = if source == at { fresh.unwrap_or(0) } else { get(&self.bounds, at * seats + source) };
+                    key = mix(mix(key, source as u64), bound);
                 }
             }
             if let Some(place) = self.keys.get_mut(at) {

@@ -58,7 +58,9 @@ impl Browser {
         let mut buffer = [0; DATAGRAM];
         while let Received::Packet { len, age, .. } = world.receive(self.port.number(), &mut buffer) {
             let Some(packet) = buffer.get(..len).and_then(rtp::parse) else { continue };
-            let Some(mut ours) = PathPacket::new(packet.payload_type, packet.sequence, packet.timestamp, packet.payload) else {
+            let Some(mut ours) =
+                PathPacket::new(packet.payload_type, packet.sequence, packet.timestamp, packet.payload)
+            else {
                 continue;
             };
             (ours.marker, ours.arrival) = (packet.marker, now.saturating_sub(age));

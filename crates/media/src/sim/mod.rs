@@ -22,8 +22,8 @@ pub use probe::{Encode, Mixed};
 pub use stepped::Stepped;
 
 use crate::config::MediaConfig;
-use crate::leg::{Carrier, LegSetup};
 use crate::leg::rtp;
+use crate::leg::{Carrier, LegSetup};
 use crate::net::Socket;
 use crate::net::virtual_net::{SharedWorld, VirtualNet};
 use crate::plane::{Collector, Platform};
@@ -119,7 +119,19 @@ impl Simulator {
         let (plane, cores, collector, facts) = MediaPlane::assemble(config, platform, UTC_ZERO)?;
         let stalled = vec![Duration::ZERO; cores.len()];
         let net = VirtualNet(world.clone());
-        Ok(Self { plane, cores, collector, facts, world, net, phones: Vec::new(), browsers: Vec::new(), stalled, seed, slot: 0 })
+        Ok(Self {
+            plane,
+            cores,
+            collector,
+            facts,
+            world,
+            net,
+            phones: Vec::new(),
+            browsers: Vec::new(),
+            stalled,
+            seed,
+            slot: 0,
+        })
     }
 
     /// The plane, as production code uses it.
@@ -224,13 +236,16 @@ impl Simulator {
         let ports = self.plane.reserve_ports()?;
         let phone = self.phones.get(id.0).ok_or(MediaError::Config("no such phone"))?;
         let address = phone.setup.address;
-        let carrier =
-            Carrier::Rtp { ports, remote: Some(address), remote_rtcp: None, signalling_source: address.ip() };
+        let carrier = Carrier::Rtp { ports, remote: Some(address), remote_rtcp: None, signalling_source: address.ip() };
         Ok(Self::described(&phone.setup, carrier, shard))
     }
 
     fn described(setup: &PhoneSetup, carrier: Carrier, shard: Option<u16>) -> LegSetup {
-        LegSetup { telephone_event: setup.telephone_event, shard, ..LegSetup::new(carrier, setup.format, setup.payload_type) }
+        LegSetup {
+            telephone_event: setup.telephone_event,
+            shard,
+            ..LegSetup::new(carrier, setup.format, setup.payload_type)
+        }
     }
 
     /// As [`Self::call`], over a path: the phone is a browser.
@@ -410,7 +425,8 @@ impl Simulator {
             if packet.at < since && !format.has_memory() {
                 continue;
             }
-            let gap = next.map_or(0, |next| packet.timestamp.wrapping_sub(next) as usize / format.timestamp_step() as usize);
+            let gap =
+                next.map_or(0, |next| packet.timestamp.wrapping_sub(next) as usize / format.timestamp_step() as usize);
             next = Some(packet.timestamp.wrapping_add(format.timestamp_step()));
             let frame = ear.decode(&packet.payload);
             if packet.at >= since {

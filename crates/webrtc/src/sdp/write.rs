@@ -121,7 +121,10 @@ fn write_audio(out: &mut String, ours: &Ours<'_>, mid: &str, protocol: &str) -> 
         Setup::Passive => "passive",
     };
     write!(out, "a=fingerprint:{}\r\na=setup:{setup}\r\n", ours.fingerprint)?;
-    for (format, payload) in ours.formats {
+    // Their order means nothing; G.722 is last because Plivo's browser SDK cuts its line out, and what follows it with it.
+    let mut mapped: Vec<_> = ours.formats.iter().collect();
+    mapped.sort_by_key(|(format, _)| *format == Format::G722);
+    for (format, payload) in mapped {
         write!(out, "a=rtpmap:{payload} {}\r\n", mapping(*format))?;
         if *format == Format::Opus {
             let rate = ours.max_average_bitrate;

@@ -38,7 +38,13 @@ impl Leg {
     }
 
     /// Sends what private players gave. `frame` is memory of the leg's rate.
-    fn send_narrow(&mut self, net: &mut impl Net, cx: &mut Context<'_>, private: Option<&[i16; FRAME]>, frame: &mut [i16]) {
+    fn send_narrow(
+        &mut self,
+        net: &mut impl Net,
+        cx: &mut Context<'_>,
+        private: Option<&[i16; FRAME]>,
+        frame: &mut [i16],
+    ) {
         let digit = self.wide_digit(frame);
         let sounds = digit || self.lift_private(cx.slot, private, frame);
         self.send_own(net, cx, Some(&*frame).filter(|_| sounds));
@@ -87,7 +93,7 @@ fn encode_alone(
         Flow::Resting if frame.is_none() => return 0,
         Flow::Resting => {
             *cx.serials += 1;
-            stream.start(*cx.serials, true, true);
+            stream.start(*cx.serials, true, true, cx.slot / crate::shard::SLOTS);
         }
         Flow::Running(running) => {
             let tail = if frame.is_some() { 0 } else { running.tail + 1 };

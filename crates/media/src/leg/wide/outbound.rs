@@ -1,19 +1,20 @@
 //! What goes out on a wide leg.
 
-use audio::dtmf::{DtmfStep, digit_of};
 use audio::DtmfTone;
+use audio::dtmf::{DtmfStep, digit_of};
 
 use super::{NarrowFrame, Stream};
 use crate::convert::Rate;
-use crate::leg::{Context, Leg};
 use crate::fact::Note;
+use crate::leg::{Context, Leg};
 use crate::net::Net;
 
 impl Leg {
     /// Begins the outgoing half of a tick: how much of ours is lost, and digits that have to sound because no telephone-events
     /// were agreed. Such a tone is all that is sent: it is left in `frame`, and the answer is true.
     pub(crate) fn wide_digit(&mut self, frame: &mut [i16]) -> bool {
-        let loss = self.wire.loss().or_else(|| self.stats.remote_fraction_lost.map(|f| (u32::from(f) * 100 / 256) as u8));
+        let loss =
+            self.wire.loss().or_else(|| self.stats.remote_fraction_lost.map(|f| (u32::from(f) * 100 / 256) as u8));
         let Some(wide) = self.wide.as_deref_mut() else { return false };
         if let (Some(loss), Stream::Opus(stream)) = (loss, &mut wide.stream) {
             stream.set_loss(loss);

@@ -53,6 +53,8 @@ pub(crate) struct Running {
     pub alone: bool,
     /// Ticks of silence it has been fed since the last sound.
     pub tail: u8,
+    /// The tick it began in.
+    pub since: u64,
 }
 
 pub(crate) struct OpusStream {
@@ -86,8 +88,8 @@ impl OpusStream {
     }
 
     /// Begins a stream after silence, or anew.
-    pub(crate) fn start(&mut self, group: u64, holder: bool, alone: bool) {
-        self.flow = Flow::Running(Running { group, holder, alone, tail: 0 });
+    pub(crate) fn start(&mut self, group: u64, holder: bool, alone: bool, tick: u64) {
+        self.flow = Flow::Running(Running { group, holder, alone, tail: 0, since: tick });
         self.reset = true;
     }
 
@@ -105,7 +107,12 @@ impl OpusStream {
     }
 
     /// Encodes a frame; the length of the packet.
-    pub(crate) fn encode(&mut self, frame: &[i16; opus::FRAME], out: &mut [u8; LONGEST_PAYLOAD], serials: &mut u64) -> usize {
+    pub(crate) fn encode(
+        &mut self,
+        frame: &[i16; opus::FRAME],
+        out: &mut [u8; LONGEST_PAYLOAD],
+        serials: &mut u64,
+    ) -> usize {
         let Some(engine) = &mut self.engine else { return 0 };
         if std::mem::take(&mut self.reset) {
             engine.encoder.reset();
@@ -118,16 +125,11 @@ impl OpusStream {
     }
 }
 
-/// Ticks of silence after which a G.722 encoder begins anew. By then the far side's predictors have leaked away as well.
-const SETTLED: u8 = 25;
-
 /// A G.722 encoder. It is small enough to be copied: whoever is in the same state and has the same mix takes what the other made.
 pub(crate) struct G722Stream {
     encoder: G722Encoder,
     /// The name of its state: those of equal name are equal. 0: new.
     state: u64,
-    /// Ticks of silence so far, [`SETTLED`] at most.
-    quiet: u8,
 }
 
 /// What an encode made of a state.
@@ -139,20 +141,10 @@ pub(crate) struct G722Step {
 }
 
 impl G722Stream {
-    /// Whether silence needs no encoder: the packet of [`super::Silence`] is sent.
-    pub(crate) fn rests(&mut self, sounds: bool) -> bool {
-        if sounds {
-            self.quiet = 0;
-            return false;
-        }
-        if self.quiet < SETTLED {
-            self.quiet += 1;
-            if self.quiet == SETTLED {
-                self.encoder.reset();
-                self.state = 0;
-            }
-        }
-        self.quiet == SETTLED
+    /// Whether silence needs no encoder: before the first sound. Later ones are encoded, which costs little; a far side's decoder does
+    /// not bear an encoder that begins anew in between.
+    pub(crate) fn rests(&self, sounds: bool) -> bool {
+        !sounds && self.state == 0
     }
 
     /// Encodes a frame; what others in the same state may copy.
@@ -186,7 +178,7 @@ pub(crate) enum Stream {
 
 impl Stream {
     pub(super) fn g722() -> Self {
-        Self::G722(Box::new(G722Stream { encoder: G722Encoder::new(), state: 0, quiet: SETTLED }))
+        Self::G722(Box::new(G722Stream { encoder: G722Encoder::new(), state: 0 }))
     }
 
     /// What an encoder that can be shared is set to.

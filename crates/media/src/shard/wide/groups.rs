@@ -1,8 +1,9 @@
 //! Which wide listeners share an encoder, and the encoding itself.
 //!
 //! The stream of each listener is what an encoder of its own would make of its own mix, reset when sound begins after silence (and when
-//! the listener's mix ceases to be one that others could have). Listeners whose equal mixes begin in the same tick form a group and get one
-//! encode for as long as their mixes stay equal; whoever leaves begins anew, and those who stay notice nothing. When a listener begins anew
+//! the listener's mix ceases to be one that others could have; and, so that those whose mixes have become equal meet again, at set times
+//! where its mix is soft). Listeners whose equal mixes begin in the same tick form a group and get one encode for as long as their mixes
+//! stay equal; whoever leaves begins anew, and those who stay notice nothing. When a listener begins anew
 //! depends on nothing but its own mix, its own sound, and plans: never on what others hear. So no byte a listener gets tells of sound
 //! that is kept from it, and an encoder never serves anyone who could not hear all it has encoded since its reset.
 //!
@@ -16,13 +17,18 @@ use crate::id::Key;
 use crate::leg::wide::stream::{Flow, G722Step, Running, Settings, TAIL};
 use crate::leg::wide::{OpusStream, Stream};
 use crate::leg::{Context, Leg};
+use crate::shard::mix::seated;
 use crate::shard::plan_state::Compiled;
 use crate::shard::room::Room;
-use crate::shard::mix::seated;
 use crate::shard::slab::Slab;
 
 /// No packet: what a silence needs.
 pub(super) const NO_PACKET: u16 = u16::MAX;
+/// Those whose mixes are soft meet every so many ticks (100 ms), and all others at the latest (15 s).
+const MEETING: u64 = 5;
+const AT_LATEST: u64 = 750;
+/// Below this a frame is too soft for a new beginning to be heard.
+const SOFT_DBFS: f32 = -50.0;
 /// G.722 encodes remembered for the tick.
 const REMEMBERED: usize = 32;
 
@@ -182,8 +188,9 @@ fn settle_one(
         return stream.rest();
     }
     let settings = stream.settings();
-    let could_share = !running.alone && has_peer(&wideband.groups.peers, plan, key, settings, seat);
-    let anew = !running.alone && (parted || (shape.special && could_share));
+    let could_share = has_peer(&wideband.groups.peers, plan, key, settings, seat);
+    let parts = !running.alone && (parted || (shape.special && could_share));
+    let anew = parts || (could_share && !shape.special && meets(&wideband.full, shape, seat, running, cx));
     if anew || !joins(seat, shape, key, settings, running, wideband) {
         leave(stream, seat, running, wideband);
         if sounds {
@@ -194,6 +201,18 @@ fn settle_one(
         return;
     }
     stream.flow = Flow::Running(Running { tail, alone: running.alone || shape.special, ..running });
+}
+
+/// Whether this is a moment to begin anew, so that those whose mixes have become equal meet: where the sound is too soft for
+/// that to be heard, else now and then. It is the same for all with the same mix, whoever they share with so far.
+fn meets(hall: &super::Hall, shape: Shape, seat: usize, running: Running, cx: &Context<'_>) -> bool {
+    let tick = cx.slot / crate::shard::SLOTS;
+    if tick.is_multiple_of(AT_LATEST) && tick - running.since >= AT_LATEST {
+        return true;
+    }
+    tick.is_multiple_of(MEETING)
+        && running.tail == 0
+        && samples(hall, shape, seat).is_some_and(|frame| audio::level::rms_dbfs(frame) < SOFT_DBFS)
 }
 
 /// Whether anybody else could have the mix of this listener, by plans alone.
@@ -250,6 +269,7 @@ fn equal(hall: &super::Hall, (one, at): (Shape, usize), (other, other_at): (Shap
 
 /// Begins anew, with others who begin in this tick with the same mix.
 fn start(stream: &mut OpusStream, seat: usize, shape: Shape, key: u64, wideband: &mut Wideband, cx: &mut Context<'_>) {
+    let tick = cx.slot / crate::shard::SLOTS;
     let Wideband { groups, full, shapes, .. } = wideband;
     let settings = stream.settings();
     let fits = |group: &&mut Group| {
@@ -261,7 +281,7 @@ fn start(stream: &mut OpusStream, seat: usize, shape: Shape, key: u64, wideband:
         && let Some(group) = groups.groups.iter_mut().find(fits)
     {
         group.members += 1;
-        return stream.start(group.id, false, false);
+        return stream.start(group.id, false, false, tick);
     }
     *cx.serials += 1;
     let id = *cx.serials;
@@ -275,7 +295,7 @@ fn start(stream: &mut OpusStream, seat: usize, shape: Shape, key: u64, wideband:
         members: 1,
         open: !shape.special,
     });
-    stream.start(id, true, shape.special);
+    stream.start(id, true, shape.special, tick);
 }
 
 /// Notes that somebody leaves a group, perhaps with its encoder.
@@ -392,7 +412,7 @@ pub(super) fn encode(room: &Room, legs: &mut Slab<Leg>, wideband: &mut Wideband,
         }
         for seat in first..plan.seats.len() {
             let member = opus_of(legs, plan, *room, seat).and_then(|stream| stream.running());
-            if !member.is_some_and(|running| running.group == group.id) {
+            if member.is_none_or(|running| running.group != group.id) {
                 continue;
             }
             if let Some(shape) = shapes.get_mut(seat).filter(|shape| shape.rate == Rate::Full && shape.sent) {
@@ -430,9 +450,12 @@ fn count_distinct(plan: &Compiled, wideband: &Wideband, cx: &Context<'_>) {
 fn encode_g722(plan: &Compiled, room: Key, legs: &mut Slab<Leg>, wideband: &mut Wideband, cx: &mut Context<'_>) {
     let Wideband { groups, wide, shapes, .. } = wideband;
     for seat in 0..plan.seats.len() {
-        let Some(shape) = shapes.get(seat).copied().filter(|shape| shape.sent && shape.rate == Rate::Wide) else { continue };
+        let Some(shape) = shapes.get(seat).copied().filter(|shape| shape.sent && shape.rate == Rate::Wide) else {
+            continue;
+        };
         let leg = plan.seats.get(seat).and_then(|s| s.leg).and_then(|key| seated(legs, key, room, seat));
-        let Some(Stream::G722(stream)) = leg.and_then(|leg| leg.wide.as_deref_mut()).map(|wide| &mut wide.stream) else {
+        let Some(Stream::G722(stream)) = leg.and_then(|leg| leg.wide.as_deref_mut()).map(|wide| &mut wide.stream)
+        else {
             continue;
         };
         let sounds = shape.source != Source::Silence;

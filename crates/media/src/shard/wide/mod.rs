@@ -9,11 +9,11 @@ mod shape;
 
 pub(crate) use groups::part;
 
+use super::MAX_PLAYERS;
 use super::mix::{Scratch, SeatTick, seated};
 use super::plan_state::NONE;
 use super::room::Room;
 use super::slab::Slab;
-use super::MAX_PLAYERS;
 use crate::convert::{LONGEST_FRAME, Rate};
 use crate::leg::{Context, Heard, Leg};
 use crate::player::FRAME;
@@ -143,7 +143,12 @@ fn want(room: &Room, legs: &mut Slab<Leg>, scratch: &mut Scratch) {
         }
         // Taps are at 8 kHz; one on a leg hears the leg itself.
         let tapped = rate != Rate::Narrow
-            && plan.seats.get(at).and_then(|s| s.leg).and_then(|key| legs.get_mut(key)).is_some_and(|leg| leg.is_tapped());
+            && plan
+                .seats
+                .get(at)
+                .and_then(|s| s.leg)
+                .and_then(|key| legs.get_mut(key))
+                .is_some_and(|leg| leg.is_tapped());
         if let Some(word) = wideband.wanted_narrow.get_mut(at / 64).filter(|_| tapped) {
             *word |= 1 << (at % 64);
         }
@@ -248,7 +253,9 @@ fn convert_players(room: &mut Room, scratch: &mut Scratch, cx: &mut Context<'_>)
             if player.bus == NONE || !hall.wanted_buses.get(usize::from(player.bus)).is_some_and(|wanted| *wanted) {
                 continue;
             }
-            let Some(converter) = player.lift.as_deref_mut().and_then(|l| l.to(Rate::Narrow, hall.rate)) else { continue };
+            let Some(converter) = player.lift.as_deref_mut().and_then(|l| l.to(Rate::Narrow, hall.rate)) else {
+                continue;
+            };
             let mut out = [0i16; LONGEST_FRAME];
             let Some(out) = out.get_mut(..hall.rate.frame()) else { continue };
             if converter.run(cx.slot, narrow, 0, out).sound {

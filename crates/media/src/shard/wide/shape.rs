@@ -8,10 +8,10 @@ use crate::leg::wide::Settings;
 use crate::leg::{Context, Leg};
 use crate::mutation::{self, Mutation};
 use crate::player::FRAME;
+use crate::shard::mix::seated;
 use crate::shard::mix::{CACHED, Scratch};
 use crate::shard::plan_state::Compiled;
 use crate::shard::room::Room;
-use crate::shard::mix::seated;
 use crate::shard::slab::Slab;
 
 /// Where a listener's samples stand.
@@ -51,7 +51,7 @@ impl Shape {
 }
 
 /// The samples of a shape; none: silence.
-pub(super) fn samples<'a>(hall: &'a Hall, shape: Shape, seat: usize) -> Option<&'a [i16]> {
+pub(super) fn samples(hall: &Hall, shape: Shape, seat: usize) -> Option<&[i16]> {
     match shape.source {
         Source::Silence => None,
         Source::Class(at) => Some(hall.class_frame(usize::from(at))),
