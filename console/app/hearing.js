@@ -14,7 +14,9 @@ export function inOrder(room) {
 }
 
 export const roleOf = (member) => member.role ?? (member.tag ? `no role, tag ${member.tag}` : 'no role');
-export const nameOf = (member) => member.label || member.number || `${roleOf(member)} ${member.id}`;
+/** 'anna' of 'sip:anna@phone.example': the domain is the same for all and tells nothing. */
+const short = (number) => number?.replace(/^sips?:([^@]+)@.*$/, '$1');
+export const nameOf = (member) => member.label || short(member.number) || `${roleOf(member)} ${member.id}`;
 
 export const you = (room) => room.members.findLast((member) => member.you) ?? null;
 

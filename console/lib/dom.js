@@ -32,12 +32,24 @@ export function setText(element, text) {
 
 const SVG = 'http://www.w3.org/2000/svg';
 
+/** The icons are taken into the page once: fetched one by one, they would be missing where the network is gone. */
+let sprite = null;
+function takeIcons() {
+  sprite ??= fetch('/console/lib/icons.svg').then((answer) => answer.text()).then((text) => {
+    const icons = document.importNode(new DOMParser().parseFromString(text, 'image/svg+xml').documentElement, true);
+    for (const symbol of icons.children) symbol.id = `icon-${symbol.id}`;
+    icons.toggleAttribute('hidden', true);
+    document.body.append(icons);
+  }).catch(() => { sprite = null; });
+}
+
 export function icon(name) {
+  takeIcons();
   const svg = document.createElementNS(SVG, 'svg');
   svg.setAttribute('class', 'icon');
   svg.setAttribute('aria-hidden', 'true');
   const use = document.createElementNS(SVG, 'use');
-  use.setAttribute('href', `/console/lib/icons.svg#${name}`);
+  use.setAttribute('href', `#icon-${name}`);
   svg.append(use);
   return svg;
 }

@@ -13,7 +13,7 @@ const SPOKEN = { '*': 'star', '#': 'hash' };
 export function keypad(press) {
   return h('div', { class: 'keypad', role: 'group', 'aria-label': 'Keypad' }, KEYS.map((key) => {
     const [digit, letters] = key.split(' ');
-    return h('button', { class: 'button', type: 'button', 'aria-label': SPOKEN[digit] ?? digit, onclick: () => press(digit) }, digit, h('small', {}, letters ?? ''));
+    return h('button', { class: 'button', type: 'button', 'aria-label': SPOKEN[digit], onclick: () => press(digit) }, digit, letters && h('small', {}, ` ${letters}`));
   }));
 }
 

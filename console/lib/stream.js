@@ -2,7 +2,7 @@
 import { Problem } from './api.js';
 import { Backoff } from './backoff.js';
 
-const SILENCE = 40_000; // the server pings each 15 s
+const SILENCE = 20_000; // the server pings each 15 s
 const FINAL = new Set([400, 401, 403, 404, 410]);
 
 export class EventStream {

@@ -52,7 +52,7 @@ function body(text, signal) {
 
 const settled = () => new Promise((done) => setImmediate(() => setImmediate(done)));
 
-test('a_stream_without_a_ping_for_40_s_is_opened_again_and_the_key_stays_out_of_the_address', async () => {
+test('a_stream_without_a_ping_for_20_s_is_opened_again_and_the_key_stays_out_of_the_address', async () => {
   mock.timers.enable({ apis: ['setTimeout'] });
   const { stream, seen, requests } = open((_, signal) => body('event: room\ndata: {"n":1}\n\nevent: ping\ndata:\n\n', signal));
   await settled();

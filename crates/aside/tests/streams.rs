@@ -262,7 +262,7 @@ async fn an_invited_person_comes_in_once_in_the_role_of_the_invitation() {
     // The fourth of four places.
     let invited = stage.ask("POST", "/invite", &stage.key, json!({ "role": "agent", "label": "Otto" })).await.json();
     let token = invited["token"].as_str().unwrap();
-    assert_eq!(invited["path"], format!("/phone#i={token}"));
+    assert_eq!(invited["path"], format!("/phone#i={token}&as=agent&label=Otto"));
     let redeem = json!({ "token": token }).to_string();
     let admission = ask(stage.api, "POST", "/api/v1/invitations/redeem", None, &redeem).await;
     assert_eq!(admission.status, 201, "{}", admission.text);

@@ -76,6 +76,7 @@ impl StoredRoster {
             account: endpoint.account.to_string(),
             aor: aor(&endpoint.endpoint_id),
             endpoint: endpoint.endpoint_id,
+            registers: true,
             // Nobody proves this by a password.
             ha1_md5: String::new(),
             ha1_sha256: String::new(),
@@ -140,6 +141,7 @@ impl sip::Roster for StoredRoster {
             account: endpoint.account.to_string(),
             aor: aor(&endpoint.endpoint_id),
             endpoint: endpoint.endpoint_id,
+            registers: true,
             ha1_md5: credential.ha1_md5.reveal().to_owned(),
             ha1_sha256: credential.ha1_sha256.reveal().to_owned(),
         }))

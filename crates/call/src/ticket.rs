@@ -179,6 +179,8 @@ impl Tickets {
             account: ticket.admission.account.id.clone(),
             aor: username.to_owned(),
             endpoint: username.to_owned(),
+            // Its holder may call once; nobody calls him.
+            registers: false,
             ha1_md5: ticket.ha1_md5.reveal().to_owned(),
             ha1_sha256: ticket.ha1_sha256.reveal().to_owned(),
         })

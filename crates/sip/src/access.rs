@@ -234,6 +234,9 @@ impl Access {
         if to.user() != username {
             return Reply::because(403, "Forbidden: registering for another user");
         }
+        if !credential.registers {
+            return Reply::because(403, "Forbidden: this user may only call");
+        }
         let headers = &request.headers;
         let ask = match Ask::parse(headers, &self.config.registration) {
             Ok(ask) => ask,

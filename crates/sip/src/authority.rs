@@ -301,6 +301,7 @@ mod tests {
             Bench {
                 authority: Authority::new(&limits, &[Algorithm::Sha256, Algorithm::Md5], now),
                 credential: Credential {
+                    registers: true,
                     account: "a".into(),
                     endpoint: "e".into(),
                     aor: "bob@r".into(),

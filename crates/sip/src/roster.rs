@@ -27,6 +27,8 @@ pub struct Credential {
     pub endpoint: String,
     /// Canonical address of record: the key under which its contacts are kept, whichever domain it registered at.
     pub aor: String,
+    /// Whether it may register contacts, or only call.
+    pub registers: bool,
     /// [`crate::ha1`] with MD5, lower-case hexadecimal.
     pub ha1_md5: String,
     /// [`crate::ha1`] with SHA-256, lower-case hexadecimal.

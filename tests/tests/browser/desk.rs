@@ -19,17 +19,10 @@ pub struct Desk {
     pub office: Office,
 }
 
-fn options() -> ServerOptions {
-    match std::env::var("ASIDE_TEST_CODECS") {
-        Ok(c) => ServerOptions::default().set("webrtc", "codecs", &c),
-        Err(_) => ServerOptions::default(),
-    }
-}
-
 impl Desk {
     pub async fn open() -> Self {
         let (browsers, site) = (Browsers::start().await, Site::start().await);
-        let office = Office::with(site.allowed(options())).await;
+        let office = Office::with(site.allowed(ServerOptions::default())).await;
         Self { site, browsers, office }
     }
 
@@ -75,7 +68,7 @@ impl Desk {
         let mark = self.office.program.mark();
         let body = json!({
             "role": role, "from": "14155550100", "to": format!("sip:{}@{DOMAIN}", page.tab.name()), "enter_sound": "none",
-            "exit_sound": "none", "dial_music": "none", "status_callback_method": "POST",
+            "exit_sound": "none", "dial_music": "none", "sip_headers": "Note=south", "status_callback_method": "POST",
             "status_callback_url": self.office.program.url("/events"),
         });
         let added = self.office.rest.post(&format!("/MultiPartyCall/uuid_{room}/Participant/"), body).await;

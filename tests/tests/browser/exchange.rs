@@ -56,7 +56,7 @@ async fn a_header_of_the_page_chooses_the_application_and_it_gets_all_of_them() 
         let mark = stage.exchange.app.mark();
         page.calls(&stage.address("whatever"), &[("X-Application-Sid", &sid), ("X-Case", "seven")]).await;
         let told = stage.session(name, mark).await;
-        assert_eq!(told.data["sip"]["headers"]["x-case"], "seven", "{name}: {:#}", told.data["sip"]["headers"]);
+        assert_eq!(told.data["sip"]["headers"]["X-Case"], "seven", "{name}: {:#}", told.data["sip"]["headers"]);
         assert_eq!(page.state().await["headers"]["uuid"], json!(told.call_sid), "{name}");
         page.run("hangUp()").await;
         page.call_is("ended").await;

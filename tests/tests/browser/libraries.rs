@@ -62,6 +62,8 @@ async fn each_library_is_called_answers_is_heard_and_hears() {
         let state = page.state().await;
         let known = if library == Library::Plivo { &state["incoming"] } else { &state["headers"]["uuid"] };
         assert_eq!(*known, joined.param("ParticipantCallUUID"), "{name} does not see its X-CallUUID: {state}");
+        let note = if library == Library::Plivo { &state["headers"]["X-PH-Note"] } else { &state["headers"]["extra"] };
+        assert_eq!(*note, "south", "{name} does not see the program's header: {state}");
         hears(&format!("{name} was added"), &people, &[(name, "caller"), ("caller", name)]).await;
         // The program takes him out: his page says so.
         let mark = desk.office.program.mark();
@@ -69,36 +71,6 @@ async fn each_library_is_called_answers_is_heard_and_hears() {
         page.call_is("ended").await;
         let exit = |told: &Asked| told.param("MemberID") == joined.param("MemberID");
         desk.office.program.event("ParticipantExit", mark, exit).await;
-        page.tab.close().await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn each_library_is_dialled_by_a_document() {
-    let desk = Desk::open().await;
-    for library in Library::ALL {
-        let page = desk.phone(library, Microphone::Tone(PAGE)).await;
-        let name = library.name();
-        let dialler = format!("dialler-{name}");
-        let user = format!("<Dial><User sipHeaders=\"Note=south\">sip:{name}@{DOMAIN}</User></Dial>");
-        desk.office.program.document(&format!("/answer/{dialler}"), &user);
-        let phone = desk.office.phone(&dialler, voice(PHONE)).await;
-        let call = phone.call("hotline", phone::CallOptions::default()).expect("a call");
-        page.rings().await;
-        let state = page.state().await;
-        let note = if library == Library::Plivo { &state["headers"]["X-PH-Note"] } else { &state["headers"]["extra"] };
-        assert_eq!(*note, "south", "{name} does not see the program's header: {state}");
-        page.run("answer()").await;
-        page.call_is("live").await;
-        call.wait_answered(SOON).await.expect("an answer");
-        let ear = call.ear();
-        let people = [
-            Person { name, ear: Ear::Tab(&page.tab), tone: PAGE },
-            Person { name: "dialler", ear: Ear::Phone(&ear), tone: PHONE },
-        ];
-        hears(&format!("{name} was dialled"), &people, &[(name, "dialler"), ("dialler", name)]).await;
-        page.run("hangUp()").await;
-        call.wait_ended(SOON).await.expect("an end");
         page.tab.close().await;
     }
 }

@@ -1,6 +1,7 @@
 //! Networks that are in the way: a relay, no UDP, an address that changes during a call; and how soon a change is to be seen.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -154,10 +155,10 @@ impl Way {
             let mut back = JoinSet::new();
             let mut packet = [0u8; 2_048];
             while let Ok((length, from)) = here.recv_from(&mut packet).await {
-                if !sockets.contains_key(&from) {
+                if let Entry::Vacant(place) = sockets.entry(from) {
                     let there = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a socket"));
                     there.connect((Ipv4Addr::LOCALHOST, server)).await.expect("a way");
-                    sockets.insert(from, Arc::clone(&there));
+                    place.insert(Arc::clone(&there));
                     let here = Arc::clone(&here);
                     back.spawn(async move {
                         let mut packet = [0u8; 2_048];

@@ -167,13 +167,13 @@ async fn keys_of_the_keypad_reach_the_program() {
     Ear::Tab(&seat.agent).comes_to_hear("the prompt", OTHER).await;
     seat.agent.click("role=button[name=\"Keypad\"]").await;
     let mark = program.mark();
-    for key in ["1", "star", "hash"] {
+    for key in ["1", "star", "5"] {
         seat.agent.click(&format!("[aria-label=Keypad] >> role=button[name=\"{key}\"]")).await;
     }
     // Also those of the keyboard.
     seat.agent.press("7").await;
     let told = program.asked().expect("digits", mark, SOON, |asked| asked.path == "/digits").await;
-    assert_eq!(told.param("Digits"), "1*#7", "{told:?}");
+    assert_eq!(told.param("Digits"), "1*57", "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,6 +8,7 @@ use axum::{Extension, Json};
 use call::command::{AccountRef, Asker, RoomRef};
 use call::ticket::{Leads, TicketRequest};
 use conference::Role;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use store::{Account, ActorKind, Invitation, RoomId, Scope};
 use utoipa::ToSchema;
@@ -219,13 +220,15 @@ pub async fn invite(
     let expires_at = at.plus(INVITATION);
     let (mut invitation, token) =
         Invitation::generate(caller.account.id, room, role.as_str(), caller.key.id.clone(), at, expires_at);
-    invitation.label = label;
+    invitation.label.clone_from(&label);
     api.engine.store().batch().put_invitation(invitation).commit().await.map_err(|error| match error {
         store::StoreError::Invalid { .. } => Problem::new(StatusCode::TOO_MANY_REQUESTS, error.to_string()),
         error => error.into(),
     })?;
     let token = token.reveal().to_owned();
-    let path = format!("/phone#i={token}");
+    // The page says what it asks for before the token is used up.
+    let label = label.map(|label| format!("&label={}", utf8_percent_encode(&label, NON_ALPHANUMERIC)));
+    let path = format!("/phone#i={token}&as={role}{}", label.unwrap_or_default());
     Ok((StatusCode::CREATED, Json(InvitationObject { path, token, expires_at: rfc3339(expires_at) })))
 }
 

@@ -261,7 +261,7 @@ fn media(check: &mut Check<'_>, config: &Config) {
     }
     check.range("media", "port_rest_s", media.port_rest_s, 0..=3_600);
     check.range("media", "shards", media.shards, 0..=256);
-    check.range("media", "jitter_max_ms", media.jitter_max_ms, 20..=500);
+    check.range("media", "jitter_max_ms", media.jitter_max_ms, 20..=400);
     check.range("media", "jitter_min_ms", media.jitter_min_ms, 0..=media.jitter_max_ms);
     check.range("media", "jitter_initial_ms", media.jitter_initial_ms, media.jitter_min_ms..=media.jitter_max_ms);
     check.range("media", "rtp_timeout_s", media.rtp_timeout_s, 5..=86_400);

@@ -43,7 +43,7 @@ fn every_wrong_value_is_named_with_its_key_line_and_remedy() {
         ("http", "api = \"192.0.2.1:8080\"", "api", "address of this machine"),
         ("media", "last_port = 100", "last_port", "above first_port"),
         ("media", "last_port = 16400", "last_port", "widen the range or lower max_calls"),
-        ("media", "jitter_max_ms = 900", "jitter_max_ms", "20 to 500"),
+        ("media", "jitter_max_ms = 900", "jitter_max_ms", "20 to 400"),
         ("media", "jitter_initial_ms = 300", "jitter_initial_ms", "2 to 200"),
         ("media", "shards = 1000", "shards", "0 to 256"),
         ("http", "api = \"localhost:8080\"", "api", "write an address and a port"),

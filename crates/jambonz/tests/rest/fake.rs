@@ -50,6 +50,9 @@ pub fn call(account: &store::Account, uuid: &str, direction: Direction) -> CallV
         cause: None,
         state_callback: None,
         hangup_callback: None,
+        webrtc: false,
+        endpoint: None,
+        ticket: None,
     }
 }
 

@@ -40,6 +40,7 @@ impl Roster for Book {
         self.credentials.fetch_add(1, Ordering::SeqCst);
         self.asked(self.fails.load(Ordering::SeqCst) || self.fails_late.load(Ordering::SeqCst))?;
         Ok((username == "bob").then(|| Credential {
+            registers: true,
             account: "a".to_owned(),
             endpoint: "e".to_owned(),
             aor: "bob@r".to_owned(),

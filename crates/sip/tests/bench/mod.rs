@@ -57,6 +57,7 @@ impl Roster for Book {
             gate.acquire().await.unwrap().forget();
         }
         Ok(matches!(username, "alice" | "bob" | "carol").then(|| Credential {
+            registers: true,
             account: "MA1".to_owned(),
             endpoint: format!("ep-{username}"),
             aor: format!("{username}@{realm}"),

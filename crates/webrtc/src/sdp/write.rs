@@ -132,7 +132,8 @@ fn write_audio(out: &mut String, ours: &Ours<'_>, mid: &str, protocol: &str) -> 
         }
     }
     for (payload, clock) in ours.telephone_events {
-        write!(out, "a=rtpmap:{payload} telephone-event/{clock}\r\na=fmtp:{payload} 0-15\r\n")?;
+        // Without events named, they are 0 to 15 (RFC 4733 §2.4.1); Plivo's browser SDK cannot read them.
+        write!(out, "a=rtpmap:{payload} telephone-event/{clock}\r\n")?;
     }
     out.push_str("a=ptime:20\r\na=maxptime:20\r\n");
     write!(out, "a=msid:{0} {0}\r\na=ssrc:{1} cname:{0}\r\n", ours.name, ours.ssrc)?;
