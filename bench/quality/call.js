@@ -5,7 +5,6 @@ import JsSIP from 'jssip';
 const PLAIN = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
 const PCM = [];
 let connection = null;
-let session = null;
 let gaps = 0;
 const state = { registered: false, live: false, failed: null };
 
@@ -35,6 +34,7 @@ const listen = async (track) => {
 };
 
 const follow = (made) => {
+  if (connection === made) return;
   connection = made;
   const hear = ({ track, streams }) => {
     document.querySelector('audio').srcObject = streams[0] ?? new MediaStream([track]);
@@ -75,8 +75,8 @@ window.call = {
     const ua = new JsSIP.UA({ sockets, uri: `sip:${user}@${domain}`, password, register: true, register_expires: 600 });
     ua.on('registered', () => { state.registered = true; });
     ua.on('registrationFailed', ({ cause }) => { state.failed = cause; });
-    ua.on('newRTCSession', ({ session: made }) => {
-      session = made;
+    ua.on('newRTCSession', ({ session }) => {
+      if (session.connection) follow(session.connection);
       session.on('peerconnection', ({ peerconnection }) => follow(peerconnection));
       session.on('confirmed', () => { state.live = true; });
       session.on('failed', ({ cause }) => { state.failed = cause; });
@@ -97,11 +97,14 @@ window.call = {
     const remote = all.find(({ id }) => id === pair?.remoteCandidateId);
     const inbound = all.find(({ type, kind }) => type === 'inbound-rtp' && kind === 'audio') ?? {};
     const outbound = all.find(({ type, kind }) => type === 'outbound-rtp' && kind === 'audio') ?? {};
+    // What the other side reports of what this one sends.
+    const reported = all.find(({ type, kind }) => type === 'remote-inbound-rtp' && kind === 'audio') ?? {};
     const codec = all.find(({ id }) => id === (inbound.codecId ?? outbound.codecId)) ?? {};
     const { packetsReceived, packetsLost, packetsDiscarded, totalSamplesReceived, concealedSamples, silentConcealedSamples,
       insertedSamplesForDeceleration, removedSamplesForAcceleration, jitterBufferDelay, jitterBufferEmittedCount, fecPacketsReceived } = inbound;
     return {
       remote: remote && `${remote.address}:${remote.port}`, codec: `${codec.mimeType} ${codec.sdpFmtpLine}`, packetsSent: outbound.packetsSent, gaps,
+      bytesSent: outbound.bytesSent, reportedLost: reported.packetsLost, reportedFraction: reported.fractionLost, roundTrip: reported.roundTripTime,
       packetsReceived, packetsLost, packetsDiscarded, totalSamplesReceived, concealedSamples, silentConcealedSamples,
       insertedSamplesForDeceleration, removedSamplesForAcceleration, fecPacketsReceived,
       bufferMs: Math.round((1000 * jitterBufferDelay) / jitterBufferEmittedCount),

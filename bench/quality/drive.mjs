@@ -37,6 +37,8 @@ const { values: options } = parseArgs({
     loss: { type: 'string', default: '5' },
     jitter: { type: 'string', default: '30' },
     seed: { type: 'string', default: '1' },
+    bitrate: { type: 'string' },
+    complexity: { type: 'string' },
   },
 });
 
@@ -112,7 +114,7 @@ const house = async (pages) => {
   writeFileSync(config, `
 [server]
 data_dir = "${join(folder, 'data')}"
-log_level = "warn"
+log_level = "error"
 stop_wait_s = 0
 [sip]
 udp = ["127.0.0.1:0"]
@@ -124,6 +126,8 @@ shards = 1
 bind = "127.0.0.1"
 advertised = ["127.0.0.1"]
 first_port = ${media}
+${options.bitrate ? `opus_bitrate = ${options.bitrate}` : ''}
+${options.complexity ? `opus_complexity = ${options.complexity}` : ''}
 [http]
 api = "127.0.0.1:0"
 front_door = "127.0.0.1:0"

@@ -17,8 +17,13 @@ from scipy.signal import correlate, resample_poly
 RATE = 16_000
 # Sound kept before and after a sentence.
 MARGIN = RATE // 4
-# A sentence that is not found as clearly has not arrived.
-LEAST_CORRELATION = 0.3
+# A sentence whose loudness is not found as clearly has not arrived.
+LEAST_CORRELATION = 0.4
+# Steps of loudness; pieces that are followed, how far, and from which correlation on.
+STEP = RATE // 100
+PIECE = RATE // 2
+REACH = RATE // 10
+CLEAR = 0.5
 # The goal: how far a room may stay below a direct call, in PESQ.
 GOAL = 0.2
 
@@ -31,24 +36,63 @@ def read(path):
     return samples
 
 
+def envelope(samples):
+    """Loudness in steps of 10 ms, dB; what is much quieter than speech is all the same."""
+    frames = samples[: len(samples) // STEP * STEP].reshape(-1, STEP)
+    return 10 * np.log10(np.mean(frames**2, axis=1) + 1e-6)
+
+
 def find(sentence, heard):
-    """Where a sentence begins in a recording, and how clearly, by normalised cross-correlation."""
-    score = correlate(heard, sentence, mode="valid", method="fft")
-    energy = np.concatenate([[0.0], np.cumsum(heard**2)])
-    window = energy[len(sentence) :] - energy[: -len(sentence)]
-    score = score / np.sqrt(np.maximum(window, 1e-6) * np.sum(sentence**2))
+    """Where a sentence begins in a recording, and how clearly. A receiver stretches what it plays while its buffer grows: the course of loudness finds the
+    place all the same, where samples alone do not."""
+    wanted, have = envelope(sentence), envelope(heard)
+    wanted = wanted - wanted.mean()
+    score = correlate(have, wanted, mode="valid", method="fft")
+    sums = np.cumsum(np.concatenate([[0.0], have]))
+    squares = np.cumsum(np.concatenate([[0.0], have**2]))
+    count = len(wanted)
+    variance = (squares[count:] - squares[:-count]) - (sums[count:] - sums[:-count]) ** 2 / count
+    score = score / np.sqrt(np.maximum(variance, 1e-3) * np.sum(wanted**2))
     at = int(np.argmax(score))
-    return at, float(score[at])
+    return at * STEP, float(score[at])
+
+
+def lag(piece, heard, at, reach):
+    """The lag within ±reach at which a piece fits best, and how well."""
+    first = max(at - reach, 0)
+    window = heard[first : at + reach + len(piece)]
+    if len(window) < len(piece) or np.sum(piece**2) < 1e-3:
+        return at, 0.0
+    score = correlate(window, piece, mode="valid", method="fft")
+    sums = np.cumsum(np.concatenate([[0.0], window**2]))
+    energy = sums[len(piece) :] - sums[: -len(piece)]
+    score = score / np.sqrt(np.maximum(energy, 1e-6) * np.sum(piece**2))
+    best = int(np.argmax(score))
+    return first + best, float(score[best])
+
+
+def follow(sentence, heard, at):
+    """What was heard of a sentence without the receiver's stretching, in pieces of half a second: STOI compares sample by sample."""
+    pieces = []
+    for first in range(0, len(sentence), PIECE):
+        piece = sentence[first : first + PIECE]
+        place, clear = lag(piece, heard, at + first, REACH)
+        if clear > CLEAR:
+            at = place - first
+        taken = heard[max(at + first, 0) : at + first + len(piece)]
+        pieces.append(np.pad(taken, (0, len(piece) - len(taken))))
+    return np.concatenate(pieces)
 
 
 def judge(sentence, heard):
+    heard = np.pad(heard, MARGIN + REACH)
     at, clear = find(sentence, heard)
     if clear < LEAST_CORRELATION:
         return None
-    # At the very edge of a recording there is silence.
-    arrived = np.pad(heard, MARGIN)[at : at + len(sentence) + 2 * MARGIN]
+    at, _ = lag(sentence, heard, at, REACH)
+    arrived = heard[max(at - MARGIN, 0) : at + len(sentence) + MARGIN]
     quality = pesq(RATE, np.pad(sentence, MARGIN), arrived, "wb")
-    intelligibility = stoi(sentence, arrived[MARGIN:-MARGIN], RATE)
+    intelligibility = stoi(sentence, follow(sentence, heard, at), RATE)
     return {"pesq": quality, "stoi": intelligibility, "correlation": clear, "at_s": at / RATE}
 
 

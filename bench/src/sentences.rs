@@ -13,10 +13,12 @@ use crate::failure::{Failure, Result, Tried};
 pub const RATE: usize = 16_000;
 /// Where the packages put prompts, in the folder they are unpacked to.
 const SOUNDS: &str = "usr/share/asterisk/sounds";
-/// Lengths of prompts that are taken: 2.0 to 5.5 s (8 000 bytes are a second). Shorter ones are words, longer ones lists and jokes.
-const PROMPT_BYTES: std::ops::RangeInclusive<u64> = 16_000..=44_000;
+/// Lengths of prompts that are taken: 1.2 to 5.5 s (8 000 bytes are a second). Shorter ones are words, longer ones lists and jokes.
+const PROMPT_BYTES: std::ops::RangeInclusive<u64> = 9_600..=44_000;
 const LEAST: usize = 6 * RATE;
 const MOST: usize = 8 * RATE;
+/// Prompts that are tried to complete a sentence before another is begun.
+const TRIES: usize = 40;
 /// Between two prompts of a sentence.
 const PAUSE: usize = RATE / 4;
 /// 5 ms quieter than this are no speech, dBFS.
@@ -120,12 +122,19 @@ impl Voice {
     /// A prompt cannot be read.
     pub fn sentence(&mut self) -> Result<Sentence> {
         let mut sentence = Sentence { voice: self.name.clone(), prompts: Vec::new(), samples: Vec::new() };
+        let mut tries = 0;
         for _ in 0..self.prompts.len() * 2 {
             let path = &self.prompts[self.next % self.prompts.len()];
             self.next += 1;
             let prompt = level(spoken(decode(path)?));
             let pause = if sentence.samples.is_empty() { 0 } else { PAUSE };
             if sentence.samples.len() + pause + prompt.len() > MOST {
+                tries += 1;
+                if tries == TRIES {
+                    tries = 0;
+                    sentence.samples.clear();
+                    sentence.prompts.clear();
+                }
                 continue;
             }
             sentence.samples.resize(sentence.samples.len() + pause, 0);

@@ -18,6 +18,10 @@ const COMPLEXITY: u8 = 9;
 const SEED: u64 = 20;
 /// Noise of a microphone, peak: about −68 dBFS.
 const NOISE: f64 = 22.0;
+/// From one turn to the next, evenly spread, s: with what lies between words this leaves nobody talking for about a fifth of the time and two for a
+/// fifteenth, as ITU-T P.59 found in telephone calls.
+const FIRST_GAP: f64 = -0.6;
+const LAST_GAP: f64 = 2.6;
 /// Rooms are so many ticks apart in the conversation.
 const APART: usize = 137;
 
@@ -27,6 +31,8 @@ pub struct Member {
     pub payloads: Vec<Option<Vec<u8>>>,
     /// What a server decodes, after its gate; none where the gate is closed.
     pub sound: Vec<Option<Box<[i16; FRAME]>>>,
+    /// Whether he speaks, without the gate's hangover.
+    pub speaks: Vec<bool>,
 }
 
 /// A conversation of three.
@@ -35,17 +41,41 @@ pub struct Conversation {
     pub members: Vec<Member>,
 }
 
-/// How much of the time how many talk, percent; and what it makes per leg and second.
+/// How much of the time how many talk, percent.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
-pub struct Talk {
+pub struct Shares {
     /// Nobody.
     pub nobody: f64,
     /// One.
     pub one: f64,
     /// Two or three at once.
     pub several: f64,
+}
+
+/// How a conversation is.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Talk {
+    /// Who speaks.
+    pub speech: Shares,
+    /// Whose gate is open.
+    pub open: Shares,
     /// Packets that a leg sends, per second.
     pub sent_per_leg_second: f64,
+}
+
+impl Shares {
+    fn of(talkers: impl Fn(usize) -> usize) -> Self {
+        let mut shares = Self::default();
+        let part = 100.0 / TICKS as f64;
+        for place in 0..TICKS {
+            match talkers(place) {
+                0 => shares.nobody += part,
+                1 => shares.one += part,
+                _ => shares.several += part,
+            }
+        }
+        shares
+    }
 }
 
 /// A mix that has to be made in a tick: who is in it, and for whom.
@@ -116,15 +146,12 @@ impl Conversation {
 
     /// How it is.
     pub fn talk(&self) -> Talk {
-        let mut talk = Talk::default();
-        let part = 100.0 / TICKS as f64;
-        for place in 0..TICKS {
-            match self.sounding(place).count_ones() {
-                0 => talk.nobody += part,
-                1 => talk.one += part,
-                _ => talk.several += part,
-            }
-        }
+        let speaks = |place: usize| self.members.iter().filter(|m| m.speaks.get(place) == Some(&true)).count();
+        let mut talk = Talk {
+            speech: Shares::of(speaks),
+            open: Shares::of(|place| self.sounding(place).count_ones() as usize),
+            sent_per_leg_second: 0.0,
+        };
         let sent: usize = self.members.iter().map(|member| member.payloads.iter().flatten().count()).sum();
         talk.sent_per_leg_second = sent as f64 * 50.0 / (TICKS * MEMBERS) as f64;
         talk
@@ -165,7 +192,7 @@ fn script(prompts: &Path) -> Result<Vec<Vec<i16>>> {
             say((who + 1 + dice.below(2)) % MEMBERS, middle, Some(0.5 + dice.part()))?;
         }
         // The next one waits for a moment, or does not let him finish.
-        let gap = (dice.part() * 1.2 - 0.35) * 48_000.0;
+        let gap = (FIRST_GAP + dice.part() * (LAST_GAP - FIRST_GAP)) * 48_000.0;
         at = (end as f64 + gap) as usize;
         if dice.part() < 0.8 {
             who = (who + 1 + dice.below(2)) % MEMBERS;
@@ -181,7 +208,8 @@ impl Member {
         let mut encoder = OpusEncoder::new(config).map_err(codec)?;
         let mut decoder = OpusDecoder::new().map_err(codec)?;
         let mut gate = Gate::new(48_000, GateConfig::default());
-        let mut member = Self { payloads: Vec::with_capacity(TICKS), sound: Vec::with_capacity(TICKS) };
+        let mut brief = Gate::new(48_000, GateConfig { hangover_ms: 20, ..GateConfig::default() });
+        let mut member = Self { payloads: Vec::new(), sound: Vec::new(), speaks: Vec::new() };
         let mut bytes = [0u8; audio::opus::LONGEST_PAYLOAD];
         for frame in line.chunks_exact(FRAME) {
             let mut samples = [0i16; FRAME];
@@ -192,6 +220,7 @@ impl Member {
                 decoder.conceal(&mut samples);
             }
             member.payloads.push(payload.map(<[u8]>::to_vec));
+            member.speaks.push(brief.process(&mut samples.clone()));
             member.sound.push(gate.process(&mut samples).then(|| Box::new(samples)));
         }
         Ok(member)

@@ -49,7 +49,7 @@ const TALKING: usize = 90;
 #[derive(Clone, Debug, clap::Args)]
 pub struct Plan {
     /// Legs while CPU is measured; a multiple of three.
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 150)]
     legs: usize,
     /// Rounds of the server and the bare work in turn.
     #[arg(long, default_value_t = 5)]

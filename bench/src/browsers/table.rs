@@ -13,11 +13,11 @@ pub fn table(all: &Browsers) -> String {
         all.command, all.machine, all.load_average[0], all.load_average[1]
     );
     let talk = &all.talk;
-    let _ = writeln!(
-        text,
-        "one talks {:.0} % of the time, several {:.0} %, nobody {:.0} %; a leg sends {:.1} packets a second\n",
-        talk.one, talk.several, talk.nobody, talk.sent_per_leg_second
-    );
+    for (what, shares) in [("speaks", talk.speech), ("sounds, by the gate", talk.open)] {
+        let [one, several, nobody] = [shares.one, shares.several, shares.nobody];
+        let _ = writeln!(text, "who {what}: one {one:.0} % of the time, several {several:.0} %, nobody {nobody:.0} %");
+    }
+    let _ = writeln!(text, "a leg sends {:.1} packets a second\n", talk.sent_per_leg_second);
     let mut row = |what: &str, value: Option<f64>, digits: usize, goal: &str| {
         let value = value.map_or("absent".to_owned(), |value| format!("{value:.digits$}"));
         let _ = writeln!(text, "  {what:<62} {value:>10}   {goal}");

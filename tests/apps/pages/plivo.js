@@ -11,6 +11,7 @@ const start = (websocket) => {
   client = made.client;
   client.on('onLogin', () => { state.registered = true; });
   client.on('onLoginFailed', (reason) => { state.failed = String(reason); });
+  client.on('onPermissionDenied', (reason) => { state.denied = String(reason); });
   client.on('onLogout', () => { state.registered = false; });
   client.on('onIncomingCall', (caller, headers, call) => {
     state.ringing = true;
@@ -32,6 +33,8 @@ window.phone = {
   startWithToken: ({ websocket, token }) => { start(websocket); client.loginWithAccessToken(token); },
   call: (target, headers = {}) => client.call(target, headers),
   answer: () => client.answer(state.incoming, 'letMeSee'),
+  // What a page of somebody else's making would do.
+  ignoreGrants: () => { client.isOutgoingGrant = true; },
   dtmf: (tone) => client.sendDtmf(tone),
   mute: (on) => (on ? client.mute() : client.unmute()),
   hangUp: () => client.hangup(),

@@ -70,7 +70,6 @@ async fn without_the_network_what_is_shown_is_marked_as_old_and_afterwards_it_is
     tab.until(&tone("out")).await;
     tab.click("a[href=\"#/\"]").await;
     tab.sees(&format!("a[href=\"#/rooms/{ROOM}\"]")).await;
-    watched.browsers.folder();
 }
 
 #[tokio::test(flavor = "multi_thread")]

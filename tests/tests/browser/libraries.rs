@@ -62,7 +62,7 @@ async fn each_library_is_called_answers_is_heard_and_hears() {
         let state = page.state().await;
         let known = if library == Library::Plivo { &state["incoming"] } else { &state["headers"]["uuid"] };
         assert_eq!(*known, joined.param("ParticipantCallUUID"), "{name} does not see its X-CallUUID: {state}");
-        let note = if library == Library::Plivo { &state["headers"]["X-PH-Note"] } else { &state["headers"]["extra"] };
+        let note = if library == Library::Plivo { &state["headers"]["X-Ph-Note"] } else { &state["headers"]["extra"] };
         assert_eq!(*note, "south", "{name} does not see the program's header: {state}");
         hears(&format!("{name} was added"), &people, &[(name, "caller"), ("caller", name)]).await;
         // The program takes him out: his page says so.
@@ -128,8 +128,10 @@ async fn keys_reach_the_program_by_info_and_as_rtp_events() {
         for way in ways {
             Ear::Tab(&page.tab).comes_to_hear(name, PHONE).await;
             let mark = desk.office.program.mark();
-            for digit in ["4", "2", "9"] {
-                page.run(&format!("{way}('{digit}')")).await;
+            // RTP events are made by the browser, which forgets those that are not sent yet when it is given others.
+            let presses: &[&str] = if *way == "event" { &["429"] } else { &["4", "2", "9"] };
+            for keys in presses {
+                page.run(&format!("{way}('{keys}')")).await;
             }
             let path = format!("/digits/{name}");
             let told = desk.office.program.asked().expect("digits", mark, SOON, |asked| asked.path == path).await;

@@ -167,7 +167,7 @@ async fn keys_of_the_keypad_reach_the_program() {
     Ear::Tab(&seat.agent).comes_to_hear("the prompt", OTHER).await;
     seat.agent.click("role=button[name=\"Keypad\"]").await;
     let mark = program.mark();
-    for key in ["1", "star", "5"] {
+    for key in ["1", "star", "5 jkl"] {
         seat.agent.click(&format!("[aria-label=Keypad] >> role=button[name=\"{key}\"]")).await;
     }
     // Also those of the keyboard.
@@ -288,21 +288,18 @@ async fn an_invitation_asks_before_it_takes_the_microphone_and_is_good_for_one_p
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_softphone_with_a_wrong_password_says_so_and_one_whose_endpoint_is_deleted_too() {
+async fn a_wrong_password_is_told_and_a_sign_in_outlives_a_reload_but_no_sign_out() {
     let seat = Seat::open().await;
     let other = seat.browsers.open("other", Opening::at(&seat.office.server.url("/phone"))).await;
     other.fill("input[name=username]", "agent").await;
     other.fill("input[name=password]", "wrong-horse-7").await;
     other.click("role=button[name=\"Sign in\"]").await;
     shows(&other, "No endpoint has this user name and password.").await;
-    // Signed in again after a reload, without asking; signed out for good.
     seat.agent.reload().await;
     seat.agent.until("document.querySelector('#registration')?.innerText === 'Ready'").await;
-    let began = Instant::now();
     seat.agent.click("#sign-out").await;
     seat.agent.sees("input[name=password]").await;
     seat.office.server.metric_becomes("aside_sip_bindings_bound", 0.0).await;
-    assert!(began.elapsed() < SOON);
     seat.agent.reload().await;
     seat.agent.sees("input[name=password]").await;
 }

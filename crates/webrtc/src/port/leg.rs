@@ -461,7 +461,10 @@ impl Leg {
                     self.shared.round_trip.store(micros, Ordering::Relaxed);
                 }
                 if let Some(loss) = stats.loss {
-                    self.shared.loss.store(loss.clamp(0.0, 1.0).to_bits(), Ordering::Relaxed);
+                    let loss = loss.clamp(0.0, 1.0);
+                    self.shared.loss.store(loss.to_bits(), Ordering::Relaxed);
+                    // What is sent from now on is made to bear it.
+                    self.path.set_loss((loss * 100.0).round() as u8);
                 }
             }
             Event::Closed => return Err(CloseReason::Remote),
