@@ -10,6 +10,7 @@ use audio::FRAME_8K;
 use media::JitterConfig;
 use serde::Serialize;
 
+use crate::dice::Dice;
 use crate::failure::Result;
 use crate::generator::{PHONES, Phones, Run};
 use crate::histogram::{Histogram, Spread};
@@ -68,23 +69,14 @@ pub struct Probe {
 /// # Errors
 /// No ports.
 pub fn probes(count: usize) -> Result<Vec<Probe>> {
-    let mut dice = Dice(9);
+    let mut dice = Dice::new(9);
     (0..count)
         .map(|room| {
             let phones = (0..MEMBERS).map(|n| Phone::open(room * MEMBERS + n)).collect::<Result<_>>()?;
-            let (phase, next) = (dice.below(20), dice.below(100));
+            let (phase, next) = (dice.below(20) as u64, dice.below(100) as u64);
             Ok(Probe { phones, phase, sounding: false, run: 0, asked: None, next })
         })
         .collect()
-}
-
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % n
-    }
 }
 
 /// Measures a media plane alone for `counted`, with this many other rooms talking: the command is a call of its `change_room`.
@@ -144,7 +136,7 @@ pub fn watch(
         probe.next = settled + probe.next % 100;
         probe.asked = None;
     }
-    let mut dice = Dice(11);
+    let mut dice = Dice::new(11);
     let mut reaction = Reaction { rooms: loaded, ..Reaction::default() };
     let (mut narrowing, mut widening) = (Histogram::default(), Histogram::default());
     let mut own = Histogram::default();
@@ -213,7 +205,7 @@ impl Probe {
             return None;
         }
         // Each wait is whole ticks' worth of chances, so that no phase of the room's tick is asked more often than another.
-        self.next = slot + 100 + dice.below(100);
+        self.next = slot + 100 + dice.below(100) as u64;
         if self.run < 4 {
             return None;
         }

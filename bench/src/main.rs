@@ -6,6 +6,7 @@ mod capacity;
 mod command;
 mod cost;
 mod delay;
+mod dice;
 mod failure;
 mod generator;
 mod histogram;
@@ -24,6 +25,7 @@ mod sentences;
 mod setups;
 mod speech;
 mod whole;
+mod worker;
 
 use std::io::Write;
 use std::net::SocketAddr;

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use crate::dice::Dice;
 use crate::failure::{Result, Tried};
-use crate::sentences::Dice;
 
 /// An end that was silent for so long may be at another address now.
 const FORGOTTEN: Duration = Duration::from_secs(5);

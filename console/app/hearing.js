@@ -1,7 +1,7 @@
 // Who hears whom in a room, read from the server's applied matrix. Default deny: what is not in it is not heard.
 
 /** What a supervisor in a mode is doing. */
-export const MODES = { monitor: 'listening', whisper: 'whispering', barge: 'barging in', takeover: 'taking over' };
+export const MODES = { monitor: 'listening', whisper: 'whispering', barge: 'speaking to all', takeover: 'taking over' };
 const ORDER = ['customer', 'other', 'agent', 'supervisor'];
 
 /** One of ORDER: a free tag may stand for a role, 'other' has neither. */

@@ -23,9 +23,10 @@ export function history({ api, path, people, now }) {
     try {
       if (at > now()) throw new Error('This time has not come yet.');
       const matrix = await api.get(`${path}/hearing?at=${at.toISOString()}`);
-      const caption = `At ${timeOfDay(at)}. It was so from ${timeOfDay(matrix.at)}, tick ${matrix.tick}${matrix.pending ? '; a change was not confirmed' : ''}.`;
-      replace(answer, h('strong', {}, customerHeardSupervisor(matrix)), matrix.rows.length > 0
-        && h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Who heard whom then' }, table(asRoom(matrix, people), caption)));
+      const caption = `At ${timeOfDay(at)}. It was so from ${timeOfDay(matrix.at)}${matrix.pending ? '; a change was not confirmed' : ''}.`;
+      const past = asRoom(matrix, people);
+      replace(answer, h('strong', {}, customerHeardSupervisor(past)), matrix.rows.length > 0
+        && h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Who heard whom then' }, table(past, caption, matrix.tick)));
     } catch (problem) {
       replace(answer, h('p', { class: 'fault' }, problem.message));
     }

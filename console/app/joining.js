@@ -1,26 +1,26 @@
 // Before joining: which microphone, and does it hear me?
 import { Microphone } from '/console/lib/microphone.js';
-import { h, icon, replace, setText } from '/console/lib/dom.js';
+import { h, icon, replace, say, setText } from '/console/lib/dom.js';
+import { LABELS } from './labels.js';
 import { showLevel } from './levels.js';
 import { ask } from './question.js';
 
-const WHAT = {
-  monitor: ['Join and listen', 'You hear everyone. Nobody hears you: the room keeps you muted.', 'Listen'],
-  whisper: ['Join and whisper', 'Agents and supervisors hear you as soon as you are in. The customer does not.', 'Whisper'],
-  barge: ['Join and speak to everyone', 'The customer hears you as soon as you are in.', 'Speak to everyone'],
-};
+const TITLES = { monitor: 'Join and listen', whisper: 'Join and whisper', barge: 'Join and speak to all' };
+const AUDIBLE = -50; // dBFS: a room is quieter, a voice is louder
 let last = ''; // the device chosen before, in this tab
 
-/** Asks for the microphone and shows its level. Resolves to an open Microphone, or null when the answer is no. */
-export async function chooseMicrophone(mode) {
+/** The device to begin with next time. */
+export const prefer = (deviceId) => { last = deviceId; };
+
+/** Asks for the microphone and shows its level; `promise`: who hears what. Resolves to an open Microphone, or null when the answer is no. */
+export async function chooseMicrophone(mode, promise) {
   const microphone = new Microphone({ deviceId: last });
-  const [title, promise, yes] = WHAT[mode];
   const danger = mode === 'barge';
   const select = h('select', { disabled: true }, h('option', {}, 'Asking the browser…'));
   const meter = h('div', { class: 'meter tall', 'aria-hidden': 'true' });
   const hint = h('p', { class: 'muted small' }, 'The browser asks whether this page may use the microphone.');
   const fault = h('div', { role: 'alert' });
-  let [confirm, over] = [null, false];
+  let [confirm, over, heard] = [null, false, false];
 
   const list = async () => {
     const inputs = await microphone.inputs();
@@ -33,6 +33,7 @@ export async function chooseMicrophone(mode) {
       await microphone.open(id);
       if (over) return microphone.close();
       await list();
+      heard = false;
       setText(hint, 'Speak: the bar moves when the microphone hears you.');
       confirm.ariaDisabled = null;
     } catch (error) {
@@ -42,13 +43,19 @@ export async function chooseMicrophone(mode) {
         h('button', { class: 'button small', type: 'button', onclick: () => open(id) }, 'Try again'))));
     }
   };
-  microphone.addEventListener('level', () => showLevel(meter, meter, microphone.level, false));
+  microphone.addEventListener('level', () => {
+    showLevel(meter, meter, microphone.level, false);
+    if (heard || over || microphone.level < AUDIBLE) return;
+    heard = true;
+    say('Your microphone hears you.');
+    setText(hint, 'Your microphone hears you: the bar moves as you speak.');
+  });
   microphone.addEventListener('devices', list);
   select.addEventListener('change', () => open(select.value));
 
   const joins = await ask({
-    title, yes, danger,
-    body: [h('p', { class: danger ? 'notice bad' : 'muted' }, promise), h('label', { class: 'field' }, 'Microphone', select), meter, hint, fault],
+    title: TITLES[mode], yes: LABELS[mode], danger,
+    body: [h('p', { class: danger ? 'notice bad' : 'muted' }, `${promise}, as soon as you are in.`), h('label', { class: 'field' }, 'Microphone', select), meter, hint, fault],
     ready: (button) => {
       confirm = button;
       confirm.ariaDisabled = 'true';

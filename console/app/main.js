@@ -1,6 +1,8 @@
 // The console: signed in or not, and which page.
+import { Api } from '/console/lib/api.js';
 import { $, h, icon, replace } from '/console/lib/dom.js';
 import { keyCard } from './keycard.js';
+import { USED, takeLink } from './link.js';
 import { onAir } from './onair.js';
 import { isAsking } from './question.js';
 import { RoomPage } from './room.js';
@@ -56,34 +58,71 @@ function enter(opened) {
   route();
 }
 
-/** Back to the form; a call that was up is over. */
-function signOut(why = 'Your key is no longer good: it has expired or was deleted. You have left the room if you were in one.') {
+/** Nobody is signed in; a call that was up is over. */
+function leave() {
   page?.close();
   session?.close();
-  Session.forget();
   $('dialog[open]')?.close();
   [page, session, shown] = [null, null, null];
   onAir(null);
   bar();
+}
+
+/** Back to the form. */
+function signOut(why = 'Your key is no longer good: it has expired or was deleted. You have left the room if you were in one.') {
+  leave();
+  Session.forget();
   signIn(main, { why, done: enter });
 }
 
 async function start() {
   bar();
   onAir(null);
+  const link = takeLink(location, history);
+  if (link) return signInBy(link);
   const key = Session.stored();
   if (!key) return signIn(main, { why: null, done: enter });
+  attempt(() => Session.open(key), () => signOut());
+}
+
+/** The link's token becomes a key, which is kept as if it had been typed. Who is signed in already needs no link. */
+function signInBy({ token }) {
+  const kept = Session.stored();
+  let key = null;
+  const exchange = async () => {
+    key ??= (await new Api().post('/session', { token })).key;
+    return Session.open(key);
+  };
+  attempt(exchange, () => (kept ? attempt(() => Session.open(kept), () => signOut(USED)) : signOut(USED)));
+}
+
+/** Enters with what `open` gives; `refused` when the key or the link is not good, else it may be tried again. */
+async function attempt(open, refused) {
   replace(main, h('p', { class: 'empty' }, 'Signing in…'));
   try {
-    enter(await Session.open(key));
+    enter(await open());
   } catch (problem) {
-    if (problem.status === 401) return signOut();
+    if ([401, 404].includes(problem.status)) return refused();
     replace(main, h('div', { class: 'page' }, h('p', { class: 'notice bad', role: 'alert' }, icon('warning'), h('span', {}, problem.message)),
-      h('button', { class: 'button primary', onclick: start }, 'Try again')));
+      h('button', { class: 'button primary', onclick: () => attempt(open, refused) }, 'Try again')));
   }
 }
 
-addEventListener('hashchange', route);
+/** Another address, or a sign-in link that was opened in this tab. */
+async function moved() {
+  if (!new URLSearchParams(location.hash.slice(1)).get('k')) return route();
+  const link = takeLink(location, history);
+  const there = location.hash;
+  if (page?.inCall) {
+    history.replaceState(null, '', shown);
+    if (isAsking() || !(await page.confirmLeave())) return;
+    history.replaceState(null, '', there);
+  }
+  leave();
+  signInBy(link);
+}
+
+addEventListener('hashchange', moved);
 addEventListener('beforeunload', (event) => { if (page?.inCall) event.preventDefault(); });
 document.addEventListener('click', ({ target }) => { if (!target.closest('.keycard')) $('.keycard')?.removeAttribute('open'); });
 start();

@@ -1,6 +1,9 @@
 // What happened, in words, until it is over or put away.
 import { h, icon } from '/console/lib/dom.js';
 
+/** What the verdict above says aloud in the same moment. */
+const SAID = ['connection', 'room', 'lost'];
+
 export class Notices {
   #shown = new Map();
   element = h('div', { class: 'stack notices' });
@@ -9,7 +12,7 @@ export class Notices {
   tell(id, tone, text, action = null) {
     if (this.#shown.get(id)?.text === text) return;
     this.clear(id);
-    const element = h('div', { class: `notice ${tone}`, role: 'alert', 'data-notice': id }, icon('warning'), h('p', { class: 'grow' }, text),
+    const element = h('div', { class: `notice ${tone}`, role: SAID.includes(id) ? null : 'alert', 'data-notice': id }, icon('warning'), h('p', { class: 'grow' }, text),
       action && h('button', { class: 'button small', onclick: action[1] }, action[0]),
       h('button', { class: 'button quiet small', 'aria-label': 'Put this notice away', onclick: () => element.remove() }, icon('close')));
     this.#shown.set(id, { element, text });

@@ -2,8 +2,8 @@
 
 const SCOPES = {
   read: 'see rooms, levels, logs and who hears whom',
-  monitor: 'join to listen, and stop',
-  coach: 'whisper, barge, take over, mute, invite, remove members, end rooms',
+  monitor: 'join to listen, and give a call back',
+  coach: 'whisper, speak to all, take over, mute, invite, remove members, end rooms',
 };
 
 const NEEDS = { see: ['read'], listen: ['monitor', 'coach'], monitor: ['monitor'], stop: ['monitor'] };

@@ -13,6 +13,7 @@ function svg(tag, attributes) {
   return element;
 }
 
+const spoken = () => h('span', { class: 'visually-hidden' });
 const meter = () => h('div', { class: 'meter', 'aria-hidden': 'true' });
 
 export class Picture {
@@ -61,6 +62,7 @@ class Card {
   #role = h('span', { class: 'badge' });
   #signs = h('span', { class: 'row wrap signs' });
   #name = h('strong', { class: 'name' });
+  #speaks = spoken();
   #meter = meter();
   #hears = h('p', { class: 'small muted' });
   #strip = h('p', { class: 'strip' });
@@ -68,12 +70,12 @@ class Card {
 
   constructor(remove) {
     this.#button = h('button', { class: 'button quiet small remove', onclick: () => remove(this.#member) }, icon('close'));
-    this.element = h('li', { class: 'member' }, h('div', { class: 'face' }, h('div', { class: 'row wrap signs' }, this.#role, this.#signs), this.#name, this.#meter, this.#hears, this.#button), this.#strip);
+    this.element = h('li', { class: 'member' }, h('div', { class: 'face' }, h('div', { class: 'row wrap signs' }, this.#role, this.#signs), h('p', {}, this.#name, this.#speaks), this.#meter, this.#hears, this.#button), this.#strip);
   }
 
-  update({ member, room, me, here: { fresh, mayRemove }, heard }) {
+  update({ member, room, me, here: { fresh, silent, mayRemove }, heard }) {
     this.#member = member;
-    const ears = heardBy(room, member.id).map((source) => (source.you ? 'you' : nameOf(source)));
+    const ears = heardBy(room, member.id).filter((source) => !(source.you && silent)).map((source) => (source.you ? 'you' : nameOf(source)));
     const now = JSON.stringify([member, heard, me?.id, ears, fresh, mayRemove]);
     if (now === this.#drawn) return;
     this.#drawn = now;
@@ -90,7 +92,7 @@ class Card {
     replace(this.#strip, fresh ? [icon(heard ? 'ear' : 'close'), heard ? 'hears you' : 'does not hear you'] : [icon('warning'), 'not known now']);
   }
 
-  level(dbfs, speaking) { showLevel(this.#meter, this.element, dbfs, speaking); }
+  level(dbfs, speaking) { showLevel(this.#meter, this.element, dbfs, speaking, this.#speaks); }
 }
 
 function signs(member) {
@@ -102,18 +104,19 @@ function signs(member) {
 class Me {
   #title = h('strong');
   #state = h('span', { class: 'badge' });
+  #speaks = spoken();
   #meter = meter();
   #hears = h('p', { class: 'small' });
-  element = h('div', { class: 'me card' }, h('div', { class: 'row between wrap' }, h('span', { class: 'row' }, icon('person'), this.#title), this.#state), this.#meter, this.#hears);
+  element = h('div', { class: 'me card' }, h('div', { class: 'row between wrap' }, h('span', { class: 'row' }, icon('person'), this.#title, this.#speaks), this.#state), this.#meter, this.#hears);
 
   show(room, me, { doing, silent, fresh }) {
     setText(this.#title, me?.label ? `You · ${me.label}` : 'You');
     const mode = !me ? 'not in the room' : silent && me.mode !== 'monitor' ? 'muted' : MODES[me.mode] ?? 'in the room';
     setText(this.#state, doing ?? (me && !fresh ? `${mode}, when last known` : mode));
     this.element.toggleAttribute('data-out', !me);
-    setText(this.#hears, fresh && me ? whomIHear(room) : fresh && !doing && room.members.length > 0 ? 'Join below. Who joins to listen is heard by nobody.' : '');
+    setText(this.#hears, fresh && me ? whomIHear(room) : fresh && !doing && room.members.length > 0 ? 'Join to hear them: who listens is heard by nobody.' : '');
     if (!me) this.level(null, 0);
   }
 
-  level(dbfs, speaking) { showLevel(this.#meter, this.element, dbfs, speaking); }
+  level(dbfs, speaking) { showLevel(this.#meter, this.element, dbfs, speaking, this.#speaks); }
 }

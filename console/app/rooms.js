@@ -123,13 +123,14 @@ class Person {
   #name = h('span');
   #what = h('span', { class: 'what' });
   #meter = h('span', { class: 'meter', 'aria-hidden': 'true' });
-  element = h('li', { class: 'badge person' }, this.#name, this.#what, this.#meter);
+  #speaks = h('span', { class: 'visually-hidden' });
+  element = h('li', { class: 'badge person' }, this.#name, this.#what, this.#speaks, this.#meter);
 
   update(member) {
     this.element.dataset.role = kind(member);
     setText(this.#name, nameOf(member));
     const states = [MODES[member.mode] ?? member.role ?? member.tag ?? 'no role', member.held && 'on hold', member.muted && member.mode !== 'monitor' && 'muted'];
     setText(this.#what, ` ${states.filter(Boolean).join(', ')}`);
-    showLevel(this.#meter, this.element, member.level, member.speaking);
+    showLevel(this.#meter, this.element, member.level, member.speaking, this.#speaks);
   }
 }

@@ -6,5 +6,5 @@ const PLACE = 'aside-shortcuts';
 /** A checkbox; `.on` says whether shortcuts act. Remembered in this browser. */
 export function shortcutSwitch() {
   const box = h('input', { type: 'checkbox', checked: localStorage.getItem(PLACE) !== 'off', onchange: () => localStorage.setItem(PLACE, box.checked ? 'on' : 'off') });
-  return { element: h('label', { class: 'row small muted switch' }, box, 'Keyboard shortcuts'), get on() { return box.checked; } };
+  return { element: h('label', { class: 'row small muted switch' }, box, 'Single keys (L, W, B, …) press these buttons'), get on() { return box.checked; } };
 }

@@ -25,7 +25,7 @@ export function signIn(main, { why, done }) {
     button.disabled = false;
   };
   replace(main, h('div', { class: 'page signin' },
-    h('div', {}, h('h1', {}, 'Who hears whom'), h('p', { class: 'muted' }, 'Listen to live calls, whisper to the agent, speak to everyone, or take over.')),
+    h('div', {}, h('h1', {}, 'Who hears whom'), h('p', { class: 'muted' }, 'Listen to live calls, whisper to the agent, speak to all, or take over.')),
     why && h('p', { class: 'notice warn', role: 'alert' }, icon('warning'), h('span', {}, why)),
     h('form', { class: 'card stack', onsubmit: submit }, h('label', { class: 'field' }, 'Key', field), fault, button,
       h('p', { id: 'key-help', class: 'muted small' }, 'It stays in this tab alone. Whoever runs the server makes one with ',

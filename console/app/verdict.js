@@ -20,9 +20,13 @@ export class Verdict {
     setText(this.#detail, detail);
   }
 
-  /** What was asked for, and since when this holds: sentences or ''. */
-  waits(pending, since) {
+  /** What was asked for, and since when this holds: sentences or ''; `tick`: of the media thread, or null. */
+  waits(pending, since, tick) {
     setText(this.#pending, pending);
     setText(this.#since, since);
+    const now = String(tick ?? '');
+    if (this.#since.dataset.tick === now) return;
+    this.#since.dataset.tick = now;
+    this.#since.title = now && `tick ${now}`;
   }
 }

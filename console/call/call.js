@@ -1,7 +1,7 @@
 // Click to call: one button, one call. The link in the address is the permission.
 import { Api } from '../lib/api.js';
 import { Call } from '../lib/call.js';
-import { $, h, icon, replace } from '../lib/dom.js';
+import { $, h, icon, replace, say } from '../lib/dom.js';
 import { Microphone } from '../lib/microphone.js';
 import { callPanel, present } from '../lib/panel.js';
 import { ringer } from '../lib/ring.js';
@@ -25,7 +25,9 @@ function begin() {
 
 function ended({ reason, text }, time) {
   const well = ['hung_up', 'far_end'].includes(reason);
-  start(h('p', { class: `notice ${well ? 'good' : 'bad'}`, role: 'status' }, icon(well ? 'check' : 'warning'), time ? `${text} It lasted ${time}.` : text),
+  const words = time ? `${text} It lasted ${time}.` : text;
+  say(words);
+  start(h('p', { class: `notice ${well ? 'good' : 'bad'}` }, icon(well ? 'check' : 'warning'), words),
     well ? 'Call again' : 'Try again');
 }
 

@@ -77,9 +77,14 @@ export function duration(seconds) {
   return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
 }
 
-export function timeOfDay(iso) {
+/** '14:03:07'; with the date where that is not today's. */
+export function timeOfDay(iso, today = new Date()) {
   const at = new Date(iso);
-  return Number.isNaN(at.getTime()) ? '' : at.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+  if (Number.isNaN(at.getTime())) return '';
+  const time = at.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+  if (at.toDateString() === today.toDateString()) return time;
+  const year = at.getFullYear() === today.getFullYear() ? {} : { year: 'numeric' };
+  return `${at.toLocaleDateString([], { day: 'numeric', month: 'short', ...year })}, ${time}`;
 }
 
 /** Random text that can stand in a URL or a SIP token. */
@@ -88,10 +93,10 @@ export function randomId(bytes = 16) {
   return btoa(String.fromCharCode(...raw)).replace(/\+/g, '-').replace(/\//g, '_').replace(/=+$/, '');
 }
 
-/** Shortcuts of a page: { m: toggleMute }. Silent while somebody types. Gives back what undoes it. */
+/** Shortcuts of a page: { m: toggleMute }. Silent while somebody types, which nobody does in a box to tick. Gives back what undoes it. */
 export function keyboard(keys) {
   const pressed = (event) => {
-    const typing = event.target.closest?.('input, select, textarea, [contenteditable]');
+    const typing = event.target.closest?.('input:not([type=checkbox], [type=radio]), select, textarea, [contenteditable]');
     if (typing || event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
     const action = keys[event.key] ?? keys[event.key.toLowerCase()];
     if (!action) return;

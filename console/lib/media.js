@@ -42,7 +42,7 @@ export class Media extends EventTarget {
     this.#line.direction = held ? 'sendonly' : 'sendrecv';
     await this.#pc.setLocalDescription(await this.#pc.createOffer({ iceRestart: restart }));
     await this.#gathered();
-    return this.#pc.localDescription.sdp;
+    return this.#told();
   }
 
   /** Their answer to our offer; `early` may change until the call is answered. */
@@ -57,7 +57,12 @@ export class Media extends EventTarget {
     await this.#pc.setLocalDescription(await this.#pc.createAnswer());
     await this.#gathered();
     this.heldByFar = /^a=(sendonly|inactive)\s*$/m.test(sdp);
-    return this.#pc.localDescription.sdp;
+    return this.#told();
+  }
+
+  // Silence need not be sent to us (RFC 7587 §6.1): browsers bear it, but do not say so.
+  #told() {
+    return this.#pc.localDescription.sdp.replace('useinbandfec=1', 'useinbandfec=1;usedtx=1');
   }
 
   /** Forgets an offer that was refused. */

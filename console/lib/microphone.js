@@ -20,6 +20,7 @@ export class MicrophoneError extends Error {
   }
 }
 
+/** Events: 'change' (another track), 'level', 'devices', 'lost' (gone, and no other), 'replaced' (gone, another was taken: `.from`). */
 export class Microphone extends EventTarget {
   track = null;
   level = FLOOR;
@@ -33,6 +34,8 @@ export class Microphone extends EventTarget {
 
   get deviceId() { return this.track?.getSettings().deviceId ?? this.#deviceId; }
   get label() { return this.track?.label ?? ''; }
+  /** It was unplugged, and there is no other: nothing is sent. */
+  get lost() { return this.track?.readyState === 'ended'; }
 
   /** The track of this device, or of the one at hand; asks where it must. */
   async open(deviceId = this.#deviceId) {
@@ -66,8 +69,10 @@ export class Microphone extends EventTarget {
   }
 
   async #unplugged() {
-    this.#deviceId = '';
-    await this.open().catch(() => this.#emit('lost'));
+    const from = this.label;
+    [this.#deviceId, this.level] = ['', FLOOR];
+    this.#emit('level');
+    await this.open().then(() => this.dispatchEvent(Object.assign(new Event('replaced'), { from })), () => this.#emit('lost'));
   }
 
   #measure(stream) {

@@ -5,7 +5,7 @@ import { ringer } from './ring.js';
 
 const SAYS = {
   incoming: 'is calling', microphone: 'The browser asks for your microphone: please allow it.', connecting: 'Connecting …', ringing: 'Ringing …',
-  live: 'Connected', held: 'On hold: nobody hears you, and you hear nobody.', reconnecting: 'The connection was lost. Reconnecting …',
+  live: 'Connected', lost: 'Connected, but nobody hears you: your microphone is gone.', held: 'On hold: nobody hears you, and you hear nobody.', reconnecting: 'The connection was lost. Reconnecting …',
 };
 const KEYS = ['1', '2 abc', '3 def', '4 ghi', '5 jkl', '6 mno', '7 pqrs', '8 tuv', '9 wxyz', '*', '0 +', '#'];
 const SPOKEN = { '*': 'star', '#': 'hash' };
@@ -28,7 +28,7 @@ export function toggle(name, text, press) {
   return button;
 }
 
-/** The panel of a call until it ended: `name` heads it, `tools(call)` adds toggles { button, update }; `ended` is told once. */
+/** The panel of a call until it ended: `name` heads it, `tools(call)` adds toggles { button, update }; `ended` is told once, and says it. */
 export function callPanel(call, microphone, { name, tools = () => [], ended }) {
   const title = h('h2', { tabindex: '-1' }, name);
   const state = h('p', { class: 'muted' });
@@ -55,11 +55,13 @@ export function callPanel(call, microphone, { name, tools = () => [], ended }) {
   };
   const tick = () => setText(time, call.startedAt ? duration((Date.now() - call.startedAt) / 1_000) : '');
   const measure = () => meter.style.setProperty('--level', call.muted || call.held ? 0 : meterOf(microphone.level));
+  const plugged = () => { if (microphone.lost) microphone.open().catch(() => {}); }; // what is told stays true
   const clock = setInterval(tick, 500);
-  let last = '';
+  let [last, told] = ['', ''];
   const update = () => {
     const now = call.state;
-    const words = call.transferring ? 'Transferring …' : now === 'live' && call.heldByFar ? 'The other side put you on hold.' : now === 'live' && call.muted ? 'Connected. You are muted.' : SAYS[now] ?? '';
+    const words = call.transferring ? 'Transferring …' : now === 'live' && call.heldByFar ? 'The other side put you on hold.' : now === 'live' && microphone.lost ? SAYS.lost
+      : now === 'live' && call.muted ? 'Connected. You are muted.' : SAYS[now] ?? '';
     const lives = call.startedAt !== null;
     panel.dataset.state = now;
     setText(state, words);
@@ -72,18 +74,23 @@ export function callPanel(call, microphone, { name, tools = () => [], ended }) {
     mute.show(call.muted, call.muted ? 'Unmute' : 'Mute');
     for (const each of extra) each.update?.();
     if (now !== last) ring(call, now, name);
-    if (words !== last && words) say(now === 'incoming' ? `${name} ${words}` : words, now === 'incoming' || now === 'reconnecting');
-    last = now;
+    if (words !== told && words) say(now === 'incoming' ? `${name} ${words}` : words, now === 'incoming' || now === 'reconnecting');
+    [last, told] = [now, words];
     if (now !== 'ended') return;
     clearInterval(clock);
     call.removeEventListener('change', update);
     microphone.removeEventListener('level', measure);
+    microphone.removeEventListener('lost', update);
+    microphone.removeEventListener('change', update);
+    microphone.removeEventListener('devices', plugged);
     document.removeEventListener('keydown', typing);
-    say(call.ended.text, true);
     ended(call.ended, time.textContent);
   };
   call.addEventListener('change', update);
   microphone.addEventListener('level', measure);
+  microphone.addEventListener('lost', update);
+  microphone.addEventListener('change', update);
+  microphone.addEventListener('devices', plugged);
   document.addEventListener('keydown', typing);
   update();
   return panel;

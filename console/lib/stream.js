@@ -2,17 +2,20 @@
 import { Problem } from './api.js';
 import { Backoff } from './backoff.js';
 
-const SILENCE = 20_000; // the server pings each 15 s
+const SILENCE = 5_000; // the server pings each 2 s: what is shown later is not known to be true
+const ANSWER = 15_000; // for the server to open a stream
 const FINAL = new Set([400, 401, 403, 404, 410]);
 
 export class EventStream {
   #url; #headers; #on; #abort = null; #watch = null; #timer = null; #closed = false;
   #backoff = new Backoff(500, 15_000);
   #hurry = () => { if (this.#timer) this.#connect(); };
+  #cut = () => this.#abort.abort(); // the browser knows sooner than the missing ping
 
   constructor(url, headers, handlers) {
     [this.#url, this.#headers, this.#on] = [url, headers, handlers];
     addEventListener('online', this.#hurry);
+    addEventListener('offline', this.#cut);
     this.#connect();
   }
 
@@ -24,6 +27,7 @@ export class EventStream {
     if (this.#closed) return;
     this.#closed = true;
     removeEventListener('online', this.#hurry);
+    removeEventListener('offline', this.#cut);
     clearTimeout(this.#timer);
     clearTimeout(this.#watch);
     this.#abort?.abort();
@@ -35,7 +39,7 @@ export class EventStream {
     this.#timer = null;
     const abort = this.#abort = new AbortController();
     this.#on.state?.('connecting');
-    this.#alive();
+    this.#expect(ANSWER);
     let problem = Problem.unreachable();
     try {
       const response = await fetch(this.#url, {
@@ -46,6 +50,7 @@ export class EventStream {
         if (FINAL.has(response.status)) return this.#finish(problem);
       } else {
         this.#on.state?.('open');
+        this.#expect(SILENCE);
         await this.#read(response.body);
       }
     } catch {
@@ -64,7 +69,7 @@ export class EventStream {
     for (;;) {
       const { value, done } = await reader.read();
       if (done || this.#closed) return;
-      this.#alive();
+      this.#expect(SILENCE);
       for (const { name, data } of parser.push(value)) {
         this.#backoff.reset();
         if (name !== 'ping' && !this.#closed) this.#tell(name, data);
@@ -80,9 +85,10 @@ export class EventStream {
     }
   }
 
-  #alive() {
+  /** Gives the connection up unless something comes within `ms`. */
+  #expect(ms) {
     clearTimeout(this.#watch);
-    this.#watch = setTimeout(() => this.#abort.abort(), SILENCE);
+    this.#watch = setTimeout(this.#cut, ms);
   }
 }
 

@@ -1,12 +1,12 @@
 // The agent's softphone: signs in as a SIP endpoint, calls and is called. Its password stays in this tab.
 import { Api } from '../lib/api.js';
 import { Call } from '../lib/call.js';
+import { devicesBox, replacedBy } from '../lib/devices.js';
 import { $, h, icon, replace, setText } from '../lib/dom.js';
 import { Microphone } from '../lib/microphone.js';
 import { callPanel, keypad, present } from '../lib/panel.js';
 import { ringer } from '../lib/ring.js';
 import { UserAgent } from '../lib/sip/agent.js';
-import { devicesBox } from './devices.js';
 import { invitation, question, redeem } from './invitation.js';
 import { agentTools } from './tools.js';
 
@@ -24,7 +24,7 @@ function notice(text, kind = 'bad') {
 }
 
 function signIn() {
-  const username = h('input', { name: 'username', autocomplete: 'username', autocapitalize: 'none', spellcheck: 'false', required: true });
+  const username = h('input', { name: 'username', autocomplete: 'username', autocapitalize: 'none', spellcheck: 'false', required: true, 'aria-describedby': 'domain' });
   const password = h('input', { name: 'password', type: 'password', autocomplete: 'current-password', required: true });
   const button = h('button', { class: 'button primary' }, 'Sign in');
   const submit = async (event) => {
@@ -37,7 +37,8 @@ function signIn() {
   };
   replace(view, h('form', { class: 'card stack', onsubmit: submit }, h('h2', { tabindex: '-1' }, 'Sign in'),
     h('p', { class: 'muted' }, 'With the user name and password of your SIP endpoint. They are kept in this tab only.'),
-    h('label', { class: 'field' }, 'User name', username), h('label', { class: 'field' }, 'Password', password), button));
+    h('label', { class: 'field' }, 'User name', username),
+    h('p', { id: 'domain', class: 'muted small' }, 'With its domain, such as anna@calls.example, where your company has one of its own.'), h('label', { class: 'field' }, 'Password', password), button));
 }
 
 async function enter(username, password) {
@@ -45,7 +46,7 @@ async function enter(username, password) {
     const answer = await new Api().post('/phone/ice', { username, password });
     iceServers = answer.ice_servers;
     api = new Api({ basic: { username, password } });
-    agent = new UserAgent({ websocket: answer.websocket, realm: answer.realm, username, password });
+    agent = new UserAgent({ websocket: answer.websocket, realm: answer.realm, username: username.split('@')[0], password });
   } catch (problem) {
     if (!problem.temporary) sessionStorage.removeItem(KEPT);
     return notice(problem.message);
@@ -131,7 +132,9 @@ function invited() {
   }));
 }
 
+microphone.addEventListener('replaced', ({ from }) => call && notice(replacedBy(from, microphone.label), 'warn'));
 $('#sign-out').addEventListener('click', leave);
+addEventListener('beforeunload', (event) => { if (call && call.state !== 'incoming') event.preventDefault(); });
 addEventListener('pointerdown', () => ringer.prime(), { once: true });
 addEventListener('hashchange', () => invitation() && !call && invited());
 

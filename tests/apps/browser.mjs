@@ -1,7 +1,7 @@
 // Drives Chromium for the tests: commands come as JSON lines on standard input, answers go out the same way. Every tab is a browser
 // process of its own, because a browser has one microphone file. What a tab receives over WebRTC is kept as PCM.
 import { createInterface } from 'node:readline';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { chromium } from 'playwright-core';
 
@@ -9,8 +9,20 @@ const EXECUTABLE = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const axe = () => readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 // Runs in every page before its own scripts: keeps what remote tracks sound, 48 kHz mono, with the time of the newest sample; and
-// takes microphones as they are, for echo cancellation, noise suppression and gain control delete tones.
+// takes microphones as they are, for echo cancellation, noise suppression and gain control delete tones. And it keeps every encoded frame
+// as it came over the network, before the browser's jitter buffer: what was sent is judged by these.
 const ears = () => {
+  let tap;
+  const tapped = new WeakSet();
+  const keep = (receiver) => {
+    if (tapped.has(receiver)) return;
+    tapped.add(receiver);
+    if (!tap) {
+      tap = new Worker('/__tap.js');
+      tap.onmessage = ({ data }) => window.__frames(data);
+    }
+    receiver.transform = new RTCRtpScriptTransform(tap);
+  };
   const listen = async (track) => {
     const reader = new MediaStreamTrackProcessor({ track }).readable.getReader();
     let chunk = [];
@@ -35,14 +47,42 @@ const ears = () => {
   }
   const Native = window.RTCPeerConnection;
   window.__peers = [];
+  // Who offers must have the tap in place before the answer comes: Chromium forgets one that is set afterwards.
+  for (const name of ['addTrack', 'addStream', 'addTransceiver']) {
+    const own = Native.prototype[name];
+    Native.prototype[name] = function (...args) {
+      const added = own.apply(this, args);
+      this.getReceivers().forEach(keep);
+      return added;
+    };
+  }
   window.RTCPeerConnection = class extends Native {
     constructor(...args) {
       super(...args);
       window.__peers.push(this);
-      this.addEventListener('track', ({ track }) => track.kind === 'audio' && listen(track));
+      this.addEventListener('track', ({ track, receiver }) => {
+        if (track.kind !== 'audio') return;
+        keep(receiver);
+        listen(track);
+      });
     }
   };
 };
+
+// The worker that sees the frames: what they are, when they came (ms since 1970), and what is in them.
+const TAP = `
+const base64 = (data) => btoa(String.fromCharCode(...new Uint8Array(data)));
+let kept = [];
+setInterval(() => { if (kept.length) postMessage(JSON.stringify(kept)); kept = []; }, 100);
+onrtctransform = ({ transformer }) => transformer.readable.pipeThrough(new TransformStream({
+  transform(frame, out) {
+    const at = performance.timeOrigin + performance.now();
+    const { synchronizationSource, sequenceNumber, rtpTimestamp, mimeType } = frame.getMetadata();
+    kept.push([synchronizationSource, sequenceNumber ?? 0, rtpTimestamp, at, mimeType ?? '', base64(frame.data)]);
+    out.enqueue(frame);
+  },
+})).pipeTo(transformer.writable);
+`;
 
 const tabs = new Map();
 
@@ -66,7 +106,7 @@ const operations = {
       viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', reducedMotion: 'reduce', ignoreHTTPSErrors: trusted,
     });
     const page = await context.newPage();
-    const found = { browser, context, page, pcm: [], samples: 0, marks: [], said: [], downloads: [] };
+    const found = { browser, context, page, pcm: [], samples: 0, marks: [], frames: [], said: [] };
     tabs.set(name, found);
     await page.exposeBinding('__heard', (_, base64, at) => {
       const bytes = Buffer.from(base64, 'base64');
@@ -74,6 +114,8 @@ const operations = {
       found.samples += bytes.length / 2;
       found.marks.push([found.samples, at]);
     });
+    await page.exposeBinding('__frames', (_, text) => { found.frames.push(...JSON.parse(text)); });
+    await context.route('**/__tap.js', (route) => route.fulfill({ contentType: 'text/javascript', body: TAP }));
     const say = (text) => { if (found.said.length < 1000) found.said.push(text); };
     page.on('console', (message) => say(`${message.type()}: ${message.text()}`));
     page.on('pageerror', (error) => say(`pageerror: ${error.message}`));
@@ -104,7 +146,15 @@ const operations = {
   text: ({ name, selector, ms }) => tab(name).page.locator(selector).first().innerText({ timeout: ms }),
   size: ({ name, width, height }) => tab(name).page.setViewportSize({ width, height }).then(() => null),
   scheme: ({ name, dark }) => tab(name).page.emulateMedia({ colorScheme: dark ? 'dark' : 'light' }).then(() => null),
-  picture: ({ name, path }) => tab(name).page.screenshot({ path, animations: 'disabled' }).then(() => null),
+  async picture({ name, path }) {
+    const { page, context } = tab(name);
+    // Small ones: Playwright itself writes no WebP.
+    const session = await context.newCDPSession(page);
+    const { data } = await session.send('Page.captureScreenshot', { format: 'webp', quality: 45 });
+    await session.detach();
+    writeFileSync(path, Buffer.from(data, 'base64'));
+    return null;
+  },
   offline: ({ name, on }) => tab(name).context.setOffline(on).then(() => null),
   said: ({ name }) => tab(name).said,
   async axe({ name }) {
@@ -121,6 +171,8 @@ const operations = {
     const first = Math.min(from, samples);
     return { first, samples, pcm: all.subarray(first * 2).toString('base64'), marks: marks.filter(([count]) => count > first) };
   },
+  // Frames from number `from` on: [SSRC, sequence number, RTP timestamp, ms since 1970, type, base64].
+  frames: ({ name, from }) => tab(name).frames.slice(from),
   async close({ name }) {
     const { browser } = tab(name);
     tabs.delete(name);

@@ -33,7 +33,7 @@ test('a takeover names whom it set aside and how they come back', () => {
   const members = [customer(), agent({ held: true, taken_over: true }), me('takeover')];
   const { tone, headline, detail } = said(members, [[1, [3]], [3, [1]]]);
   assert.deepEqual([tone, headline], ['public', 'The customer hears you']);
-  assert.equal(detail, 'Set aside, with no path to or from anybody: Ben. Stop brings them back.');
+  assert.equal(detail, 'Set aside, with no path to or from anybody: Ben. “Give back” brings them back.');
 });
 
 test('a whisper without agents is heard by nobody, and who joins hears it', () => {
@@ -78,7 +78,7 @@ test('speaking to everyone is public though no customer hears it now', () => {
 test('several of a kind are counted', () => {
   const agents = [agent(), agent({ id: 5, label: 'Bea' }), agent({ id: 6, label: 'Bo', held: true })];
   assert.equal(said([customer(), ...agents, me('whisper')], [[2, [3]], [5, [3]]]).headline, 'Only 2 of 3 agents hear you');
-  assert.equal(said([customer(), ...agents.slice(0, 2), me('whisper')], [[2, [3]], [5, [3]]]).headline, 'Only both agents hear you');
+  assert.equal(said([customer(), ...agents.slice(0, 2), me('whisper')], [[2, [3]], [5, [3]]]).headline, 'Only the two agents hear you');
 });
 
 test('a member without a role is called by name, and the sentence claims no customer', () => {
@@ -93,8 +93,24 @@ test('whom the supervisor hears is a sentence too', () => {
 });
 
 test('the ledger answers whether the customer could hear the supervisor', () => {
-  const rows = (...hears) => ({ rows: ['customer', 'agent', 'supervisor'].map((role, i) => ({ listener: i + 1, role, hears: hears[i] })) });
-  assert.equal(customerHeardSupervisor(rows([2], [1, 3], [1, 2])), 'The customer could not hear any supervisor.');
-  assert.equal(customerHeardSupervisor(rows([2, 3], [1, 3], [1, 2])), 'The customer could hear a supervisor.');
-  assert.equal(customerHeardSupervisor({ rows: [] }), 'Nobody heard anybody.');
+  const past = (members, ...hears) => ({ state: 'past', members, hears: members.map(({ id }, at) => [id, hears[at]]) });
+  const roles = [{ id: 1, role: 'customer' }, { id: 2, role: 'agent' }, { id: 3, role: 'supervisor' }];
+  assert.equal(customerHeardSupervisor(past(roles, [2], [1, 3], [1, 2])), 'The customer could not hear any supervisor.');
+  assert.equal(customerHeardSupervisor(past(roles, [2, 3], [1, 3], [1, 2])), 'The customer could hear a supervisor.');
+  assert.equal(customerHeardSupervisor(past([])), 'Nobody heard anybody.');
+  assert.equal(customerHeardSupervisor(past(roles.slice(0, 2), [2], [1])), 'No supervisor was in the room.');
+});
+
+test('a tag stands for a role in the past too, and one that nobody knows any more is not called none', () => {
+  const past = (tag) => ({ state: 'past', members: [{ id: 1, role: 'customer' }, { id: 3, role: null, tag }], hears: [[1, [3]], [3, [1]]] });
+  assert.equal(customerHeardSupervisor(past('supervisor')), 'The customer could hear a supervisor.');
+  assert.equal(customerHeardSupervisor(past(null)), 'No supervisor was in the room.');
+  assert.equal(customerHeardSupervisor(past(undefined)), 'Nobody of the role supervisor was in the room.');
+});
+
+test('a microphone that is gone is heard by nobody, whatever the room permits', () => {
+  const gone = said([customer(), agent(), me('barge')], BARGE, { microphoneLost: true });
+  assert.deepEqual([gone.tone, gone.headline], ['nobody', 'Nobody hears you: your microphone is gone']);
+  assert.match(said([customer(), agent(), me('monitor')], TALK, { microphoneLost: true }).detail, /listening.*Your microphone is gone/);
+  assert.match(said([], [], { fresh: false, microphoneLost: true }).detail, /nothing leaves it/);
 });

@@ -52,15 +52,15 @@ function body(text, signal) {
 
 const settled = () => new Promise((done) => setImmediate(() => setImmediate(done)));
 
-test('a_stream_without_a_ping_for_20_s_is_opened_again_and_the_key_stays_out_of_the_address', async () => {
+test('a_stream_without_a_ping_for_5_s_is_old_and_opened_again_and_the_key_stays_out_of_the_address', async () => {
   mock.timers.enable({ apis: ['setTimeout'] });
   const { stream, seen, requests } = open((_, signal) => body('event: room\ndata: {"n":1}\n\nevent: ping\ndata:\n\n', signal));
   await settled();
   assert.deepEqual(seen, [['connecting', undefined], ['open', undefined], ['room', { n: 1 }]]);
   assert.deepEqual([requests[0].url, requests[0].headers.authorization], ['/api/v1/rooms/a/live', 'Bearer aside_k']);
-  mock.timers.tick(39_999);
+  mock.timers.tick(4_999);
   await settled();
-  assert.equal(requests.length, 1);
+  assert.deepEqual(seen.at(-1), ['room', { n: 1 }]);
   mock.timers.tick(1);
   await settled();
   assert.deepEqual(seen.at(-1), ['waiting', 0]);
@@ -88,6 +88,28 @@ test('a_refused_stream_is_closed_for_good_and_a_busy_server_is_asked_again', asy
   assert.deepEqual(listeners, {});
   mock.timers.tick(100_000);
   assert.equal(requests.length, 2);
+  mock.timers.reset();
+  mock.restoreAll();
+});
+
+test('a_browser_that_is_offline_is_told_at_once_and_silence_before_the_first_answer_has_more_time', async () => {
+  mock.timers.enable({ apis: ['setTimeout'] });
+  const { stream, seen, requests, listeners } = open((nth, signal) => (nth === 1 ? body('event: room\ndata: {"n":1}\n\n', signal)
+    : new Promise((_, refuse) => signal.addEventListener('abort', () => refuse(new Error('aborted'))))));
+  await settled();
+  listeners.offline();
+  await settled();
+  assert.deepEqual(seen.at(-1), ['waiting', 0]);
+  mock.timers.tick(500);
+  await settled();
+  assert.equal(requests.length, 2);
+  mock.timers.tick(14_999);
+  await settled();
+  assert.deepEqual(seen.at(-1), ['connecting', undefined]);
+  mock.timers.tick(1);
+  await settled();
+  assert.deepEqual(seen.at(-1), ['waiting', 0]);
+  stream.close();
   mock.timers.reset();
   mock.restoreAll();
 });

@@ -1,6 +1,7 @@
 //! Promise 1: who hears whom, by an independent model and to the sample, over thousands of histories.
 //!
-//! `ASIDE_HISTORIES=n` plays n instead of 10 000; `ASIDE_SEED=s` plays the history of one seed again.
+//! `ASIDE_HISTORIES=n` plays n instead of 10 000; `ASIDE_SEED=s` plays the history of one seed again. `ASIDE_SCRIPTS=n` plays n scripts
+//! of wide legs instead of 40; `ASIDE_SCRIPT=s` plays one.
 
 #![allow(clippy::print_stdout, reason = "a suite tells what it has looked at")]
 
@@ -8,6 +9,7 @@ use system_tests::model::history::{Act, Entrance, History};
 use system_tests::model::rule::{Ears, House, Listens, Person, Sounds, Who};
 use system_tests::model::suite::{asked, examine, run, shorten};
 use system_tests::model::tables::{JambonzMember, PlivoMember, jambonz, plivo};
+use system_tests::model::wide::{self, Looked};
 
 #[test]
 fn nobody_hears_what_is_not_for_him_and_everybody_hears_what_is() {
@@ -37,6 +39,29 @@ fn nobody_hears_what_is_not_for_him_and_everybody_hears_what_is() {
     assert!(kinds.iter().all(|n| *n > count / 10), "too little was seen: {seen:?}");
     let rare = [seen.rules.tapped, seen.rules.rung, seen.rules.preparing, seen.rules.timed];
     assert!(rare.iter().all(|n| *n > count / 50), "too little was compared: {seen:?}");
+}
+
+#[test]
+fn every_sample_of_a_wide_leg_is_the_sum_of_whom_it_may_hear_and_forbidden_sound_changes_no_byte() {
+    let mut all = Looked::default();
+    let seeds = asked("ASIDE_SCRIPT").map_or(1..=asked("ASIDE_SCRIPTS").unwrap_or(40), |seed| seed..=seed);
+    let scripts = seeds.clone().count() as u64;
+    for seed in seeds {
+        match wide::examine(seed) {
+            Ok(looked) => all.add(&looked),
+            Err(breach) => panic!("ASIDE_SCRIPT={seed}: at {} ms: {}", breach.at, breach.what),
+        }
+    }
+    println!("{scripts} scripts of wide legs: {all:?}");
+    let Looked { ticks, ramps, kept_out, never, at_times, prompts, datagrams } = all;
+    assert!(
+        scripts == 1 || [ticks / 200, ramps, kept_out / 20, datagrams / 100].iter().all(|n| *n > scripts),
+        "{all:?}"
+    );
+    assert!(
+        scripts == 1 || (never > scripts / 5 && at_times > scripts / 5 && prompts > scripts / 5),
+        "too little was compared: {all:?}"
+    );
 }
 
 fn person(role: Option<&str>, tag: Option<&str>) -> Person {

@@ -1,8 +1,8 @@
 //! The load: a process of its own on the other CPU with all callers, told what to do over its standard input, a line of JSON each.
 
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::ffi::OsStr;
+use std::io::BufRead;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use crate::generator::Ran;
 use crate::histogram::Histogram;
 use crate::os::{self, Inbox};
 use crate::rooms::MEMBERS;
+use crate::worker::{self, Worker, confused};
 
 /// Sub-slots of a tick: packets leave evenly.
 const SLOTS: usize = 80;
@@ -61,7 +62,6 @@ enum Answer {
     Connected { cpu_ms: f64 },
     Talked(Ran),
     Done,
-    Failed { why: String },
 }
 
 struct Load {
@@ -78,8 +78,7 @@ struct Load {
 /// The CPU or the prompts are not there.
 pub fn serve(cpu: usize, prompts: &Path) -> Result<()> {
     os::raise_open_files();
-    // The server asks browsers for discontinuous transmission.
-    let conversation = Conversation::new(prompts, true)?;
+    let conversation = Conversation::new(prompts)?;
     let mut load = Load { callers: Vec::new(), conversation, ticks: 0, inbox: Inbox::default() };
     let (sender, orders) = sync_channel(4);
     let read = move || {
@@ -93,9 +92,7 @@ pub fn serve(cpu: usize, prompts: &Path) -> Result<()> {
     os::pin(cpu).tried("pinning the callers to their CPU")?;
     let mut out = std::io::stdout().lock();
     while let Some(line) = next(&orders, &mut load) {
-        let answer = load.obey(&line).unwrap_or_else(|failure| Answer::Failed { why: failure.to_string() });
-        let text = serde_json::to_string(&answer).map_err(|e| Failure::Generator(e.to_string()))?;
-        writeln!(out, "{text}").and_then(|()| out.flush()).tried("answering")?;
+        worker::serve(&line, &mut out, |order| load.obey(order))?;
     }
     Ok(())
 }
@@ -118,9 +115,7 @@ impl Load {
         }
     }
 
-    fn obey(&mut self, line: &str) -> Result<Answer> {
-        let order: Order =
-            serde_json::from_str(line).map_err(|e| Failure::Generator(format!("an order makes no sense: {e}")))?;
+    fn obey(&mut self, order: Order) -> Result<Answer> {
         Ok(match order {
             Order::Offer { callers } => {
                 let mut offers = Vec::with_capacity(callers);
@@ -240,11 +235,7 @@ pub fn ticks(ns: u64) -> usize {
 }
 
 /// Callers in a process of their own. Dropping it ends it.
-pub struct Callers {
-    child: Child,
-    orders: Option<ChildStdin>,
-    answers: BufReader<ChildStdout>,
-}
+pub struct Callers(Worker<Order, Answer>);
 
 impl Callers {
     /// Starts the process on a CPU.
@@ -252,32 +243,9 @@ impl Callers {
     /// # Errors
     /// This program cannot be started again.
     pub fn start(cpu: usize, prompts: &Path) -> Result<Self> {
-        let program: PathBuf = std::env::current_exe().tried("finding this program")?;
-        let mut child = Command::new(program)
-            .args(["callers", "--cpu", &cpu.to_string(), "--prompts"])
-            .arg(prompts)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .tried("starting the callers")?;
-        let orders = child.stdin.take();
-        let answers = child.stdout.take().ok_or_else(|| Failure::Generator("has no output".to_owned()))?;
-        Ok(Self { child, orders, answers: BufReader::new(answers) })
-    }
-
-    fn tell(&mut self, order: &Order) -> Result<()> {
-        let text = serde_json::to_string(order).map_err(|e| Failure::Generator(e.to_string()))?;
-        let orders = self.orders.as_mut().ok_or_else(|| Failure::Generator("has no input".to_owned()))?;
-        writeln!(orders, "{text}").and_then(|()| orders.flush()).tried("telling the callers")
-    }
-
-    fn answer(&mut self) -> Result<Answer> {
-        let mut line = String::new();
-        self.answers.read_line(&mut line).tried("hearing the callers")?;
-        match serde_json::from_str(&line).map_err(|_| Failure::Generator(format!("ended or said: {line:?}")))? {
-            Answer::Failed { why } => Err(Failure::Generator(why)),
-            answer => Ok(answer),
-        }
+        let cpu = cpu.to_string();
+        let arguments = ["callers", "--cpu", &cpu, "--prompts"].map(OsStr::new);
+        Worker::start(arguments.into_iter().chain([prompts.as_os_str()])).map(Self)
     }
 
     /// Makes callers; their offers.
@@ -285,8 +253,7 @@ impl Callers {
     /// # Errors
     /// No ports.
     pub fn offer(&mut self, callers: usize) -> Result<Vec<String>> {
-        self.tell(&Order::Offer { callers })?;
-        let Answer::Offered { offers } = self.answer()? else { return Err(confused()) };
+        let Answer::Offered { offers } = self.0.ask(&Order::Offer { callers })? else { return Err(confused()) };
         Ok(offers)
     }
 
@@ -295,8 +262,7 @@ impl Callers {
     /// # Errors
     /// One does not connect.
     pub fn connect(&mut self, answers: Vec<String>) -> Result<f64> {
-        self.tell(&Order::Connect { answers })?;
-        let Answer::Connected { cpu_ms } = self.answer()? else { return Err(confused()) };
+        let Answer::Connected { cpu_ms } = self.0.ask(&Order::Connect { answers })? else { return Err(confused()) };
         Ok(cpu_ms)
     }
 
@@ -305,7 +271,7 @@ impl Callers {
     /// # Errors
     /// The process has ended.
     pub fn talk(&mut self, talk: Talk) -> Result<()> {
-        self.tell(&Order::Talk(talk))
+        self.0.tell(&Order::Talk(talk))
     }
 
     /// Waits until they have talked.
@@ -313,7 +279,7 @@ impl Callers {
     /// # Errors
     /// A call was lost.
     pub fn talked(&mut self) -> Result<Ran> {
-        let Answer::Talked(ran) = self.answer()? else { return Err(confused()) };
+        let Answer::Talked(ran) = self.0.answer()? else { return Err(confused()) };
         Ok(ran)
     }
 
@@ -322,19 +288,6 @@ impl Callers {
     /// # Errors
     /// The process has ended.
     pub fn leave(&mut self) -> Result<()> {
-        self.tell(&Order::Leave)?;
-        if matches!(self.answer()?, Answer::Done) { Ok(()) } else { Err(confused()) }
-    }
-}
-
-fn confused() -> Failure {
-    Failure::Generator("gave another answer than asked for".to_owned())
-}
-
-impl Drop for Callers {
-    fn drop(&mut self) {
-        // The end of its input ends it.
-        drop(self.orders.take());
-        let _ = self.child.wait();
+        if matches!(self.0.ask(&Order::Leave)?, Answer::Done) { Ok(()) } else { Err(confused()) }
     }
 }

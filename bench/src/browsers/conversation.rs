@@ -7,9 +7,10 @@ use audio::opus::{FRAME, OpusConfig, OpusDecoder, OpusEncoder, is_dtx};
 use audio::{Gate, GateConfig};
 use serde::Serialize;
 
+use crate::dice::Dice;
 use crate::failure::{Failure, Result};
 use crate::rooms::{Hearing, MEMBERS};
-use crate::sentences::{Dice, voices};
+use crate::sentences::voices;
 
 /// Ticks of a conversation before it starts over: 60 s.
 pub const TICKS: usize = 3_000;
@@ -114,13 +115,13 @@ pub fn mixes(hearing: Hearing, sounding: u8) -> Vec<Mix> {
 }
 
 impl Conversation {
-    /// The same one each time, from the prompts in a folder. `dtx`: whether the server asked for discontinuous transmission.
+    /// The same one each time, from the prompts in a folder; with discontinuous transmission, which the server asks browsers for.
     ///
     /// # Errors
     /// The prompts are not there.
-    pub fn new(prompts: &Path, dtx: bool) -> Result<Self> {
+    pub fn new(prompts: &Path) -> Result<Self> {
         let lines = script(prompts)?;
-        let members = lines.into_iter().map(|line| Member::new(&line, dtx)).collect::<Result<_>>()?;
+        let members = lines.into_iter().map(|line| Member::new(&line)).collect::<Result<_>>()?;
         Ok(Self { members })
     }
 
@@ -202,20 +203,24 @@ fn script(prompts: &Path) -> Result<Vec<Vec<i16>>> {
 }
 
 impl Member {
-    fn new(line: &[i16], dtx: bool) -> Result<Self> {
+    fn new(line: &[i16]) -> Result<Self> {
         let codec = |error: audio::OpusError| Failure::Machine(error.to_string());
-        let config = OpusConfig { complexity: COMPLEXITY, dtx, ..OpusConfig::default() };
+        let config = OpusConfig { complexity: COMPLEXITY, ..OpusConfig::default() };
         let mut encoder = OpusEncoder::new(config).map_err(codec)?;
         let mut decoder = OpusDecoder::new().map_err(codec)?;
         let mut gate = Gate::new(48_000, GateConfig::default());
         let mut brief = Gate::new(48_000, GateConfig { hangover_ms: 20, ..GateConfig::default() });
         let mut member = Self { payloads: Vec::new(), sound: Vec::new(), speaks: Vec::new() };
         let mut bytes = [0u8; audio::opus::LONGEST_PAYLOAD];
+        let mut pausing = false;
         for frame in line.chunks_exact(FRAME) {
             let mut samples = [0i16; FRAME];
             samples.copy_from_slice(frame);
             let len = encoder.encode(&samples, &mut bytes);
-            let payload = bytes.get(..len).filter(|payload| !(dtx && is_dtx(payload)));
+            // As browsers do: a packet says that a pause begins, what follows in it is left out.
+            let pauses = bytes.get(..len).is_some_and(is_dtx);
+            let payload = bytes.get(..len).filter(|_| !(pauses && pausing));
+            pausing = pauses;
             if payload.is_none_or(|payload| decoder.decode(payload, &mut samples).is_err()) {
                 decoder.conceal(&mut samples);
             }

@@ -66,6 +66,9 @@ pub struct Plan {
     /// Effort of Opus, 0 to 10.
     #[arg(long, default_value_t = 5)]
     complexity: u8,
+    /// Bits per second of the Opus that the server sends.
+    #[arg(long, default_value_t = OpusConfig::default().bitrate)]
+    bitrate: u32,
     /// Parts, of cost, capacity, handshakes, memory.
     #[arg(long, value_delimiter = ',', default_value = "cost,capacity,handshakes,memory")]
     parts: Vec<String>,
@@ -77,6 +80,10 @@ pub struct Plan {
 impl Plan {
     fn wants(&self, part: &str) -> bool {
         self.parts.iter().any(|wanted| wanted == part)
+    }
+
+    fn opus(&self) -> OpusConfig {
+        OpusConfig { bitrate: self.bitrate, complexity: self.complexity, dtx: false, ..OpusConfig::default() }
     }
 
     fn hearing(&self) -> Hearing {
@@ -197,7 +204,7 @@ pub fn run(options: &Options, plan: &Plan) -> Result<()> {
     os::raise_open_files();
     os::pin(options.server_cpu).tried("using the server's CPU; choose another with --server-cpu")?;
     os::pin(options.load_cpu).tried("using the load's CPU; choose another with --load-cpu")?;
-    let conversation = Conversation::new(&plan.prompts, true)?;
+    let conversation = Conversation::new(&plan.prompts)?;
     let mut result = Browsers {
         command: std::env::args().collect::<Vec<_>>().join(" "),
         machine: crate::report::machine(),
@@ -230,11 +237,10 @@ pub fn run(options: &Options, plan: &Plan) -> Result<()> {
 fn on_stage(options: &Options, plan: &Plan, conversation: &Conversation, result: &mut Browsers) -> Result<()> {
     let mut callers = Callers::start(options.load_cpu, &plan.prompts)?;
     let (server, load) = (options.server_cpu, options.load_cpu);
-    let mut stage = Stage::open(server, load, plan.hearing(), plan.lite, plan.complexity)?;
+    let mut stage = Stage::open(server, load, plan.hearing(), plan.lite, plan.opus())?;
     stage.fill(&mut callers, result.legs)?;
     if plan.wants("cost") {
-        let config = OpusConfig { complexity: plan.complexity, dtx: false, ..OpusConfig::default() };
-        let mut bare = Bare::new(result.legs, config)?;
+        let mut bare = Bare::new(result.legs, plan.opus())?;
         for n in 0..plan.rounds {
             eprintln!("round {} of {} …", n + 1, plan.rounds);
             let round = round(options, plan, conversation, &stage, &mut callers, &mut bare)?;
@@ -354,7 +360,7 @@ fn handshakes(options: &Options, plan: &Plan, result: &mut Browsers) -> Result<(
     eprintln!("handshakes …");
     let mut callers = Callers::start(options.load_cpu, &plan.prompts)?;
     let (server, load) = (options.server_cpu, options.load_cpu);
-    let mut stage = Stage::open(server, load, plan.hearing(), plan.lite, plan.complexity)?;
+    let mut stage = Stage::open(server, load, plan.hearing(), plan.lite, plan.opus())?;
     let (mut webrtc, mut answering, mut count) = (Duration::ZERO, Duration::ZERO, 0);
     while count < HANDSHAKES {
         let (done, answered) = stage.connect(&mut callers, AT_ONCE)?;
@@ -396,7 +402,7 @@ fn memory(options: &Options, plan: &Plan) -> Result<Growth> {
 pub fn members(options: &Options, prompts: &Path) -> Result<()> {
     os::raise_open_files();
     let mut callers = Callers::start(options.load_cpu, prompts)?;
-    let mut stage = Stage::open(options.server_cpu, options.load_cpu, Hearing::Plain, false, 5)?;
+    let mut stage = Stage::open(options.server_cpu, options.load_cpu, Hearing::Plain, false, OpusConfig::default())?;
     // A room that has talked: threads, buffers and code are there.
     stage.fill(&mut callers, MEMBERS)?;
     let talk = Duration::from_secs(2);

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use media::{Carrier, LegSetup, MediaConfig, MediaPlane, OpusTerms, RoomChange, ShardMetrics};
+use audio::OpusConfig;
+use media::{LegSetup, MediaConfig, MediaPlane, RoomChange, ShardMetrics};
 use webrtc::{Address, Answered, Events, Peer, WebRtc, WebRtcConfig, Wish};
 
 use super::callers::{Callers, Talk};
@@ -120,14 +121,15 @@ impl Stage {
     ///
     /// # Errors
     /// The plane or the engine refuses.
-    pub fn open(server_cpu: usize, load_cpu: usize, hearing: Hearing, lite: bool, complexity: u8) -> Result<Self> {
+    pub fn open(server_cpu: usize, load_cpu: usize, hearing: Hearing, lite: bool, opus: OpusConfig) -> Result<Self> {
         let config = MediaConfig {
             shards: 1,
             bind: IpAddr::V4(SERVER),
             max_legs_per_shard: MOST,
             max_rooms_per_shard: MOST,
             max_wide_legs: MOST,
-            opus_complexity: complexity,
+            opus_bitrate: opus.bitrate,
+            opus_complexity: opus.complexity,
             pin_cpus: vec![server_cpu],
             ..MediaConfig::default()
         };
@@ -194,7 +196,7 @@ impl Stage {
         let own = os::thread_cpu(os::thread_id()).unwrap_or_default();
         let mut answered = Vec::with_capacity(legs);
         for offer in &offers {
-            let wish = Wish { account: (self.kept.len() + answered.len()) as u64, ..Wish::default() };
+            let wish = Wish { account: (self.kept.len() + answered.len()) as u128, ..Wish::default() };
             answered.push(self.runtime.block_on(self.engine.answer(offer, wish))?);
         }
         let answering = os::thread_cpu(os::thread_id()).unwrap_or_default().saturating_sub(own);
@@ -214,14 +216,7 @@ impl Stage {
         let mut pending = Vec::new();
         let mut legs = Vec::new();
         for Answered { peer, agreed, media, events, .. } in answered {
-            let opus =
-                OpusTerms { dtx: agreed.opus.dtx, fec: agreed.opus.fec, max_bitrate: agreed.opus.max_average_bitrate };
-            let setup = LegSetup {
-                opus,
-                telephone_event: agreed.telephone_event,
-                shard: Some(0),
-                ..LegSetup::new(Carrier::Path(media), media::Format::Opus, agreed.payload_type)
-            };
+            let setup = LegSetup { shard: Some(0), ..agreed.leg(media) };
             legs.push(self.plane.add_leg(setup)?);
             self.kept.push((peer, events));
         }

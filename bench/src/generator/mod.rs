@@ -45,7 +45,6 @@ enum Answer {
     Opened { ports: Vec<u16>, reports: u16 },
     Done,
     Ran(Ran),
-    Failed { why: String },
 }
 
 /// What came of a run.

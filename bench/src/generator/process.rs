@@ -1,15 +1,15 @@
 //! Both ends of the generator's process: the one that drives it, and the one that is driven.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::BufRead;
 use std::net::{SocketAddr, SocketAddrV4};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use super::talkers::{PHONES, Talkers};
 use super::{Answer, Group, Order, Ran, Run};
 use crate::failure::{Failure, Result, Tried};
 use crate::os;
 use crate::speech::Conversation;
+use crate::worker::{self, Worker, confused};
 
 /// Runs the generator until its standard input ends.
 ///
@@ -22,18 +22,12 @@ pub fn serve(cpu: usize) -> Result<()> {
     let mut groups: HashMap<Group, Talkers> = HashMap::new();
     let mut out = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
-        let line = line.tried("reading orders")?;
-        let answer = obey(&line, &mut groups, &conversation)
-            .unwrap_or_else(|failure| Answer::Failed { why: failure.to_string() });
-        let text = serde_json::to_string(&answer).map_err(|e| Failure::Generator(e.to_string()))?;
-        writeln!(out, "{text}").and_then(|()| out.flush()).tried("answering")?;
+        worker::serve(&line.tried("reading orders")?, &mut out, |order| obey(order, &mut groups, &conversation))?;
     }
     Ok(())
 }
 
-fn obey(line: &str, groups: &mut HashMap<Group, Talkers>, conversation: &Conversation) -> Result<Answer> {
-    let order: Order =
-        serde_json::from_str(line).map_err(|e| Failure::Generator(format!("an order makes no sense: {e}")))?;
+fn obey(order: Order, groups: &mut HashMap<Group, Talkers>, conversation: &Conversation) -> Result<Answer> {
     let unknown = || Failure::Generator("there is no such group".to_owned());
     Ok(match order {
         Order::Open { group, legs } => {
@@ -55,11 +49,7 @@ fn obey(line: &str, groups: &mut HashMap<Group, Talkers>, conversation: &Convers
 }
 
 /// A generator that runs. Dropping it ends its process.
-pub struct Generator {
-    child: Child,
-    orders: Option<ChildStdin>,
-    answers: BufReader<ChildStdout>,
-}
+pub struct Generator(Worker<Order, Answer>);
 
 /// Where the phones of a group are.
 #[derive(Clone, Debug)]
@@ -76,31 +66,7 @@ impl Generator {
     /// # Errors
     /// This program cannot be started again.
     pub fn start(cpu: usize) -> Result<Self> {
-        let program = std::env::current_exe().tried("finding this program")?;
-        let mut child = Command::new(program)
-            .args(["generator", "--cpu", &cpu.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .tried("starting the generator")?;
-        let orders = child.stdin.take();
-        let answers = child.stdout.take().ok_or_else(|| Failure::Generator("has no output".to_owned()))?;
-        Ok(Self { child, orders, answers: BufReader::new(answers) })
-    }
-
-    fn tell(&mut self, order: &Order) -> Result<()> {
-        let text = serde_json::to_string(order).map_err(|e| Failure::Generator(e.to_string()))?;
-        let orders = self.orders.as_mut().ok_or_else(|| Failure::Generator("has no input".to_owned()))?;
-        writeln!(orders, "{text}").and_then(|()| orders.flush()).tried("telling the generator")
-    }
-
-    fn answer(&mut self) -> Result<Answer> {
-        let mut line = String::new();
-        self.answers.read_line(&mut line).tried("hearing the generator")?;
-        match serde_json::from_str(&line).map_err(|_| Failure::Generator(format!("ended or said: {line:?}")))? {
-            Answer::Failed { why } => Err(Failure::Generator(why)),
-            answer => Ok(answer),
-        }
+        Worker::start(["generator", "--cpu", &cpu.to_string()]).map(Self)
     }
 
     /// Binds the phones of a group.
@@ -108,8 +74,9 @@ impl Generator {
     /// # Errors
     /// See [`Talkers::open`].
     pub fn open(&mut self, group: Group, legs: usize) -> Result<Phones> {
-        self.tell(&Order::Open { group, legs })?;
-        let Answer::Opened { ports, reports } = self.answer()? else { return Err(confused()) };
+        let Answer::Opened { ports, reports } = self.0.ask(&Order::Open { group, legs })? else {
+            return Err(confused());
+        };
         let at = |port: u16| SocketAddr::V4(SocketAddrV4::new(PHONES, port));
         Ok(Phones { legs: ports.into_iter().map(at).collect(), reports: at(reports) })
     }
@@ -119,8 +86,7 @@ impl Generator {
     /// # Errors
     /// See [`Talkers::connect`].
     pub fn connect(&mut self, group: Group, ports: Vec<u16>) -> Result<()> {
-        self.tell(&Order::Connect { group, ports })?;
-        if matches!(self.answer()?, Answer::Done) { Ok(()) } else { Err(confused()) }
+        if matches!(self.0.ask(&Order::Connect { group, ports })?, Answer::Done) { Ok(()) } else { Err(confused()) }
     }
 
     /// Closes a group.
@@ -128,8 +94,7 @@ impl Generator {
     /// # Errors
     /// There is no such group.
     pub fn close(&mut self, group: Group) -> Result<()> {
-        self.tell(&Order::Close { group })?;
-        if matches!(self.answer()?, Answer::Done) { Ok(()) } else { Err(confused()) }
+        if matches!(self.0.ask(&Order::Close { group })?, Answer::Done) { Ok(()) } else { Err(confused()) }
     }
 
     /// Lets a group talk; does not wait. [`Self::ran`] must follow.
@@ -137,7 +102,7 @@ impl Generator {
     /// # Errors
     /// The process has ended.
     pub fn run(&mut self, run: Run) -> Result<()> {
-        self.tell(&Order::Run(run))
+        self.0.tell(&Order::Run(run))
     }
 
     /// Waits for the end of the run and tells what came of it.
@@ -145,19 +110,7 @@ impl Generator {
     /// # Errors
     /// The process has ended.
     pub fn ran(&mut self) -> Result<Ran> {
-        let Answer::Ran(ran) = self.answer()? else { return Err(confused()) };
+        let Answer::Ran(ran) = self.0.answer()? else { return Err(confused()) };
         Ok(ran)
-    }
-}
-
-fn confused() -> Failure {
-    Failure::Generator("gave another answer than asked for".to_owned())
-}
-
-impl Drop for Generator {
-    fn drop(&mut self) {
-        // The end of its input ends it.
-        drop(self.orders.take());
-        let _ = self.child.wait();
     }
 }

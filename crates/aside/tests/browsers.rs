@@ -8,6 +8,7 @@ use std::time::Duration;
 use aside::api::{BASE, SignIn};
 use aside::config;
 use aside::serve::Server;
+use common::stage::stage_as;
 use common::{DEADLINE, Directory, Exchange, ask, parse};
 use serde_json::{Value as Json, json};
 use store::{Invitation, RoomId, Scope, Store, Timestamp};
@@ -273,6 +274,114 @@ async fn who_guesses_tokens_or_passwords_is_slowed_down() {
     let help = json!({ "call_uuid": "none" });
     assert_eq!(house.post("/phone/help", None, help).await.status, 401);
     house.server.stop(Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guesses_made_at_once_count_each() {
+    let house = house("").await;
+    let anna = json!({ "username": "anna", "password": "secret1" });
+    house.post("/endpoints", Some(&house.admin), anna.clone()).await;
+    let guess = async |index: usize| {
+        let wrong = json!({ "username": "anna", "password": format!("secret{index}x") });
+        house.post("/phone/ice", None, wrong).await.status
+    };
+    let told = futures_util::future::join_all((0..60).map(guess)).await;
+    let looked_at = told.iter().filter(|status| **status == 401).count();
+    assert_eq!(looked_at, 10, "[sip] auth_failures: {told:?}");
+    assert!(told.iter().all(|status| [401, 429].contains(status)), "{told:?}");
+    // Those who know it are as many as they like.
+    let otto = json!({ "username": "otto", "password": "secret1" });
+    house.post("/endpoints", Some(&house.admin), otto.clone()).await;
+    let good = (0..30).map(async |_| house.post("/phone/ice", None, otto.clone()).await.status);
+    let told = futures_util::future::join_all(good).await;
+    let let_in = told.iter().filter(|status| **status == 200).count();
+    assert!(let_in >= 10, "at once: {told:?}");
+    for _ in 0..20 {
+        assert_eq!(house.post("/phone/ice", None, otto.clone()).await.status, 200, "one after the other");
+    }
+    house.server.stop(Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_is_used_too_often_says_so_and_a_wrong_one_what_is_wrong() {
+    let house = house("forwarded_by = [\"127.0.0.1/32\"]\n").await;
+    let app = json!({ "name": "shop", "answer_url": "https://shop.example/answer" });
+    house.post("/applications", Some(&house.admin), app).await;
+    let made = house.post("/links", Some(&house.admin), json!({ "name": "busy", "application": "shop" })).await.json();
+    let token = made["path"].as_str().unwrap().strip_prefix("/call/").unwrap().to_owned();
+    // As many as one link may lead to in a minute, from as many places as that takes.
+    let redeem = json!({ "token": token }).to_string();
+    let mut last = None;
+    for index in 0..=300 {
+        let from = format!("2001:db8:{:x}::1", index / 50);
+        let headers = [("X-Forwarded-For", from.as_str())];
+        let text = Exchange::send(house.api, "POST", "/api/v1/links/redeem", &headers, &redeem).await.end().await;
+        let answer = parse(&text);
+        if answer.status == 429 {
+            last = Some(answer.text);
+            break;
+        }
+    }
+    let last = last.expect("there is a limit");
+    assert!(last.contains("this link is used too often just now; try again in a minute"), "{last}");
+    for (body, wanted) in [
+        (json!({ "name": "x" }), "name an application or a number that"),
+        (json!({ "name": "x", "application": "shop", "number": "1" }), "not both"),
+        (json!({ "name": "x", "application": "shop", "label": "a\u{202e}b" }), "format characters"),
+    ] {
+        let refused = house.post("/links", Some(&house.admin), body).await;
+        assert!(refused.status == 400 && refused.text.contains(wanted), "{}", refused.text);
+    }
+    house.server.stop(Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_server_tells_browsers_to_come_again() {
+    let stage = stage_as(|directory| {
+        let text = directory.config("allow = [\"127.0.0.0/8\"]\n");
+        text.replace("[webrtc]\n", "[webrtc]\nmax_peers = 1\n")
+    })
+    .await;
+    let config = sip::SipConfig { udp: vec!["127.0.0.1:0".parse().unwrap()], ..sip::SipConfig::default() };
+    let nobody = call::roster::StoredRoster::new(
+        Store::open_temporary(store::StoreConfig::default()).unwrap(),
+        Vec::new(),
+        call::ticket::Tickets::default(),
+    );
+    let (signalling, _incoming) = sip::Sip::start(config, std::sync::Arc::new(nobody)).await.unwrap();
+    let browser = webrtc::WebRtc::start(webrtc::WebRtcConfig::default()).unwrap();
+    let mut held = Vec::new();
+    for wanted in [200, 503] {
+        let body = json!({ "mode": "monitor", "client": format!("tab{wanted}") });
+        let admission = stage.ask("POST", "/join", &stage.key, body).await.json();
+        let text = |part: &str| admission["sip"][part].as_str().unwrap().to_owned();
+        let offered = browser.offer(webrtc::Wish::default()).await.unwrap();
+        let outgoing = sip::Outgoing {
+            target: sip::Target::Uri(text("uri")),
+            from: sip::Party { user: "tab".to_owned(), host: text("realm"), display: String::new() },
+            to: None,
+            headers: Vec::new(),
+            offer: sip::sdp::Session::webrtc_of(&offered.sdp).unwrap(),
+            auth: Some((text("username"), text("password"))),
+            route: Some(stage.sip.to_string()),
+            transport: Some(sip::Transport::Udp),
+        };
+        let mut leg = signalling.invite(outgoing).await.unwrap();
+        let told = tokio::time::timeout(DEADLINE, async {
+            loop {
+                match leg.next().await.expect("an answer") {
+                    sip::LegEvent::Answered(_) => return 200,
+                    sip::LegEvent::Refused { code, .. } => return code,
+                    _ => {}
+                }
+            }
+        });
+        assert_eq!(told.await.expect("in time"), wanted);
+        held.push((leg, offered));
+    }
+    drop(held);
+    signalling.stop().await;
+    stage.server.stop(Duration::ZERO).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -76,7 +76,7 @@ impl Default for JitterConfig {
 pub struct Packet<'a> {
     /// RTP sequence number.
     pub sequence: u16,
-    /// RTP timestamp at 8 kHz.
+    /// RTP timestamp, in the format's RTP clock: 8 kHz here; for a packet buffer that of its decoder.
     pub timestamp: u32,
     /// Encoded samples.
     pub payload: &'a [u8],
@@ -115,7 +115,8 @@ pub struct Pulled {
     pub concealed: bool,
 }
 
-/// Counters since the buffer was made, and its delay.
+/// Counters since the buffer was made, and its delay. Samples are of the format's sampling rate: 8 kHz for a jitter buffer, 16 or
+/// 48 kHz for a packet buffer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct JitterStats {
     /// Well-formed packets, duplicates included.
@@ -130,6 +131,8 @@ pub struct JitterStats {
     pub malformed: u64,
     /// Packets dropped for lack of room.
     pub overflows: u64,
+    /// Packets dropped undecoded (formats with memory): others had brought most of their sound, or a pull had decoded enough.
+    pub undecoded: u64,
     /// Samples made up.
     pub concealed_samples: u64,
     /// Samples recovered from the redundancy of a later packet (formats that have it).

@@ -62,7 +62,7 @@ pub fn loss_class(percent: u8) -> u8 {
 /// How an encoder behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct OpusConfig {
-    /// Mean bit rate while there is sound, bit/s (6000–510000), default 32000.
+    /// Mean bit rate while there is sound, bit/s (6000–510000), default 48000.
     pub bitrate: u32,
     /// Effort, 0–10, default 5.
     pub complexity: u8,
@@ -76,7 +76,7 @@ pub struct OpusConfig {
 
 impl Default for OpusConfig {
     fn default() -> Self {
-        Self { bitrate: 32_000, complexity: 5, max_payload: LONGEST_PAYLOAD, dtx: true, fec: true }
+        Self { bitrate: 48_000, complexity: 5, max_payload: LONGEST_PAYLOAD, dtx: true, fec: true }
     }
 }
 

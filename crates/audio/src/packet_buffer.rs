@@ -4,6 +4,9 @@
 //! the other just before they are heard, because each decodes on top of those before it. A loss is filled from the next packet's
 //! redundancy where that has come, else by the decoder's concealment, for at most 120 ms.
 //!
+//! **What it costs.** Packets may lie over each other, up to the longest of them anew at every sample. So a packet is decoded only if at
+//! least half of its sound is new, and a pull decodes 240 ms at most; what is dropped for that is counted.
+//!
 //! **How old sound is.** A decoder goes on sounding of all that it decoded before, and for how long cannot be bounded (libopus: differences
 //! above −90 dBFS after seconds of steady voice were measured). So `oldest_mark` counts every packet since the decoder was made or
 //! renewed. [`PacketBuffer::fence`] renews it at the first new packet; [`PacketBuffer::forget_before`] at once. Both are exact: a renewed
@@ -29,6 +32,8 @@ use waiting::{Put, Waiting, WaitingPacket};
 const LONGEST_PACKET_MS: usize = 120;
 /// The longest frame one pull fills, ms.
 const LONGEST_PULL_MS: usize = 20;
+/// Sound decoded in one pull at most, ms: where playout skips into the longest packet, that and the next.
+const DECODED_MS: usize = 2 * LONGEST_PACKET_MS;
 /// The longest payload taken, bytes: what fits a datagram that is not fragmented.
 const LONGEST_PAYLOAD: usize = 1_472;
 /// Excess delay that is cut at once instead of being played off, ms.
@@ -135,6 +140,10 @@ pub struct PacketBuffer<D> {
     /// The smallest mark of any packet decoded since the decoder was renewed; `u64::MAX`: none was.
     memory: u64,
     pauses: Pauses,
+    /// Timeline position until which decoded packets have brought sound.
+    brought: i64,
+    /// Samples that this pull may still decode.
+    budget: usize,
     /// Samples made up in a row.
     made_up: usize,
     fence: u64,
@@ -149,6 +158,8 @@ impl<D: Decoder> PacketBuffer<D> {
     const MS: usize = D::RATE as usize / 1_000;
     const LONGEST_PACKET: usize = LONGEST_PACKET_MS * Self::MS;
     const LONGEST_PULL: usize = LONGEST_PULL_MS * Self::MS;
+    /// 2.5 ms, the shortest that Opus has.
+    const SHORTEST_PACKET: usize = D::RATE as usize / 400;
 
     /// An empty buffer. Allocates all it will ever need. `config.concealment` is not looked at: the decoder conceals.
     pub fn new(decoder: D, config: JitterConfig) -> Self {
@@ -166,6 +177,8 @@ impl<D: Decoder> PacketBuffer<D> {
             head: None,
             memory: u64::MAX,
             pauses: Pauses::default(),
+            brought: i64::MIN,
+            budget: 0,
             made_up: 0,
             fence: 0,
             overflowed: false,
@@ -185,6 +198,7 @@ impl<D: Decoder> PacketBuffer<D> {
         self.head = None;
         self.memory = u64::MAX;
         self.pauses = Pauses::default();
+        self.brought = i64::MIN;
         self.made_up = 0;
         self.overflowed = false;
         self.unequal = 0;
@@ -302,6 +316,7 @@ impl<D: Decoder> PacketBuffer<D> {
     pub fn pull(&mut self, now: Duration, out: &mut [i16]) -> Pulled {
         let (out, beyond) = out.split_at_mut(out.len().min(Self::LONGEST_PULL));
         beyond.fill(0);
+        self.budget = DECODED_MS * Self::MS;
         let missed = self.timeline.begin_tick(now, out.len() as i64);
         if let Some(play) = self.play()
             && missed > 0

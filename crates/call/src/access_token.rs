@@ -125,6 +125,11 @@ impl<'a> AccessToken<'a> {
         self.claims.exp
     }
 
+    /// Whether whoever registers with it may be called.
+    pub(crate) fn rings(&self) -> bool {
+        self.claims.per.voice.incoming_allow
+    }
+
     /// Whether it is what it says: signed with the account's token, good at `now` (seconds since 1970), for `username` and for
     /// what is wanted.
     pub(crate) fn verify(&self, key: &str, username: &str, wanted: Wanted, now: i64) -> Result<(), Refusal> {
@@ -182,11 +187,18 @@ mod tests {
         AccessToken::read(&token(&header(), claims, KEY)).and_then(|token| token.verify(KEY, username, wanted, NOW))
     }
 
+    fn rings(claims: &Value) -> bool {
+        AccessToken::read(&token(&header(), claims, KEY)).is_ok_and(|token| token.rings())
+    }
+
     #[test]
     fn both_ways_of_writing_grants_are_read_and_nothing_is_granted_that_is_not_said() {
         for grants in ["per", "grants"] {
             let both = claims(grants, json!({ "incoming_allow": true, "outgoing_allow": true }));
             assert_eq!(judged(&both, "alice_MA1", Wanted::Call), Ok(()));
+            assert!(rings(&both));
+            let outgoing = claims(grants, json!({ "outgoing_allow": true }));
+            assert!(judged(&outgoing, "alice_MA1", Wanted::Register).is_ok() && !rings(&outgoing));
             let incoming = claims(grants, json!({ "incoming_allow": true }));
             assert_eq!(judged(&incoming, "alice_MA1", Wanted::Register), Ok(()));
             assert_eq!(judged(&incoming, "alice_MA1", Wanted::Call), Err(Refusal::Grants));

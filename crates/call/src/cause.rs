@@ -34,6 +34,8 @@ pub enum HangupCause {
     RoomEnded,
     /// Removed from the room, and nothing said what comes then.
     Kicked,
+    /// It came by a key of the native API, and the key is not good for that any more.
+    KeyLost,
     /// Another destination answered first.
     LostRace,
     /// The confirmation key was not pressed.
@@ -58,6 +60,8 @@ pub enum HangupCause {
     MaxDuration,
     /// The other side or the network failed (5xx, transport).
     NetworkFailure,
+    /// The server has no place for its sound (503).
+    Overloaded,
     /// The instructions could not be had or run.
     Instructions(InstructionsFault),
     /// The server restarted.

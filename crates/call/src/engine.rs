@@ -28,6 +28,7 @@ use crate::counter::Counters;
 use crate::dialect::Dialect;
 use crate::hooks::Hooks;
 use crate::http::Http;
+use crate::keyholder;
 use crate::numbers::MemberNumbers;
 use crate::outbox;
 use crate::queues::Queues;
@@ -146,6 +147,7 @@ impl Engine {
         ));
         tokio::spawn(facts::pass_facts(Arc::clone(&inner), facts));
         tokio::spawn(take_calls(Arc::clone(&inner), incoming));
+        keyholder::start(&inner);
         Ok(Self { inner })
     }
 

@@ -1,7 +1,7 @@
 //! Answers signalling's questions from the store: who may register, who calls, by which trunk.
 
 use std::net::SocketAddr;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use sip::{Binding, Credential, Party, RosterError, TokenVerdict, TrunkMatch};
@@ -48,13 +48,13 @@ impl StoredRoster {
 }
 
 impl StoredRoster {
-    /// Whom an access token is for, and until when.
+    /// What an access token is worth.
     async fn judged(
         &self,
         username: &str,
         token: &str,
         wanted: Wanted,
-    ) -> Result<Result<(Credential, i64), Refusal>, RosterError> {
+    ) -> Result<Result<TokenVerdict, Refusal>, RosterError> {
         let token = match AccessToken::read(token) {
             Ok(token) => token,
             Err(refusal) => return Ok(Err(refusal)),
@@ -81,7 +81,13 @@ impl StoredRoster {
             ha1_md5: String::new(),
             ha1_sha256: String::new(),
         };
-        Ok(Ok((credential, token.expires())))
+        let expires = token.expires();
+        Ok(Ok(TokenVerdict::Good {
+            credential,
+            headers: vec![("X-Plivo-Jwt".to_owned(), format!("exp={expires}"))],
+            until: SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(expires).unwrap_or_default()),
+            rings: token.rings(),
+        }))
     }
 }
 
@@ -103,7 +109,7 @@ fn restored(row: store::Binding) -> Option<Binding> {
         },
         call_id: row.call_id,
         cseq: row.cseq,
-        expires: SystemTime::UNIX_EPOCH + std::time::Duration::from_micros(micros),
+        expires: SystemTime::UNIX_EPOCH + Duration::from_micros(micros),
         user_agent: row.user_agent.unwrap_or_default(),
     })
 }
@@ -156,10 +162,7 @@ impl sip::Roster for StoredRoster {
     ) -> Result<TokenVerdict, RosterError> {
         let wanted = if method == "INVITE" { Wanted::Call } else { Wanted::Register };
         match self.judged(username, token, wanted).await? {
-            Ok((credential, expires)) => {
-                let headers = vec![("X-Plivo-Jwt".to_owned(), format!("exp={expires}"))];
-                Ok(TokenVerdict::Good { credential, headers })
-            }
+            Ok(good) => Ok(good),
             Err(refusal) => {
                 tracing::info!(username, %refusal, "an access token was refused");
                 let code = (refusal as u32).to_string();

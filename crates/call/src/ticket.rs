@@ -17,6 +17,8 @@ use crate::counter::Counters;
 const MOST: usize = 10_000;
 /// Of one account: one that makes too many leaves places to the others.
 const MOST_OF_ACCOUNT: usize = 1_000;
+/// Of either, for calls to applications and numbers: anybody with a link makes those, and whoever has a key finds a place.
+const SHARE_OF_LINKS: usize = 2;
 /// Longest time that a ticket is good.
 const LONGEST: Duration = Duration::from_secs(600);
 /// What every ticket's user name begins with; no endpoint's does, for `!` is not allowed in theirs.
@@ -89,6 +91,8 @@ pub struct Holder {
     pub client: Option<String>,
     /// How the caller is shown.
     pub label: Option<String>,
+    /// Whether the key might coach when the ticket was used.
+    pub coaches: bool,
 }
 
 /// What a call with a ticket may do.
@@ -142,12 +146,10 @@ impl Tickets {
         let TicketRequest { account, realm, leads, by, client, label, valid } = wanted;
         let valid = valid.min(LONGEST);
         let mut held = self.lock();
-        if held.len() >= MOST || of_account(&held, &account.id) >= MOST_OF_ACCOUNT {
-            let before = held.len();
-            held.retain(|_, ticket| ticket.until > now);
-            self.counters.tickets_expired.add((before - held.len()) as u64);
-        }
-        if held.len() >= MOST || of_account(&held, &account.id) >= MOST_OF_ACCOUNT {
+        let before = held.len();
+        held.retain(|_, ticket| ticket.until > now);
+        self.counters.tickets_expired.add((before - held.len()) as u64);
+        if is_full(&held, &account.id, &leads) {
             self.counters.tickets_refused.add(1);
             return Err(CommandError::Busy("tickets that wait for their calls"));
         }
@@ -158,7 +160,7 @@ impl Tickets {
         let Some(store::Credential { ha1_md5, ha1_sha256, .. }) = ha1 else {
             return Err(CommandError::Failed("a ticket's credential cannot be derived".to_owned()));
         };
-        let admission = Admission { account, leads, holder: Holder { by, client, label } };
+        let admission = Admission { account, leads, holder: Holder { by, client, label, coaches: false } };
         let until = now + valid;
         held.insert(username.clone(), Held { admission, realm: realm.clone(), ha1_md5, ha1_sha256, until });
         self.counters.tickets_issued.add(1);
@@ -211,8 +213,17 @@ pub(crate) fn is_ticket(username: &str) -> bool {
     username.starts_with(PREFIX)
 }
 
-fn of_account(held: &HashMap<String, Held>, account: &str) -> usize {
-    held.values().filter(|ticket| ticket.admission.account.id == account).count()
+/// Whether there is no place for a ticket of the account that leads there.
+fn is_full(held: &HashMap<String, Held>, account: &str, leads: &Leads) -> bool {
+    let of_account = |ticket: &&Held| ticket.admission.account.id == account;
+    if held.len() >= MOST || held.values().filter(of_account).count() >= MOST_OF_ACCOUNT {
+        return true;
+    }
+    let is_link = |leads: &Leads| !matches!(leads, Leads::Room { .. });
+    let links = || held.values().filter(|ticket| is_link(&ticket.admission.leads));
+    is_link(leads)
+        && (links().count() >= MOST / SHARE_OF_LINKS
+            || links().filter(of_account).count() >= MOST_OF_ACCOUNT / SHARE_OF_LINKS)
 }
 
 /// The rules with which a member of this role enters: a supervisor as Plivo's `coachMode` has it.
@@ -236,7 +247,7 @@ mod tests {
         TicketRequest {
             account: AccountRef { id: account.to_owned(), auth_id: "MA1".to_owned() },
             realm: "Phone.Test".to_owned(),
-            leads: Leads::Number { number: "15550100".to_owned() },
+            leads: Leads::Room { uuid: "r".to_owned(), role: Role::Supervisor, mode: None },
             by: Asker::server(),
             client: Some("tab".to_owned()),
             label: None,
@@ -275,6 +286,26 @@ mod tests {
         assert!(matches!(tickets.issue(asked("a", 60), now, 0), Err(CommandError::Busy(_))));
         tickets.issue(asked("b", 60), now, 0).expect("another account has room");
         tickets.issue(asked("a", 60), now + Duration::from_secs(61), 0).expect("the old ones are gone");
+    }
+
+    #[test]
+    fn links_that_nobody_calls_leave_supervisors_their_tickets() {
+        let (tickets, now) = (Tickets::default(), Instant::now());
+        let by_link = |account: &str| TicketRequest {
+            leads: Leads::Number { number: "15550100".to_owned() },
+            ..asked(account, 60)
+        };
+        let made = (0..MOST_OF_ACCOUNT).filter(|_| tickets.issue(by_link("a"), now, 0).is_ok()).count();
+        assert_eq!(made, MOST_OF_ACCOUNT / 2);
+        for _ in 0..MOST_OF_ACCOUNT / 2 {
+            tickets.issue(asked("a", 60), now, 0).expect("a supervisor's place");
+        }
+        let others = (0..MOST).filter(|index| tickets.issue(by_link(&format!("b{}", index % 100)), now, 0).is_ok());
+        assert_eq!(others.count(), MOST / 2 - MOST_OF_ACCOUNT / 2);
+        tickets.issue(asked("c", 60), now, 0).expect("a supervisor of another account");
+        assert!(matches!(tickets.issue(by_link("d"), now, 0), Err(CommandError::Busy(_))));
+        tickets.issue(by_link("d"), now + Duration::from_secs(60), 0).expect("the old ones are gone");
+        assert_eq!(tickets.lock().len(), 1, "what has expired is dropped when the next is made");
     }
 
     #[test]

@@ -149,7 +149,7 @@ fn unanswered(cause: Option<&HangupCause>) -> (u16, String) {
         Some(HangupCause::Rejected) => (603, "Decline"),
         Some(HangupCause::NoRoute | HangupCause::NotRegistered) => (404, "Not Found"),
         Some(HangupCause::Incompatible) => (488, "Not Acceptable Here"),
-        Some(HangupCause::NetworkFailure) => (503, "Service Unavailable"),
+        Some(HangupCause::NetworkFailure | HangupCause::Overloaded) => (503, "Service Unavailable"),
         Some(HangupCause::Instructions(_)) => (480, "Temporarily Unavailable"),
         _ => (487, "Request Terminated"),
     };

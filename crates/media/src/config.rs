@@ -38,7 +38,7 @@ pub struct MediaConfig {
     /// Legs with Opus or G.722 the plane holds at most, default 1 024. Each costs a decoder and, while it hears something that nobody
     /// else hears alike, an encode of its own: 20 to 60 times a G.711 leg.
     pub max_wide_legs: usize,
-    /// Bit rate of Opus while there is sound, bit/s, 6 000 to 128 000; default 32 000. A far side that asks for less gets less.
+    /// Bit rate of Opus while there is sound, bit/s, 6 000 to 128 000; default 48 000. A far side that asks for less gets less.
     pub opus_bitrate: u32,
     /// Effort of the Opus encoder, 0 to 10; default 5.
     pub opus_complexity: u8,
@@ -67,7 +67,7 @@ impl Default for MediaConfig {
             max_rooms_per_shard: 4_096,
             max_members_per_room: 512,
             max_wide_legs: 1_024,
-            opus_bitrate: 32_000,
+            opus_bitrate: 48_000,
             opus_complexity: 5,
             gate: true,
             pin_cpus: Vec::new(),

@@ -7,6 +7,7 @@
 use audio::{Format, Resampler};
 
 use crate::leg::Heard;
+use crate::mutation::{self, Mutation};
 use crate::shard::SLOTS;
 
 /// Samples of a tick at the highest rate.
@@ -79,7 +80,8 @@ impl Converter {
             }
         }
         self.ran = slot;
-        let oldest = std::mem::replace(&mut self.tail, oldest).min(oldest);
+        let tail = std::mem::replace(&mut self.tail, oldest);
+        let oldest = if mutation::active(Mutation::TailCountsAsNew) { oldest } else { tail.min(oldest) };
         let was_loaded = std::mem::replace(&mut self.loaded, frame.is_some());
         let silence = [0; LONGEST_FRAME];
         let input = match frame {

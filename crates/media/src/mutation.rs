@@ -22,6 +22,16 @@ pub enum Mutation {
     UnplannedLegHears,
     /// A tap hears every bus, whatever the plan says.
     TapHearsAll,
+    /// Who ceases to hear the same as others goes on with their encoder until their mixes differ.
+    PartingIgnored,
+    /// A stream begins with an encoder that still remembers.
+    ResetSkipped,
+    /// A decoder that others than before hear is not renewed.
+    DecoderNotFenced,
+    /// The end of a sound that comes out of a resampler counts as new as the frame it comes in.
+    TailCountsAsNew,
+    /// What a transport brings after a change counts as arrived after it.
+    PathTakenAsNew,
 }
 
 #[cfg(feature = "mutations")]
@@ -40,6 +50,10 @@ impl Mutation {
 
     /// Those that no phone can hear, only the reader of a tap.
     pub const OF_TAPS: [Self; 1] = [Self::TapHearsAll];
+
+    /// Those that only wide legs have: shared encoders, decoders with memory, resamplers, paths.
+    pub const OF_WIDE: [Self; 5] =
+        [Self::PartingIgnored, Self::ResetSkipped, Self::DecoderNotFenced, Self::TailCountsAsNew, Self::PathTakenAsNew];
 }
 
 #[cfg(feature = "mutations")]

@@ -5,8 +5,8 @@ mod common;
 use common::{config, ms, plan};
 use media::sim::{HeardPacket, PhoneId, PhoneSetup, Simulator, Voice};
 use media::{
-    BusId, LegId, LegUpdate, MediaConfig, PlanSource, Play, PlayChange, PlayId, PlayerChange, PlayerId, RoomChange,
-    RoomId, Sound, SourceRef, TapSetup,
+    BusId, LegId, LegSetup, LegUpdate, MediaConfig, OpusTerms, PlanSource, Play, PlayChange, PlayId, PlayerChange,
+    PlayerId, RoomChange, RoomId, Sound, SourceRef, TapSetup,
 };
 
 /// Level of a frequency in dBFS at a sampling rate.
@@ -149,37 +149,82 @@ fn a_whisper_changes_no_byte_for_the_customer_at_any_rate() {
     }
 }
 
-/// G.711 members with or without a wide listener who says nothing.
-fn with_monitor(monitor: Option<PhoneSetup>) -> Vec<Vec<HeardPacket>> {
+/// What two members get while a third, who says nothing, comes and goes, or (none) stays away.
+fn with_monitor(members: [PhoneSetup; 2], browsers: bool, monitor: Option<PhoneSetup>) -> [Vec<HeardPacket>; 2] {
     let mut sim = Simulator::new(config(1)).expect("a plane");
-    let two = [member(&mut sim, PhoneSetup::mu_law(1), false, 0), member(&mut sim, PhoneSetup::a_law(2), false, 0)];
-    // There in both, so that names and phases are alike; in the room in one.
-    let third = member(&mut sim, monitor.unwrap_or(PhoneSetup::opus(3)), true, 0);
+    let two = members.map(|setup| member(&mut sim, setup, browsers, 0));
+    // There in any case, so that names and phases are alike; an encoder that he could share with the others would be alike, too.
+    let phone = sim.phone(monitor.unwrap_or(PhoneSetup::opus(3)));
+    let setup = sim.browser_setup(phone, Some(0)).expect("a path");
+    let terms = OpusTerms { fec: false, ..OpusTerms::default() };
+    let third = sim.plane().add_leg(LegSetup { opus: terms, ..setup }).expect("a leg");
     let room = sim.plane().open_room_on(0).expect("a room");
     let legs = [two[0].leg, two[1].leg];
     let sources = [(legs[0], 0), (legs[1], 0)];
     let both: [(LegId, &[u16]); 2] = [(legs[0], &[0]), (legs[1], &[0])];
-    change(
-        &mut sim,
-        room,
-        RoomChange { plan: plan(1, 1, &sources, &both), join: legs.to_vec(), ..RoomChange::default() },
-    );
+    let three: [(LegId, &[u16]); 3] = [both[0], both[1], (third, &[0])];
+    let start = RoomChange { plan: plan(1, 1, &sources, &both), join: legs.to_vec(), ..RoomChange::default() };
+    change(&mut sim, room, start);
     sim.say(two[0].phone, Voice::Noise(8_000));
     sim.say(two[1].phone, Voice::Tone(500.0, -12.0));
     sim.run_ms(500);
-    let three: [(LegId, &[u16]); 3] = [both[0], both[1], (third.leg, &[0])];
-    let join = if monitor.is_some() { vec![third.leg] } else { Vec::new() };
-    let listeners = if monitor.is_some() { &three[..] } else { &three[..2] };
-    change(&mut sim, room, RoomChange { plan: plan(2, 1, &sources, listeners), join, ..RoomChange::default() });
-    sim.run_ms(1_000);
-    two.iter().map(|m| sim.heard(m.phone)).collect()
+    for revision in 2..6 {
+        let here = monitor.is_some() && revision % 2 == 0;
+        let (join, leave) = if here { (vec![third], Vec::new()) } else { (Vec::new(), vec![third]) };
+        let plan = plan(revision, 1, &sources, if here { &three[..] } else { &both[..] });
+        change(&mut sim, room, RoomChange { plan, join, leave, ..RoomChange::default() });
+        sim.run_ms(700);
+        // Talk and pauses.
+        sim.say(two[1].phone, if revision % 2 == 0 { Voice::Silence } else { Voice::Tone(500.0, -12.0) });
+        sim.run_ms(300);
+    }
+    two.map(|m| sim.heard(m.phone))
 }
 
 #[test]
-fn a_wide_monitor_changes_no_byte_that_narrow_members_receive() {
-    let alone = with_monitor(None);
-    assert!(alone == with_monitor(Some(PhoneSetup::opus(3))));
-    assert!(alone == with_monitor(Some(PhoneSetup::g722(3))));
+fn a_monitor_of_another_rate_changes_no_byte_that_members_receive() {
+    // Whoever begins to hear a decoder with memory has it renewed, at any rate; for formats without memory it is as if nobody came.
+    let cases = [
+        ([PhoneSetup::mu_law(1), PhoneSetup::a_law(2)], None, [PhoneSetup::opus(3), PhoneSetup::g722(3)]),
+        (
+            [PhoneSetup::opus(1), PhoneSetup::opus(2)],
+            Some(PhoneSetup::opus(3)),
+            [PhoneSetup::mu_law(3), PhoneSetup::g722(3)],
+        ),
+        (
+            [PhoneSetup::g722(1), PhoneSetup::g722(2)],
+            Some(PhoneSetup::g722(3)),
+            [PhoneSetup::a_law(3), PhoneSetup::opus(3)],
+        ),
+    ];
+    for (members, plain, monitors) in cases {
+        for browsers in [false, true] {
+            let without = with_monitor(members, browsers, plain);
+            assert!(without.iter().all(|heard| heard.len() > 100));
+            for monitor in monitors {
+                let same = without == with_monitor(members, browsers, Some(monitor));
+                assert!(same, "{:?} with a monitor at {:?}", members[0].format, monitor.format);
+            }
+        }
+    }
+}
+
+#[test]
+fn in_a_room_of_one_rate_nothing_is_converted() {
+    for setup in [PhoneSetup::mu_law as fn(u8) -> PhoneSetup, PhoneSetup::g722, PhoneSetup::opus] {
+        let mut sim = Simulator::new(config(1)).expect("a plane");
+        let members: Vec<Member> = (1..=3).map(|n| member(&mut sim, setup(n), n % 2 == 0, 0)).collect();
+        open_room(&mut sim, &members);
+        for (n, m) in members.iter().enumerate() {
+            sim.say(m.phone, Voice::Tone(400.0 + 300.0 * n as f64, -20.0));
+        }
+        sim.run_ms(1_000);
+        let since = sim.now();
+        sim.run_ms(500);
+        assert!((level(&sim.samples(members[0].phone, since), 700.0, members[0].rate) + 20.0).abs() < 2.0);
+        let metrics = &sim.plane().metrics().shards[0];
+        assert_eq!((metrics.conversions, metrics.unconverted), (0, 0), "{:?}", setup(1).format);
+    }
 }
 
 #[test]
@@ -232,33 +277,102 @@ fn no_buffered_whisper_is_heard_after_widening_at_any_pair_of_rates() {
     }
 }
 
-#[test]
-fn what_is_denied_is_exactly_zero_at_the_next_tick_and_what_is_granted_comes_in_softly() {
-    for setup in [PhoneSetup::g722 as fn(u8) -> PhoneSetup, PhoneSetup::opus] {
+/// Who speaks, who is let in and put out, and who hears it all along; what the latter two are sent before the encoder.
+struct LetIn {
+    sim: Simulator,
+    talker: Member,
+    guest: Member,
+    witness: Member,
+    room: RoomId,
+}
+
+impl LetIn {
+    fn new(setup: fn(u8) -> PhoneSetup) -> Self {
         let mut sim = Simulator::new(MediaConfig { gate: false, ..config(1) }).expect("a plane");
-        let (a, b) = (member(&mut sim, setup(1), false, 0), member(&mut sim, setup(2), false, 0));
-        let room = open_room(&mut sim, &[a, b]);
-        sim.say(a.phone, Voice::Tone(200.0, -3.0));
+        let [talker, guest, witness] = [1, 2, 3].map(|n| member(&mut sim, setup(n), false, 0));
+        let room = open_room(&mut sim, &[talker, guest, witness]);
+        sim.say(talker.phone, Voice::Tone(200.0, -6.0));
         sim.run_ms(1_000);
         sim.listen_in();
-        let denied = plan(2, 1, &[(b.leg, 0)], &[(a.leg, &[0]), (b.leg, &[0])]);
-        let pending = sim.plane().change_room(room, RoomChange { plan: denied, ..RoomChange::default() });
-        let applied = sim.wait(pending).expect("applied");
-        sim.run_ms(1_000);
-        let mixes = sim.mixed(b.leg);
-        let first = ms(applied.tick * 20);
-        assert!(mixes.iter().filter(|m| m.at >= first).count() > 40);
-        assert!(mixes.iter().filter(|m| m.at >= first).all(|m| m.samples.is_none()));
-        let granted = plan(3, 1, &[(a.leg, 0), (b.leg, 0)], &[(a.leg, &[0]), (b.leg, &[0])]);
-        change(&mut sim, room, RoomChange { plan: granted, ..RoomChange::default() });
-        sim.run_ms(1_000);
-        let heard: Vec<Vec<i16>> = sim.mixed(b.leg).into_iter().filter_map(|m| m.samples).collect();
-        let per_ms = a.rate as usize / 1_000;
-        let whole = heard[3].iter().map(|s| s.unsigned_abs()).max().unwrap_or(0);
-        assert!(whole > 15_000, "{whole}");
-        let heard = &heard[0];
-        let first = heard[..per_ms / 2].iter().map(|s| s.unsigned_abs()).max().unwrap_or(0);
-        assert!(first < whole / 5, "half a millisecond in: {first} of {whole}");
+        Self { sim, talker, guest, witness, room }
+    }
+
+    /// The tick from which it holds.
+    fn let_in(&mut self, revision: u64, on: bool) -> std::time::Duration {
+        let hears: &[u16] = if on { &[0] } else { &[] };
+        let listeners: [(LegId, &[u16]); 2] = [(self.guest.leg, hears), (self.witness.leg, &[0])];
+        let plan = plan(revision, 1, &[(self.talker.leg, 0)], &listeners);
+        let pending = self.sim.plane().change_room(self.room, RoomChange { plan, ..RoomChange::default() });
+        let applied = self.sim.wait(pending).expect("applied");
+        std::time::Duration::from_micros((applied.at_micros - media::sim::UTC_ZERO) as u64)
+    }
+
+    /// What guest and witness were sent in each tick.
+    fn sent(&mut self) -> Vec<(std::time::Duration, Vec<i16>, Vec<i16>)> {
+        let whole = |samples: Option<Vec<i16>>| samples.unwrap_or_else(|| vec![0; self.guest.rate as usize / 50]);
+        let (guest, witness) = (self.sim.mixed(self.guest.leg), self.sim.mixed(self.witness.leg));
+        let pairs = guest.into_iter().zip(witness);
+        pairs
+            .inspect(|(g, w)| assert_eq!(g.at, w.at))
+            .map(|(g, w)| (g.at, whole(g.samples), whole(w.samples)))
+            .collect()
+    }
+}
+
+#[test]
+fn what_is_denied_is_exactly_zero_at_the_next_tick_and_what_is_granted_comes_in_over_5_ms() {
+    for setup in [PhoneSetup::g722 as fn(u8) -> PhoneSetup, PhoneSetup::opus] {
+        let mut stage = LetIn::new(setup);
+        let denied = stage.let_in(2, false);
+        stage.sim.run_ms(1_000);
+        let sent = stage.sent();
+        assert!(sent.iter().filter(|(at, ..)| *at >= denied).count() > 40);
+        for (at, guest, witness) in sent {
+            assert!(at < denied || guest.iter().all(|s| *s == 0), "at {at:?}");
+            assert!(witness.iter().any(|s| s.unsigned_abs() > 5_000));
+        }
+        stage.let_in(3, true);
+        stage.sim.run_ms(1_000);
+        let sent = stage.sent();
+        let first = sent.iter().position(|(_, guest, _)| guest.iter().any(|s| *s != 0)).expect("he is let in");
+        assert!(first <= 5, "after {first} ticks");
+        let (_, guest, witness) = &sent[first];
+        let ramp = stage.guest.rate as usize / 200;
+        for (n, (got, whole)) in guest.iter().zip(witness).enumerate() {
+            // A straight line to the whole at 5 ms.
+            let wanted = i32::from(*whole) * n.min(ramp) as i32 / ramp as i32;
+            assert_eq!(i32::from(*got), wanted, "sample {n} at {} Hz", stage.guest.rate);
+        }
+        let loudest = witness[..ramp].iter().map(|s| s.unsigned_abs()).max().unwrap_or(0);
+        assert!(loudest > 300, "the line shows: {loudest} at {} Hz", stage.guest.rate);
+        assert!(sent[first + 1..].iter().all(|(_, guest, witness)| guest == witness), "whole from then on");
+    }
+}
+
+/// The steepest step between two samples.
+fn steepest(samples: &[i16]) -> i32 {
+    samples.windows(2).map(|pair| (i32::from(pair[1]) - i32::from(pair[0])).abs()).max().unwrap_or(0)
+}
+
+#[test]
+fn a_change_of_mode_makes_no_click_for_whom_it_lets_in_nor_for_who_heard_all_along() {
+    for setup in [PhoneSetup::g722 as fn(u8) -> PhoneSetup, PhoneSetup::opus] {
+        for phase in [0, 3, 6, 9, 12, 15, 18] {
+            let mut stage = LetIn::new(setup);
+            stage.let_in(2, false);
+            stage.sim.run_ms(1_000 + phase);
+            let own: Vec<i16> = stage.sent().into_iter().skip(5).flat_map(|(_, _, witness)| witness).collect();
+            stage.let_in(3, true);
+            stage.sim.run_ms(500);
+            let sent = stage.sent();
+            let guest: Vec<i16> = sent.iter().flat_map(|(_, guest, _)| guest.clone()).collect();
+            let witness: Vec<i16> = sent.iter().flat_map(|(.., witness)| witness.clone()).collect();
+            let (own, guest, witness) = (steepest(&own), steepest(&guest), steepest(&witness));
+            // The line of 5 ms adds a sixth to the slope of 200 Hz, the decoder's new beginning a little.
+            let most = own * 13 / 10 + 20;
+            assert!(guest <= most, "{:?}: let in with a step of {guest}, its own are {own}", stage.guest.rate);
+            assert!(witness <= most, "{:?}: went on with a step of {witness}, its own are {own}", stage.guest.rate);
+        }
     }
 }
 

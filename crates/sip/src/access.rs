@@ -13,7 +13,7 @@ use crate::header::NameAddr;
 use crate::known::Known;
 use crate::message::Request;
 use crate::offer::{Asker, Offers};
-use crate::registrar::{Ask, Refusal, Registrar, Source};
+use crate::registrar::{Ask, Grant, Refusal, Registrar, Source};
 use crate::roster::{Binding, Credential, Identity, Party, Roster, RosterError, TokenVerdict};
 use crate::transport::Flow;
 use crate::uri::Uri;
@@ -76,9 +76,13 @@ struct Door {
     challenge: &'static str,
 }
 
-/// Header of an access token, and its longest value, bytes.
+/// Header of an access token (Plivo's browser SDK).
 const TOKEN: &str = "X-Plivo-Jwt";
+/// Its longest value, bytes.
 const TOKEN_BYTES: usize = 4_096;
+
+/// Headers by which whoever sends a request proves himself; nobody but the server has any business with them.
+pub const PROOFS: [&str; 3] = ["Authorization", "Proxy-Authorization", TOKEN];
 
 /// Who gave the right password or token.
 struct Proven {
@@ -86,6 +90,7 @@ struct Proven {
     username: String,
     /// For the 200 to a REGISTER.
     headers: Vec<(String, String)>,
+    grant: Grant,
 }
 
 impl Proven {
@@ -230,7 +235,7 @@ impl Access {
 
     /// Decides what an authenticated REGISTER asks for; `revoked` is the count from before it was.
     async fn bind(&self, request: &Request, flow: Flow, (to, realm): (&Uri, &str), who: Proven, revoked: u64) -> Reply {
-        let Proven { credential, username, headers: told } = who;
+        let Proven { credential, username, headers: told, grant } = who;
         if to.user() != username {
             return Reply::because(403, "Forbidden: registering for another user");
         }
@@ -250,6 +255,7 @@ impl Access {
             call_id: headers.call_id(),
             cseq: headers.cseq().map_or(0, |(n, _)| n),
             user_agent: headers.get("User-Agent").unwrap_or(""),
+            grant,
         };
         let _order = self.storing.lock().await;
         if self.revoked.load(Ordering::SeqCst) != revoked {
@@ -390,7 +396,8 @@ impl Access {
             match (verdict, credential) {
                 (Verdict::Good, Some(credential)) => {
                     self.known.met(flow.remote.ip(), Instant::now());
-                    return Ok(Proven { credential, username: answer.username, headers: Vec::new() });
+                    let (username, grant) = (answer.username, Grant::default());
+                    return Ok(Proven { credential, username, headers: Vec::new(), grant });
                 }
                 (Verdict::Locked, _) => return Err(locked()),
                 (Verdict::Stale, _) => stale = true,
@@ -409,10 +416,11 @@ impl Access {
         let username = party(&request.headers.name_addr("From")).user;
         let headers = match self.roster.token(realm, &username, token, &request.method).await {
             Ok(TokenVerdict::Unknown) => return None,
-            Ok(TokenVerdict::Good { credential, headers }) => {
+            Ok(TokenVerdict::Good { credential, headers, until, rings }) => {
                 self.counters.tokens_ok.add();
                 self.known.met(flow.remote.ip(), Instant::now());
-                return Some(Ok(Proven { credential, username, headers }));
+                let grant = Grant { until: Some(until), rings };
+                return Some(Ok(Proven { credential, username, headers, grant }));
             }
             Ok(TokenVerdict::Refused { headers }) => headers,
             Err(error) => return Some(Err(self.unknowable(&error))),
@@ -446,9 +454,7 @@ impl Access {
 }
 
 fn answers(request: &Request) -> impl Iterator<Item = Answer> + '_ {
-    ["Authorization", "Proxy-Authorization"]
-        .into_iter()
-        .flat_map(|name| request.headers.all(name).filter_map(Answer::parse).collect::<Vec<_>>())
+    PROOFS[..2].iter().flat_map(|name| request.headers.all(name).filter_map(Answer::parse).collect::<Vec<_>>())
 }
 
 fn refused(refusal: &Refusal) -> Reply {

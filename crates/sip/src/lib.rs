@@ -45,6 +45,7 @@ mod transport;
 mod uri;
 mod websocket;
 
+pub use access::PROOFS;
 pub use config::{Limits, RegistrationBounds, SipConfig, Timers};
 pub use counters::{Counter, Counters};
 pub use digest::{Algorithm, ha1};

@@ -16,6 +16,8 @@ pub struct Contact {
     pub binding: Binding,
     pub(crate) flow: Flow,
     instance: Option<Instance>,
+    /// Whether it may be called.
+    rings: bool,
 }
 
 /// What tells one device from another, whatever contacts it writes (RFC 5626 §4.1): a value as written, with its quotes, and
@@ -110,6 +112,28 @@ pub(crate) struct Source<'a> {
     pub call_id: &'a str,
     pub cseq: u32,
     pub user_agent: &'a str,
+    pub grant: Grant,
+}
+
+/// What the proof of whoever registers is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Grant {
+    /// No binding lasts longer.
+    pub until: Option<SystemTime>,
+    /// Whether its contacts are called.
+    pub rings: bool,
+}
+
+impl Default for Grant {
+    fn default() -> Grant {
+        Grant { until: None, rings: true }
+    }
+}
+
+impl Grant {
+    fn end(&self, wished: SystemTime) -> SystemTime {
+        self.until.map_or(wished, |until| until.min(wished))
+    }
 }
 
 /// What changed.
@@ -144,7 +168,7 @@ impl Registrar {
         let flow = Flow { transport: binding.transport, local: binding.local, remote: binding.source, connection: 0 };
         let list = self.table.entry(binding.aor.clone()).or_default();
         if list.len() < self.per_aor && !list.iter().any(|c| c.binding.contact == binding.contact) {
-            list.push(Contact { binding, flow, instance: None });
+            list.push(Contact { binding, flow, instance: None, rings: true });
             self.total += 1;
         }
     }
@@ -153,6 +177,13 @@ impl Registrar {
     pub fn contacts(&self, aor: &str, now: SystemTime) -> Vec<Contact> {
         let list = self.table.get(aor).map(Vec::as_slice).unwrap_or_default();
         list.iter().rev().filter(|c| c.binding.expires > now).cloned().collect()
+    }
+
+    /// Those of them that may be called.
+    pub fn ringing(&self, aor: &str, now: SystemTime) -> Vec<Contact> {
+        let mut contacts = self.contacts(aor, now);
+        contacts.retain(|contact| contact.rings);
+        contacts
     }
 
     /// Applies a REGISTER as a whole, or not at all.
@@ -199,11 +230,12 @@ impl Registrar {
                         transport: source.flow.transport,
                         call_id: source.call_id.to_owned(),
                         cseq: source.cseq,
-                        expires: now + Duration::from_secs(u64::from(wish.seconds)),
+                        expires: source.grant.end(now + Duration::from_secs(u64::from(wish.seconds))),
                         user_agent: source.user_agent.chars().take(256).collect(),
                     };
                     change.saved.push(binding.clone());
-                    next.push(Contact { binding, flow: source.flow, instance: wish.instance.clone() });
+                    let (flow, rings) = (source.flow, source.grant.rings);
+                    next.push(Contact { binding, flow, instance: wish.instance.clone(), rings });
                 }
                 // A phone that restarts often would lock itself out if the newest were refused.
                 while next.len() > self.per_aor {
@@ -295,7 +327,16 @@ mod tests {
             remote: "192.0.2.7:40000".parse().unwrap(),
             connection: 0,
         };
-        Source { aor: "bob@r", account: "a", endpoint: "e", flow, call_id: "c", cseq, user_agent: "ua" }
+        Source {
+            aor: "bob@r",
+            account: "a",
+            endpoint: "e",
+            flow,
+            call_id: "c",
+            cseq,
+            user_agent: "ua",
+            grant: Grant::default(),
+        }
     }
 
     fn ask(lines: &[(&str, &str)]) -> Result<Ask, Refusal> {

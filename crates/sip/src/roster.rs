@@ -46,6 +46,10 @@ pub enum TokenVerdict {
         credential: Credential,
         /// Headers of the 200 to a REGISTER, such as `X-Plivo-Jwt: exp=…`.
         headers: Vec<(String, String)>,
+        /// Until when: no registration with it lasts longer.
+        until: SystemTime,
+        /// Whether whoever registers with it is called there.
+        rings: bool,
     },
     /// It is not: answered with 401.
     Refused {

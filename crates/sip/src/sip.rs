@@ -237,9 +237,9 @@ impl Sip {
         Ok(Placement { uri: text.clone(), next_hop, transport, flow: None, call })
     }
 
-    /// Contacts registered for a canonical address of record ([`crate::Credential::aor`]), latest first.
+    /// Contacts registered for a canonical address of record ([`crate::Credential::aor`]) that may be called, latest first.
     pub fn contacts(&self, aor: &str) -> Vec<Contact> {
-        self.inner.access.registrar().contacts(aor, SystemTime::now())
+        self.inner.access.registrar().ringing(aor, SystemTime::now())
     }
 
     /// Refuses new calls from now on (503, Retry-After); returns when the last dialog is gone.

@@ -445,6 +445,25 @@ async fn an_access_token_takes_the_place_of_a_password() {
 }
 
 #[tokio::test]
+async fn a_registration_lasts_no_longer_than_its_token_and_rings_only_where_that_is_granted() {
+    let bench = Bench::new().await;
+    let mut browser = Browser::open(&bench).await;
+    let ok = browser.register("d1", "X-Plivo-Jwt: brief\r\n").await;
+    let granted = ok.get("Contact");
+    let seconds = granted.split("expires=").nth(1).and_then(|rest| rest.split(';').next()?.parse::<u32>().ok());
+    assert!(ok.code() == 200 && seconds.is_some_and(|seconds| (80..=90).contains(&seconds)), "{granted}");
+    let kept = &bench.sip.contacts("alice@acct.test")[0].binding;
+    assert!(kept.expires <= std::time::SystemTime::now() + std::time::Duration::from_secs(90), "600 s were asked for");
+    // Plivo's SDK registers before it calls; nobody calls it there.
+    let again = browser.register("d1", "X-Plivo-Jwt: outgoing\r\n").await;
+    assert_eq!(again.code(), 200, "{again:?}");
+    assert!(again.get("Contact").contains("expires=600"), "{again:?}");
+    assert!(bench.sip.contacts("alice@acct.test").is_empty(), "it is rung");
+    assert_eq!(browser.register("d1", "X-Plivo-Jwt: good\r\n").await.code(), 200);
+    assert_eq!(bench.sip.contacts("alice@acct.test").len(), 1);
+}
+
+#[tokio::test]
 async fn a_browsers_ping_is_answered_and_it_learns_its_address() {
     let bench = Bench::new().await;
     let mut browser = Browser::open(&bench).await;

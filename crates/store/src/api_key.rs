@@ -130,6 +130,14 @@ impl ApiKey {
         self.room_pattern.as_deref().is_none_or(|pattern| glob(pattern, name))
     }
 
+    /// Whether the key is for the room of this name in which members carry these tags. A key for a team sees nothing: rooms
+    /// have no teams.
+    pub fn sees<'a>(&self, room: &str, mut tags: impl Iterator<Item = &'a str>) -> bool {
+        self.team.is_none()
+            && self.permits_room(room)
+            && self.tag.as_deref().is_none_or(|wanted| tags.any(|tag| tag == wanted))
+    }
+
     /// Whether its use should be noted with `touch_api_key` (at most once a minute).
     pub fn needs_touch(&self, now: Timestamp) -> bool {
         self.last_used_at.is_none_or(|last| now.since(last) >= TOUCH_EVERY)
@@ -213,6 +221,21 @@ impl Store {
     pub async fn api_key(&self, account: AccountId, id: &str) -> Result<Option<ApiKey>> {
         let values = [account.put(), Value::Text(id.to_owned())];
         self.read("reading an API key", move |conn| select_one(conn, "WHERE account = ? AND id = ?", values)).await
+    }
+
+    /// The key of this id, of the account or one of its sub-accounts, if it has not expired and its account is enabled.
+    ///
+    /// # Errors
+    /// `Busy`, `Database`.
+    pub async fn good_api_key(&self, main: AccountId, id: &str, now: Timestamp) -> Result<Option<ApiKey>> {
+        let values = [Value::Text(id.to_owned()), main.put(), main.put()];
+        self.read("reading an API key", move |conn| {
+            let rest = "WHERE id = ? AND EXISTS (SELECT 1 FROM accounts WHERE accounts.id = account AND enabled = 1 \
+                        AND (accounts.id = ? OR accounts.parent = ?))";
+            let found: Option<ApiKey> = select_one(conn, rest, values)?;
+            Ok(found.filter(|key| key.expires_at.is_none_or(|expiry| now < expiry)))
+        })
+        .await
     }
 
     /// The account's keys, oldest first.

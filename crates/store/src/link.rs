@@ -107,6 +107,15 @@ impl Store {
         self.read("reading a link", move |conn| select_one(conn, "WHERE account = ? AND id = ?", values)).await
     }
 
+    /// The account's link of this name.
+    ///
+    /// # Errors
+    /// `Busy`, `Database`.
+    pub async fn link_by_name(&self, account: AccountId, name: &str) -> Result<Option<Link>> {
+        let values = [account.put(), Value::Text(name.to_owned())];
+        self.read("reading a link", move |conn| select_one(conn, "WHERE account = ? AND name = ?", values)).await
+    }
+
     /// The account's links, newest first.
     ///
     /// # Errors

@@ -4,8 +4,8 @@ mod support;
 
 use serde_json::json;
 use store::{
-    Account, AccountId, Application, Dialect, INVITATIONS, Invitation, Link, NewEvent, Page, RoomId, Store,
-    StoreConfig, StoreError,
+    Account, AccountId, ApiKey, Application, Dialect, INVITATIONS, Invitation, Link, NewEvent, Page, RoomId, Scope,
+    Store, StoreConfig, StoreError,
 };
 use support::{Directory, account, at, open};
 
@@ -135,4 +135,42 @@ async fn the_last_events_of_a_room_are_its_own_in_order() {
     assert_eq!(kinds(store.last_events(owner, one, 3).await.expect("read")), ["k12", "k15", "k18"]);
     assert_eq!(store.last_events(owner, one, 100).await.expect("read").len(), 7);
     assert_eq!(store.last_events(account(&store, "b").await, one, 9).await, Ok(Vec::new()));
+}
+
+#[tokio::test]
+async fn a_key_is_good_for_its_own_account_until_it_expires_is_deleted_or_the_account_is_disabled() {
+    let store = open();
+    let (owner, other) = (account(&store, "a").await, account(&store, "b").await);
+    let main: Account = store.account(owner).await.expect("read").expect("there");
+    let sub = main.new_sub("s", at(0));
+    let scopes = [Scope::Monitor].into_iter().collect();
+    let (mut key, _) = ApiKey::generate(sub.id, "desk", scopes, at(0));
+    key.expires_at = Some(at(100));
+    let batch = store.batch().put_account(sub.clone()).put_api_key(key.clone());
+    batch.commit().await.expect("stored");
+    let good =
+        async |account, seconds| store.good_api_key(account, &key.id, at(seconds)).await.expect("read").is_some();
+    assert!(good(owner, 99).await && good(sub.id, 99).await, "a sub-account's key is its main account's too");
+    assert!(!good(other, 99).await && !good(owner, 100).await);
+    store.batch().put_account(Account { enabled: false, ..sub.clone() }).commit().await.expect("stored");
+    assert!(!good(owner, 99).await, "its account is disabled");
+    store.batch().put_account(sub).delete_api_key(key.account, &key.id).commit().await.expect("stored");
+    assert!(!good(owner, 99).await, "deleted");
+}
+
+#[tokio::test]
+async fn a_link_is_found_by_its_name_however_many_came_after_it() {
+    let store = open();
+    let (owner, app) = with_app(&store, "a").await;
+    let mut batch = store.batch();
+    for index in 0..=store::PAGE_LIMIT {
+        let (mut link, _) = Link::generate(owner, format!("link-{index}"), at(i64::from(index)));
+        link.app_id = Some(app.app_id.clone());
+        batch = batch.put_link(link);
+    }
+    batch.commit().await.expect("stored");
+    let oldest = store.link_by_name(owner, "link-0").await.expect("read").expect("there");
+    assert_eq!(oldest.name, "link-0");
+    assert_eq!(store.link_by_name(owner, "none").await, Ok(None));
+    assert_eq!(store.link_by_name(account(&store, "b").await, "link-0").await, Ok(None), "another's");
 }

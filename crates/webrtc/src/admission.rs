@@ -1,7 +1,7 @@
 //! Places: how many legs there may be, how many of one account, how many that are not connected yet.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::config::WebRtcConfig;
@@ -10,9 +10,10 @@ use crate::error::WebRtcError;
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
-    by_account: HashMap<u64, usize>,
+    by_account: HashMap<u128, usize>,
     connecting: usize,
-    connecting_by_account: HashMap<u64, usize>,
+    connecting_by_account: HashMap<u128, usize>,
+    /// By source (IPv6: /64).
     connecting_by_source: HashMap<IpAddr, usize>,
 }
 
@@ -29,9 +30,17 @@ pub(crate) struct Admission {
 #[derive(Debug)]
 pub(crate) struct Place {
     admission: Arc<Admission>,
-    account: u64,
+    account: u128,
     source: Option<IpAddr>,
     connecting: bool,
+}
+
+/// An IPv6 source is its /64: one machine has all of it.
+pub(crate) fn network_of(source: IpAddr) -> IpAddr {
+    match source {
+        IpAddr::V4(_) => source,
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
+    }
 }
 
 /// Three quarters, but at least one.
@@ -67,7 +76,7 @@ impl Admission {
     }
 
     /// A place for a leg of this account, signalled from this source.
-    pub(crate) fn enter(self: &Arc<Self>, account: u64, source: Option<IpAddr>) -> Result<Place, WebRtcError> {
+    pub(crate) fn enter(self: &Arc<Self>, account: u128, source: Option<IpAddr>) -> Result<Place, WebRtcError> {
         let mut taken = self.lock();
         if taken.all >= self.most {
             return Err(WebRtcError::Full(self.most));
@@ -78,7 +87,7 @@ impl Admission {
         }
         taken.all += 1;
         *taken.by_account.entry(account).or_default() += 1;
-        Ok(Place { admission: self.clone(), account, source, connecting: false })
+        Ok(Place { admission: self.clone(), account, source: source.map(network_of), connecting: false })
     }
 
     /// Legs, and those of them that are being connected.
@@ -161,6 +170,18 @@ mod tests {
         drop((first, second));
         assert_eq!(admission.taken(), (0, 0));
         assert!(admission.lock().by_account.is_empty());
+    }
+
+    #[test]
+    fn the_addresses_of_one_ipv6_network_are_one_source() {
+        let admission = admission(100, 8, 2);
+        let connects = |source: &str| {
+            let mut place = admission.enter(1, Some(source.parse().expect("an address"))).expect("a place");
+            place.connect().map(|()| place)
+        };
+        let _first = (connects("2001:db8::1"), connects("2001:db8::ffff:1"));
+        assert!(matches!(connects("2001:db8::2"), Err(WebRtcError::SourceConnecting(2))));
+        assert!(connects("2001:db8:0:1::1").is_ok());
     }
 
     #[test]

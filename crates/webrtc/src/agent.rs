@@ -183,13 +183,6 @@ pub(crate) fn accept_answer(
     rtc.sdp_api().accept_answer(pending, answer).map_err(refused)
 }
 
-/// Has an agent prepare a restart of ICE, to be completed by [`accept_answer`].
-pub(crate) fn restart(rtc: &mut Rtc) -> Option<SdpPendingOffer> {
-    let mut api = rtc.sdp_api();
-    api.ice_restart(true);
-    api.apply().map(|(_, pending)| pending)
-}
-
 /// Gives an agent credentials of our generator after a restart.
 pub(crate) fn set_credentials(rtc: &mut Rtc, credentials: &Credentials) {
     rtc.direct_api().set_local_ice_credentials(credentials.ice());

@@ -51,7 +51,7 @@ pub struct WebRtcConfig {
     pub max_peers: usize,
     /// Legs that are being connected at most; one account has at most three quarters of them.
     pub max_half_open: usize,
-    /// Legs of one source that are being connected at most; also unidentified TCP connections of one address.
+    /// Legs of one source (IPv6: /64) that are being connected at most; also its unidentified TCP connections.
     pub max_half_open_per_source: usize,
     /// A leg that is not connected after so long is closed.
     pub connect_timeout: Duration,
@@ -76,7 +76,7 @@ impl Default for WebRtcConfig {
             lite: true,
             clock: Instant::now(),
             formats: FORMATS.to_vec(),
-            max_average_bitrate: 32_000,
+            max_average_bitrate: 48_000,
             max_peers: 2_000,
             max_half_open: 200,
             max_half_open_per_source: 20,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -12,22 +13,20 @@ use crate::agent::{Agent, Maker, Remote};
 use crate::config::WebRtcConfig;
 use crate::counters::{Counters, Counts};
 use crate::error::WebRtcError;
-use crate::event::{Announcer, Events, Shared};
-use crate::format::{Agreed, Direction};
+use crate::event::{Announcer, Events};
+use crate::format::Agreed;
 use crate::peer::{Peer, ask};
 use crate::port::{self, Bell, Command, Gate, Making, PortHandle, Seat};
 use crate::sdp::Description;
 use crate::session::{self, Founding, Session};
 
-/// Who wants a leg, and how.
+/// Who wants a leg.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wish {
     /// The account that pays for it, an opaque number: none has more than three quarters of the places.
-    pub account: u64,
+    pub account: u128,
     /// Where the signalling comes from; bounds what one source may leave half done.
     pub source: Option<IpAddr>,
-    /// What we are ready for.
-    pub direction: Direction,
 }
 
 /// A leg that answered an offer.
@@ -80,7 +79,7 @@ struct Room {
     path: TransportEnd,
     announcer: Announcer,
     events: Events,
-    shared: Arc<Shared>,
+    hang_up: Arc<AtomicBool>,
 }
 
 impl WebRtc {
@@ -122,11 +121,11 @@ impl WebRtc {
     pub async fn answer(&self, offer: &str, wish: Wish) -> Result<Answered, WebRtcError> {
         let Inner { config, maker, .. } = &*self.0;
         let offer = Description::read(offer)?;
-        let (audio, agreed) = session::answerable(&offer, &config.formats, wish.direction, config.lite)?;
+        let (audio, agreed) = session::answerable(&offer, &config.formats, config.lite)?;
         let room = self.room(&wish, true)?;
         let remote = Remote::new(&audio, offer.lite(), agreed.payloads());
         let agent = maker.answering(&remote, &room.port.candidates)?;
-        let session = Session::answering(&self.founding(&agent, &room, wish.direction), &offer, &audio, remote, agreed);
+        let session = Session::answering(&self.founding(&agent, &room), &offer, &audio, remote, agreed);
         let candidates = session::checkable(&audio.candidates, room.port.address);
         let sdp = session.text();
         let (peer, media, events) = self.seat(room, agent, session, Some(agreed.gate()), candidates).await?;
@@ -139,20 +138,19 @@ impl WebRtc {
         let room = self.room(&wish, false)?;
         let payloads = session::offered(&config.formats);
         let agent = maker.offering(&payloads, &room.port.candidates)?;
-        let session = Session::offering(&self.founding(&agent, &room, wish.direction), payloads);
+        let session = Session::offering(&self.founding(&agent, &room), payloads);
         let sdp = session.text();
         let (peer, media, events) = self.seat(room, agent, session, None, Vec::new()).await?;
         Ok(Offered { peer, sdp, media, events })
     }
 
-    fn founding<'a>(&self, agent: &'a Agent, room: &Room, wanted: Direction) -> Founding<'a> {
+    fn founding<'a>(&self, agent: &'a Agent, room: &Room) -> Founding<'a> {
         let config = &self.0.config;
         Founding {
             agent,
             address: room.port.address,
             lite: config.lite,
             max_average_bitrate: config.max_average_bitrate,
-            wanted,
         }
     }
 
@@ -173,7 +171,7 @@ impl WebRtc {
         let bell = Bell { ready: port.ready.clone(), slot: seat.key().slot as usize };
         let (media, path) = media::path(Arc::new(bell));
         let (announcer, events) = Announcer::new();
-        Ok(Room { port, place, seat, media, path, announcer, events, shared: Arc::default() })
+        Ok(Room { port, place, seat, media, path, announcer, events, hang_up: Arc::default() })
     }
 
     /// Gives the leg to its thread.
@@ -186,7 +184,7 @@ impl WebRtc {
         remote_candidates: Vec<str0m::Candidate>,
     ) -> Result<(Peer, MediaEnd, Events), WebRtcError> {
         // The handle is there first: if nobody waits any more, its end closes the leg.
-        let peer = Peer::new(room.port.clone(), room.seat.key(), room.shared.clone(), session);
+        let peer = Peer::new(room.port.clone(), room.seat.key(), room.hang_up.clone(), session);
         let making = Box::new(Making {
             rtc: agent.rtc,
             mid: agent.mid,
@@ -197,7 +195,7 @@ impl WebRtc {
             lite: self.0.config.lite,
             path: room.path,
             announcer: room.announcer,
-            shared: room.shared,
+            hang_up: room.hang_up,
             place: room.place,
             seat: room.seat,
         });

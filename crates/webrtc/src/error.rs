@@ -50,7 +50,7 @@ pub enum WebRtcError {
     #[error("there is no open offer that this could answer")]
     NoOffer,
     /// An offer of ours is still open.
-    #[error("an offer of ours awaits its answer; answer or withdraw it first")]
+    #[error("our first offer awaits its answer; answer it first")]
     OfferOpen,
     /// The other side's SDP cannot be used.
     #[error(transparent)]

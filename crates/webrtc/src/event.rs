@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -146,72 +145,6 @@ impl Announcer {
     pub(crate) fn end(&mut self, reason: CloseReason) {
         if let Some(last) = self.last.take() {
             last.send(PeerEvent::Closed { reason });
-        }
-    }
-}
-
-/// Figures of a leg.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct PeerStats {
-    /// RTP packets received and authenticated.
-    pub packets_received: u64,
-    /// Their payload, bytes.
-    pub bytes_received: u64,
-    /// RTP packets sent.
-    pub packets_sent: u64,
-    /// Their payload, bytes.
-    pub bytes_sent: u64,
-    /// Round trip by the other side's receiver reports.
-    pub round_trip: Option<Duration>,
-    /// Part of our packets that they report lost, 0 to 1, in the last reports (about 5 s apart). Opus wants to know it.
-    pub loss: Option<f32>,
-    /// Whether ICE and DTLS stand.
-    pub connected: bool,
-}
-
-/// What a leg's thread writes and its handle reads.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub packets_received: AtomicU64,
-    pub bytes_received: AtomicU64,
-    pub packets_sent: AtomicU64,
-    pub bytes_sent: AtomicU64,
-    /// Microseconds; `u64::MAX`: unknown.
-    pub round_trip: AtomicU64,
-    /// Bits of an `f32`; NaN: unknown.
-    pub loss: AtomicU32,
-    pub connected: AtomicBool,
-    /// The handle wants it closed.
-    pub hang_up: AtomicBool,
-}
-
-impl Default for Shared {
-    fn default() -> Self {
-        Self {
-            packets_received: AtomicU64::new(0),
-            bytes_received: AtomicU64::new(0),
-            packets_sent: AtomicU64::new(0),
-            bytes_sent: AtomicU64::new(0),
-            round_trip: AtomicU64::new(u64::MAX),
-            loss: AtomicU32::new(f32::NAN.to_bits()),
-            connected: AtomicBool::new(false),
-            hang_up: AtomicBool::new(false),
-        }
-    }
-}
-
-impl Shared {
-    pub(crate) fn stats(&self) -> PeerStats {
-        let micros = self.round_trip.load(Ordering::Relaxed);
-        let loss = f32::from_bits(self.loss.load(Ordering::Relaxed));
-        PeerStats {
-            packets_received: self.packets_received.load(Ordering::Relaxed),
-            bytes_received: self.bytes_received.load(Ordering::Relaxed),
-            packets_sent: self.packets_sent.load(Ordering::Relaxed),
-            bytes_sent: self.bytes_sent.load(Ordering::Relaxed),
-            round_trip: (micros != u64::MAX).then(|| Duration::from_micros(micros)),
-            loss: (!loss.is_nan()).then_some(loss),
-            connected: self.connected.load(Ordering::Relaxed),
         }
     }
 }

@@ -1,8 +1,7 @@
 //! What an offer and an answer agree on: format, payload types, directions, terms of Opus.
 
-use std::time::Duration;
-
 use audio::Format;
+use media::{Carrier, LegSetup, LegUpdate, MediaEnd, OpusTerms};
 
 /// The formats that browsers have, in the usual order of preference.
 pub const FORMATS: [Format; 4] =
@@ -26,15 +25,15 @@ pub(crate) fn mapping(format: Format) -> String {
     }
 }
 
-/// Who sends, seen from our side.
+/// Who sends, seen from whoever says it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Direction {
+pub(crate) enum Direction {
     /// Both send.
     #[default]
     SendRecv,
-    /// Only we send.
+    /// Only the one who says it.
     SendOnly,
-    /// Only they send.
+    /// Only the other.
     RecvOnly,
     /// Nobody sends.
     Inactive,
@@ -42,7 +41,7 @@ pub enum Direction {
 
 impl Direction {
     /// From its two halves.
-    pub fn new(send: bool, receive: bool) -> Self {
+    pub(crate) fn new(send: bool, receive: bool) -> Self {
         match (send, receive) {
             (true, true) => Self::SendRecv,
             (true, false) => Self::SendOnly,
@@ -51,24 +50,17 @@ impl Direction {
         }
     }
 
-    /// Whether we send.
-    pub fn sends(self) -> bool {
+    pub(crate) fn sends(self) -> bool {
         matches!(self, Self::SendRecv | Self::SendOnly)
     }
 
-    /// Whether we receive.
-    pub fn receives(self) -> bool {
+    pub(crate) fn receives(self) -> bool {
         matches!(self, Self::SendRecv | Self::RecvOnly)
     }
 
     /// As the other side sees it.
-    pub fn seen_from_there(self) -> Self {
+    pub(crate) fn seen_from_there(self) -> Self {
         Self::new(self.receives(), self.sends())
-    }
-
-    /// What both permit.
-    pub fn and(self, other: Self) -> Self {
-        Self::new(self.sends() && other.sends(), self.receives() && other.receives())
     }
 
     /// The attribute of SDP.
@@ -92,19 +84,6 @@ impl Direction {
     }
 }
 
-/// What the other side wants of the Opus we send it (RFC 7587 §6.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OpusTerms {
-    /// `usedtx`: it prefers discontinuous transmission.
-    pub dtx: bool,
-    /// `useinbandfec`: it makes use of in-band error correction.
-    pub fec: bool,
-    /// `maxaveragebitrate`, bit/s; 6 000 to 510 000.
-    pub max_average_bitrate: Option<u32>,
-    /// `maxplaybackrate`, Hz; 8 000 to 48 000. More than it can play is wasted.
-    pub max_playback_rate: Option<u32>,
-}
-
 /// What was agreed for a leg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Agreed {
@@ -114,12 +93,35 @@ pub struct Agreed {
     pub payload_type: u8,
     /// Payload type of telephone events (RFC 4733) at the format's clock rate.
     pub telephone_event: Option<u8>,
-    /// What they want of Opus; defaults for other formats.
+    /// What they want of the Opus we send (RFC 7587 §6.1); defaults for other formats.
     pub opus: OpusTerms,
-    /// `ptime`: the length of packet they prefer.
-    pub packet_time: Option<Duration>,
     /// Whether we send. While not, what the media end sends is dropped.
     pub send: bool,
     /// Whether we receive. While not, nothing reaches the media end.
     pub receive: bool,
+}
+
+impl Agreed {
+    /// The leg of whoever agreed to this; `media` is where his packets come from.
+    pub fn leg(&self, media: MediaEnd) -> LegSetup {
+        LegSetup {
+            telephone_event: self.telephone_event,
+            opus: self.opus,
+            receive: self.receive,
+            send: self.send,
+            ..LegSetup::new(Carrier::Path(media), self.format, self.payload_type)
+        }
+    }
+
+    /// What changes about his leg when this was agreed anew.
+    pub fn update(&self) -> LegUpdate {
+        LegUpdate {
+            format: Some((self.format, self.payload_type)),
+            telephone_event: Some(self.telephone_event),
+            opus: Some(self.opus),
+            receive: Some(self.receive),
+            send: Some(self.send),
+            ..LegUpdate::default()
+        }
+    }
 }

@@ -2,25 +2,23 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use crate::agent::Credentials;
 use crate::error::WebRtcError;
-use crate::event::{PeerStats, Shared};
-use crate::format::{Agreed, Direction};
+use crate::format::Agreed;
 use crate::port::{Command, Key, PortHandle};
 use crate::session::{Session, candidate};
 
 struct Inner {
     port: Arc<PortHandle>,
     key: Key,
-    shared: Arc<Shared>,
+    hang_up: Arc<AtomicBool>,
     session: Mutex<Session>,
 }
 
-/// A leg: its negotiation, its figures, its end. The leg is closed when the last clone is dropped.
+/// A leg: its negotiation and its end. The leg is closed when the last clone is dropped.
 #[derive(Clone)]
 pub struct Peer(Arc<Inner>);
 
@@ -31,15 +29,6 @@ pub struct Renegotiated {
     pub sdp: String,
     /// What counts from now on.
     pub agreed: Agreed,
-}
-
-/// What an offer of ours is to change.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Reoffer {
-    /// Hold, or its end. `None`: as before.
-    pub direction: Option<Direction>,
-    /// Whether ICE starts again with new credentials (RFC 8445 §9).
-    pub restart: bool,
 }
 
 /// Sends a command and waits until it is done.
@@ -62,8 +51,8 @@ fn tell(port: &PortHandle, command: Command) -> Result<(), WebRtcError> {
 }
 
 impl Peer {
-    pub(crate) fn new(port: Arc<PortHandle>, key: Key, shared: Arc<Shared>, session: Session) -> Self {
-        Self(Arc::new(Inner { port, key, shared, session: Mutex::new(session) }))
+    pub(crate) fn new(port: Arc<PortHandle>, key: Key, hang_up: Arc<AtomicBool>, session: Session) -> Self {
+        Self(Arc::new(Inner { port, key, hang_up, session: Mutex::new(session) }))
     }
 
     /// Takes the answer to [`crate::WebRtc::offer`] or [`Peer::reoffer`].
@@ -72,9 +61,9 @@ impl Peer {
         let mut session = self.0.session.lock().await;
         let mut step = session.read_answer(answer)?;
         let (candidates, gate) = (std::mem::take(&mut step.candidates), step.agreed.gate());
-        if session.is_new() || step.restart.is_some() {
-            let (remote, restarted) = (Box::new(step.remote.clone()), step.restart.clone());
-            ask(&self.0.port, |done| Command::Answer { key, remote, restarted, candidates, gate, done }).await?;
+        if session.is_new() {
+            let remote = Box::new(step.remote.clone());
+            ask(&self.0.port, |done| Command::Answer { key, remote, candidates, gate, done }).await?;
         } else {
             ask(&self.0.port, |done| Command::Change { key, candidates, gate, done }).await?;
         }
@@ -98,25 +87,12 @@ impl Peer {
         Ok(Renegotiated { sdp: session.text(), agreed })
     }
 
-    /// Makes an offer within the session, to be answered by [`Peer::accept`] or given up by [`Peer::withdraw`]. Nothing changes
-    /// before the answer.
-    pub async fn reoffer(&self, change: Reoffer) -> Result<String, WebRtcError> {
-        let key = self.0.key;
+    /// Makes an offer within the session, which says what the session is, to be answered by [`Peer::accept`]. Nothing changes before
+    /// the answer; the next offer, theirs or ours, takes the place of one that was never answered.
+    pub async fn reoffer(&self) -> Result<String, WebRtcError> {
         let mut session = self.0.session.lock().await;
-        let restart = change.restart.then(Credentials::new);
-        session.open(change.direction, restart)?;
-        if change.restart
-            && let Err(error) = ask(&self.0.port, |done| Command::PrepareRestart { key, done }).await
-        {
-            session.withdraw();
-            return Err(error);
-        }
+        session.open()?;
         Ok(session.text())
-    }
-
-    /// Our offer within the session was refused: everything stays as it was.
-    pub async fn withdraw(&self) {
-        self.0.session.lock().await.withdraw();
     }
 
     /// Takes a candidate that came later (`candidate:…`, with or without `a=`). False if it is none that can be checked: not UDP,
@@ -131,16 +107,6 @@ impl Peer {
         Ok(true)
     }
 
-    /// Our description as it stands, as the last answer or offer said it.
-    pub async fn description(&self) -> String {
-        self.0.session.lock().await.text()
-    }
-
-    /// Figures, at most two seconds old.
-    pub fn stats(&self) -> PeerStats {
-        self.0.shared.stats()
-    }
-
     /// Hangs up: the browser is told by DTLS and RTCP.
     pub fn close(&self) {
         self.0.close();
@@ -149,7 +115,7 @@ impl Peer {
 
 impl Inner {
     fn close(&self) {
-        self.shared.hang_up.store(true, Ordering::SeqCst);
+        self.hang_up.store(true, Ordering::SeqCst);
         self.port.ready.mark(self.key.slot as usize);
     }
 }

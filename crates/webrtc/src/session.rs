@@ -3,24 +3,17 @@
 use std::net::SocketAddr;
 
 use audio::Format;
+use media::OpusTerms;
 
 use crate::agent::{Agent, Credentials, Payloads, Remote};
 use crate::error::{SdpError, WebRtcError};
-use crate::format::{Agreed, Direction, OpusTerms, offered_payload_type};
+use crate::format::{Agreed, Direction, offered_payload_type};
 use crate::port::Gate;
 use crate::random;
 use crate::sdp::{Audio, Description, Line, Ours, Setup, write};
 
 /// Payload types of the telephone events that we offer, by clock rate.
 const TELEPHONE_EVENTS: [(u8, u32); 2] = [(110, 48_000), (101, 8_000)];
-
-/// An offer of ours that awaits its answer.
-#[derive(Clone, Debug)]
-struct Open {
-    direction: Direction,
-    /// Our credentials after the restart it asks for.
-    restart: Option<Credentials>,
-}
 
 /// The session of a leg.
 #[derive(Debug)]
@@ -37,16 +30,15 @@ pub(crate) struct Session {
     candidates: Vec<String>,
     address: SocketAddr,
     max_average_bitrate: u32,
-    /// What we want, whatever they permit.
-    wanted: Direction,
-    /// What both permit.
+    /// What they permit: we are always ready for both.
     direction: Direction,
     setup: Setup,
     /// What we offered; afterwards what was agreed.
     payloads: Payloads,
     remote: Option<Remote>,
     agreed: Option<Agreed>,
-    open: Option<Open>,
+    /// An offer of ours awaits its answer.
+    open: bool,
 }
 
 /// What the other side said, ready for the leg's thread.
@@ -88,14 +80,14 @@ impl Agreed {
 }
 
 /// Agrees on a format with its payload type.
-fn agree(audio: &Audio, format: Format, payload_type: u8, direction: Direction) -> Agreed {
+fn agree(audio: &Audio, format: Format, payload_type: u8) -> Agreed {
+    let direction = audio.direction.seen_from_there();
     let opus = if format == Format::Opus { audio.opus_terms(payload_type) } else { OpusTerms::default() };
     Agreed {
         format,
         payload_type,
         telephone_event: audio.telephone_event(format.clock_rate()),
         opus,
-        packet_time: audio.packet_time,
         send: direction.sends(),
         receive: direction.receives(),
     }
@@ -107,20 +99,14 @@ fn no_format(ours: &[Format], audio: &Audio) -> SdpError {
 }
 
 /// What an offer to us leads to: its audio, and the best of our formats.
-pub(crate) fn answerable(
-    offer: &Description,
-    formats: &[Format],
-    wanted: Direction,
-    lite: bool,
-) -> Result<(Audio, Agreed), SdpError> {
+pub(crate) fn answerable(offer: &Description, formats: &[Format], lite: bool) -> Result<(Audio, Agreed), SdpError> {
     if lite && offer.lite() {
         return Err(SdpError::BothLite);
     }
     let audio = offer.audio(None)?;
     let best = formats.iter().find_map(|format| Some((*format, audio.payload_type(*format)?)));
     let (format, payload_type) = best.ok_or_else(|| no_format(formats, &audio))?;
-    let direction = wanted.and(audio.direction.seen_from_there());
-    let agreed = agree(&audio, format, payload_type, direction);
+    let agreed = agree(&audio, format, payload_type);
     Ok((audio, agreed))
 }
 
@@ -166,7 +152,6 @@ pub(crate) struct Founding<'a> {
     pub address: SocketAddr,
     pub lite: bool,
     pub max_average_bitrate: u32,
-    pub wanted: Direction,
 }
 
 impl Session {
@@ -185,13 +170,12 @@ impl Session {
             candidates: agent.candidates.clone(),
             address: founding.address,
             max_average_bitrate: founding.max_average_bitrate,
-            wanted: founding.wanted,
-            direction: founding.wanted,
+            direction: Direction::SendRecv,
             setup: Setup::Actpass,
             payloads,
             remote: None,
             agreed: None,
-            open: None,
+            open: false,
         }
     }
 
@@ -215,24 +199,22 @@ impl Session {
     pub(crate) fn offering(founding: &Founding<'_>, payloads: Payloads) -> Self {
         let line = Line::Audio { mid: "0".to_owned(), protocol: "UDP/TLS/RTP/SAVPF".to_owned() };
         let mut session = Self::new(founding, vec![line], true, payloads);
-        session.open = Some(Open { direction: founding.wanted, restart: None });
+        session.open = true;
         session
     }
 
     /// Our description as it stands.
     pub(crate) fn text(&self) -> String {
-        let open = self.open.as_ref();
-        let credentials = open.and_then(|open| open.restart.as_ref()).unwrap_or(&self.credentials);
         write(&Ours {
             session: self.id,
             version: self.version,
             lines: &self.lines,
             bundled: self.bundled,
-            direction: open.map_or(self.direction, |open| open.direction),
-            ufrag: &credentials.ufrag,
-            password: &credentials.password,
+            direction: if self.open { Direction::SendRecv } else { self.direction },
+            ufrag: &self.credentials.ufrag,
+            password: &self.credentials.password,
             fingerprint: &self.fingerprint,
-            setup: if open.is_some() { Setup::Actpass } else { self.setup },
+            setup: if self.open { Setup::Actpass } else { self.setup },
             lite: self.lite,
             candidates: &self.candidates,
             address: self.address,
@@ -258,29 +240,20 @@ impl Session {
     }
 
     /// Opens an offer of ours within the session.
-    pub(crate) fn open(
-        &mut self,
-        direction: Option<Direction>,
-        restart: Option<Credentials>,
-    ) -> Result<(), WebRtcError> {
-        if self.open.is_some() {
+    pub(crate) fn open(&mut self) -> Result<(), WebRtcError> {
+        if self.is_new() {
             return Err(WebRtcError::OfferOpen);
         }
         self.version += 1;
-        self.open = Some(Open { direction: direction.unwrap_or(self.wanted), restart });
+        self.open = true;
         Ok(())
-    }
-
-    /// Our open offer came to nothing.
-    pub(crate) fn withdraw(&mut self) {
-        if self.agreed.is_some() {
-            self.open = None;
-        }
     }
 
     /// Reads the answer to our open offer.
     pub(crate) fn read_answer(&self, text: &str) -> Result<Step, WebRtcError> {
-        let open = self.open.as_ref().ok_or(WebRtcError::NoOffer)?;
+        if !self.open {
+            return Err(WebRtcError::NoOffer);
+        }
         let answer = Description::read(text)?;
         if self.lite && answer.lite() {
             return Err(SdpError::BothLite.into());
@@ -293,17 +266,11 @@ impl Session {
         let formats: Vec<Format> = self.payloads.formats.iter().map(|(format, _)| *format).collect();
         let (format, payload_type) =
             self.payloads.formats.iter().copied().find(common).ok_or_else(|| no_format(&formats, &audio))?;
-        let direction = open.direction.and(audio.direction.seen_from_there());
-        let agreed = agree(&audio, format, payload_type, direction);
-        let restarts = self.restarts(&audio)?;
-        if restarts && open.restart.is_none() && self.remote.is_some() {
+        let agreed = agree(&audio, format, payload_type);
+        if self.restarts(&audio)? {
             return Err(SdpError::Mismatch("an answer cannot restart ICE by itself").into());
         }
-        let restart = open.restart.clone().filter(|_| restarts);
-        let mut step = self.step(&answer, &audio, agreed, restart);
-        step.next.wanted = open.direction;
-        step.next.open = None;
-        Ok(step)
+        Ok(self.step(&answer, &audio, agreed, None))
     }
 
     /// Reads an offer within the session.
@@ -321,15 +288,13 @@ impl Session {
         if audio.payload_type(before.format) != Some(before.payload_type) {
             return Err(SdpError::Mismatch("the audio format in use was dropped or renumbered").into());
         }
-        let direction = self.wanted.and(audio.direction.seen_from_there());
-        let mut agreed = agree(&audio, before.format, before.payload_type, direction);
+        let mut agreed = agree(&audio, before.format, before.payload_type);
         // Telephone events keep their number for life: the transport knows no other.
         agreed.telephone_event = before.telephone_event.filter(|number| agreed.telephone_event == Some(*number));
         let restart = self.restarts(&audio)?.then(Credentials::new);
         let mut step = self.step(&offer, &audio, agreed, restart);
         step.next.lines = lines(&offer, index);
         step.next.version += 1;
-        step.next.open = None;
         Ok(step)
     }
 
@@ -355,7 +320,7 @@ impl Session {
             payloads: agreed.payloads(),
             remote: Some(remote.clone()),
             agreed: Some(agreed),
-            open: self.open.clone(),
+            open: false,
             ..*self
         };
         let candidates = checkable(&audio.candidates, self.address);

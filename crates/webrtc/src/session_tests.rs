@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use crate::agent::{Maker, Remote};
 use crate::config::WebRtcConfig;
 use crate::error::{SdpError, WebRtcError};
-use crate::format::{Direction, FORMATS};
+use crate::format::FORMATS;
 use crate::port::Gate;
 use crate::sdp::Description;
 use crate::session::{Founding, Session, answerable, candidate, offered};
@@ -47,12 +47,11 @@ fn local() -> str0m::Candidate {
 
 fn answer_to(offer: &str, formats: &[Format]) -> Result<(Session, crate::Agreed), WebRtcError> {
     let offer = Description::read(offer)?;
-    let (audio, agreed) = answerable(&offer, formats, Direction::SendRecv, true)?;
+    let (audio, agreed) = answerable(&offer, formats, true)?;
     let remote = Remote::new(&audio, offer.lite(), agreed.payloads());
     let agent = maker().answering(&remote, &[local()])?;
     let address = "192.0.2.1:4000".parse().expect("an address");
-    let founding =
-        Founding { agent: &agent, address, lite: true, max_average_bitrate: 32_000, wanted: Direction::SendRecv };
+    let founding = Founding { agent: &agent, address, lite: true, max_average_bitrate: 32_000 };
     Ok((Session::answering(&founding, &offer, &audio, remote, agreed), agreed))
 }
 
@@ -61,7 +60,7 @@ fn chromiums_offer_is_answered_with_one_format_and_nothing_else() {
     let (session, agreed) = answer_to(CHROMIUM, &FORMATS).expect("an answer");
     assert_eq!((agreed.format, agreed.payload_type, agreed.telephone_event), (Format::Opus, 111, Some(110)));
     assert!(agreed.opus.dtx && agreed.opus.fec && agreed.send && agreed.receive);
-    assert_eq!((agreed.opus.max_average_bitrate, agreed.opus.max_playback_rate), (Some(20_000), Some(16_000)));
+    assert_eq!(agreed.opus.max_bitrate, Some(20_000));
     let text = session.text();
     for line in [
         "a=ice-lite",
@@ -127,8 +126,7 @@ fn our_offer_names_all_formats_and_the_answer_picks_one() {
     let payloads = offered(&FORMATS);
     let agent = maker().offering(&payloads, &[local()]).expect("an agent");
     let address = "192.0.2.1:4000".parse().expect("an address");
-    let founding =
-        Founding { agent: &agent, address, lite: true, max_average_bitrate: 32_000, wanted: Direction::SendRecv };
+    let founding = Founding { agent: &agent, address, lite: true, max_average_bitrate: 32_000 };
     let session = Session::offering(&founding, payloads);
     assert!(session.text().contains("UDP/TLS/RTP/SAVPF 111 9 0 8 110 101\r\n"), "{}", session.text());
     assert!(session.text().contains("a=setup:actpass\r\n"));
@@ -163,7 +161,7 @@ proptest! {
             }
             let text = String::from_utf8_lossy(&bytes);
             if let Ok(description) = Description::read(&text)
-                && let Ok((audio, agreed)) = answerable(&description, &FORMATS, Direction::SendRecv, true)
+                && let Ok((audio, agreed)) = answerable(&description, &FORMATS, true)
             {
                 // What passes our reading must pass str0m's.
                 let remote = Remote::new(&audio, description.lite(), agreed.payloads());

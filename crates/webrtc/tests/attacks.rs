@@ -177,11 +177,11 @@ fn silence_disconnects_then_ends_and_what_returns_in_between_goes_on() {
     let mut answered = call(&runtime, &engine, &mut client);
     talk(&mut client, &mut answered.media, 5);
     assert_eq!(event(&runtime, &mut answered.events), Some(PeerEvent::Disconnected));
-    let sent = answered.peer.stats().packets_sent;
+    let heard = client.got.len();
     answered.media.send(common::outgoing(111));
     let back = wait_event(&runtime, &mut client, &mut answered.events);
     assert!(matches!(back, Some(PeerEvent::Connected { .. })), "{back:?}");
-    assert_eq!(answered.peer.stats().packets_sent, sent, "nothing is sent without consent");
+    assert_eq!(client.got.len(), heard, "nothing is sent without consent");
     talk(&mut client, &mut answered.media, 5);
     let silent = Instant::now();
     assert_eq!(event(&runtime, &mut answered.events), Some(PeerEvent::Disconnected));
@@ -323,7 +323,7 @@ fn tcp_connections_that_name_nobody_are_few_and_short() {
     let engine = start(WebRtcConfig { max_half_open_per_source: 4, ..config() });
     let mut client = Client::new();
     let answered = runtime.block_on(engine.answer(&client.offer().0, Wish::default())).expect("an answer");
-    let server: SocketAddr = common::tcp_candidate(&answered.sdp).expect("a TCP candidate");
+    let server: SocketAddr = common::tcp_candidates(&answered.sdp)[0];
     let mut streams: Vec<std::net::TcpStream> =
         (0..10).map(|_| std::net::TcpStream::connect(server).expect("connects")).collect();
     eventually("six of ten are refused", || engine.counters().connections_refused >= 6);
@@ -334,6 +334,61 @@ fn tcp_connections_that_name_nobody_are_few_and_short() {
     first.write_all(&[255; 64]).expect("written");
     assert!(matches!(first.read(&mut [0; 16]), Ok(0) | Err(_)));
     client.step();
+}
+
+/// A connection from a port of our choice.
+fn connect_from(local: SocketAddr, to: SocketAddr) -> std::net::TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    socket.set_reuse_address(true).expect("a port that serves twice");
+    socket.bind(&local.into()).expect("bound");
+    socket.connect(&to.into()).expect("connects");
+    socket.into()
+}
+
+#[test]
+fn one_remote_port_on_two_of_our_addresses_leaks_no_place() {
+    let runtime = runtime();
+    let ours = [[127, 0, 0, 1], [127, 0, 0, 2]].map(|ip| webrtc::Address::of(ip.into()));
+    let engine = start(WebRtcConfig { addresses: ours.to_vec(), max_half_open_per_source: 2, ..config() });
+    let answered = runtime.block_on(engine.answer(&Client::new().offer().0, Wish::default())).expect("an answer");
+    let [first, second] = common::tcp_candidates(&answered.sdp)[..] else { panic!("{}", answered.sdp) };
+    for _ in 0..4 {
+        eventually("both have a place", || {
+            let before = engine.counters();
+            let one = connect_from(SocketAddr::from(([127, 0, 0, 1], 0)), first);
+            let _other = connect_from(one.local_addr().expect("an address"), second);
+            let mut now = before;
+            eventually("both are looked at", || {
+                now = engine.counters();
+                now.connections + now.connections_refused == before.connections + before.connections_refused + 2
+            });
+            now.connections == before.connections + 2
+        });
+    }
+}
+
+#[test]
+fn an_address_that_sends_authentic_media_is_taken_by_nobody() {
+    let runtime = runtime();
+    let engine = start(config());
+    let mut client = Client::new();
+    let mut answered = call(&runtime, &engine, &mut client);
+    let offer = Client::new().offer().0;
+    let thief = runtime.block_on(engine.answer(&offer, Wish::default())).expect("an answer");
+    // A browser checks every few seconds, and its checks may be lost.
+    client.checks = false;
+    let until = Instant::now() + Duration::from_millis(5_500);
+    while Instant::now() < until {
+        client.say(&[1]);
+        client.run_for(Duration::from_millis(20));
+    }
+    while answered.media.receive().is_some() {}
+    // Another leg's check, with a forged sender.
+    let forged = check(&offer, &thief.sdp, attribute(&thief.sdp, "ice-pwd"));
+    client.sockets[0].send_to(&forged, engine.addresses()[0]).expect("sent");
+    eventually("the thief is refused", || engine.counters().address_conflicts == 1);
+    client.checks = true;
+    talk(&mut client, &mut answered.media, 20);
 }
 
 #[test]

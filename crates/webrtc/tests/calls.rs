@@ -4,10 +4,10 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{Client, call, config, event, outgoing, runtime, talk, tcp_candidate, wait_event};
+use common::{Client, call, call_over_tcp, config, event, outgoing, runtime, talk, wait_event};
 use str0m::format::Codec;
 use str0m::media::Direction as Theirs;
-use webrtc::{CloseReason, Direction, Format, PeerEvent, Reoffer, Transport, WebRtc, WebRtcConfig, Wish};
+use webrtc::{CloseReason, Format, PeerEvent, WebRtc, WebRtcConfig, Wish};
 
 fn start(config: WebRtcConfig) -> WebRtc {
     WebRtc::start(config).expect("an engine")
@@ -28,8 +28,6 @@ fn both_ways(lite: bool) {
     assert!(heard.windows(2).all(|w| w[1].sequence == w[0].sequence.wrapping_add(1)), "in order, none lost");
     assert!(heard.windows(2).all(|w| w[0].arrival <= w[1].arrival) && first.arrival <= clock.elapsed());
     assert!(client.got.iter().all(|got| got.payload == [9, 8, 7]));
-    let stats = answered.peer.stats();
-    assert!(stats.connected && stats.packets_received >= 40 && stats.packets_sent >= 40, "{stats:?}");
     let counters = engine.counters();
     assert_eq!((counters.peers, counters.half_open, counters.connected, counters.faults), (1, 0, 1, 0));
     answered.peer.close();
@@ -109,15 +107,7 @@ fn a_browser_without_udp_connects_over_tcp() {
         let runtime = runtime();
         let engine = start(WebRtcConfig { lite, ..config() });
         let mut client = Client::new();
-        let (offer, pending) = client.offer();
-        let mut answered = runtime.block_on(engine.answer(&offer, Wish::default())).expect("an answer");
-        client.use_tcp(tcp_candidate(&answered.sdp).expect("a TCP candidate"));
-        client.accept(pending, &answered.sdp);
-        client.until("connected", |c| c.connected);
-        match wait_event(&runtime, &mut client, &mut answered.events) {
-            Some(PeerEvent::Connected { pair, .. }) => assert_eq!(pair.transport, Transport::Tcp),
-            other => panic!("{other:?}"),
-        }
+        let mut answered = call_over_tcp(&runtime, &engine, &mut client);
         talk(&mut client, &mut answered.media, 50);
         answered.peer.close();
         client.until("told of the end", |c| c.closed);
@@ -158,7 +148,8 @@ fn a_stopped_engine_says_goodbye() {
     drop(engine);
     client.until("told of the end", |c| c.closed);
     assert_eq!(event(&runtime, &mut answered.events), Some(PeerEvent::Closed { reason: CloseReason::Stopped }));
-    assert!(runtime.block_on(answered.peer.reoffer(Reoffer { restart: true, direction: None })).is_err());
+    let (offer, _pending) = client_reoffer(&mut client, true);
+    assert!(runtime.block_on(answered.peer.renegotiate(&offer)).is_err());
 }
 
 fn holds(client: &mut Client, media: &mut media::MediaEnd, send: bool, receive: bool) {
@@ -222,24 +213,23 @@ fn client_reoffer(client: &mut Client, restart: bool) -> (String, str0m::change:
 }
 
 #[test]
-fn our_hold_is_offered_answered_and_taken_back() {
+fn our_offer_within_the_session_is_answered_and_one_that_is_not_changes_nothing() {
     let runtime = runtime();
     let engine = start(config());
     let mut client = Client::new();
     let mut answered = call(&runtime, &engine, &mut client);
-    for (direction, line) in [(Direction::Inactive, "a=inactive"), (Direction::SendRecv, "a=sendrecv")] {
-        let change = Reoffer { direction: Some(direction), restart: false };
-        let offer = runtime.block_on(answered.peer.reoffer(change)).expect("an offer");
-        assert!(offer.contains(line), "{offer}");
-        assert!(runtime.block_on(answered.peer.reoffer(change)).is_err(), "one at a time");
-        let answer = client.answer(&offer);
+    for (said, passes) in [("inactive", false), ("sendrecv", true)] {
+        // Nobody answers the first.
+        let lost = runtime.block_on(answered.peer.reoffer()).expect("an offer");
+        let offer = runtime.block_on(answered.peer.reoffer()).expect("an offer");
+        assert!(offer != lost && offer.contains("a=sendrecv\r\n") && offer.contains("a=setup:actpass\r\n"), "{offer}");
+        let answer = client.answer(&offer).replace("a=sendrecv", &format!("a={said}"));
         let agreed = runtime.block_on(answered.peer.accept(&answer)).expect("an answer that fits");
-        assert_eq!((agreed.send, agreed.receive), (direction.sends(), direction.receives()));
+        assert_eq!((agreed.send, agreed.receive), (passes, passes));
+        assert!(runtime.block_on(answered.peer.accept(&answer)).is_err(), "an offer is answered once");
+        holds(&mut client, &mut answered.media, passes, passes);
     }
-    // A refused offer changes nothing.
-    let change = Reoffer { direction: Some(Direction::Inactive), restart: true };
-    runtime.block_on(answered.peer.reoffer(change)).expect("an offer");
-    runtime.block_on(answered.peer.withdraw());
+    runtime.block_on(answered.peer.reoffer()).expect("an offer");
     talk(&mut client, &mut answered.media, 10);
 }
 
@@ -270,29 +260,6 @@ fn the_browser_restarts_ice_with_ice_lite() {
 #[test]
 fn the_browser_restarts_ice_with_full_ice() {
     restart_by_the_browser(false);
-}
-
-fn restart_by_us(lite: bool) {
-    let runtime = runtime();
-    let engine = start(WebRtcConfig { lite, ..config() });
-    let mut client = Client::new();
-    let mut answered = call(&runtime, &engine, &mut client);
-    talk(&mut client, &mut answered.media, 5);
-    let offer = runtime.block_on(answered.peer.reoffer(Reoffer { direction: None, restart: true })).expect("an offer");
-    let answer = client.answer(&offer);
-    runtime.block_on(answered.peer.accept(&answer)).expect("an answer that fits");
-    client.run_for(Duration::from_millis(500));
-    talk(&mut client, &mut answered.media, 20);
-}
-
-#[test]
-fn we_restart_ice_with_ice_lite() {
-    restart_by_us(true);
-}
-
-#[test]
-fn we_restart_ice_with_full_ice() {
-    restart_by_us(false);
 }
 
 fn moves(lite: bool) {
@@ -378,23 +345,16 @@ fn a_lossy_network_delays_the_handshake_and_loses_only_its_packets() {
 }
 
 #[test]
-fn the_browsers_reports_tell_loss_and_round_trip() {
+fn the_browsers_reports_tell_the_leg_what_is_lost() {
     let runtime = runtime();
     let engine = start(config());
     let mut client = Client::new();
     let mut answered = call(&runtime, &engine, &mut client);
     client.drop_every = Some(4);
     let deadline = Instant::now() + Duration::from_secs(40);
-    loop {
+    while !(6..70).contains(&answered.media.loss()) {
+        assert!(Instant::now() < deadline, "{} %", answered.media.loss());
         talk(&mut client, &mut answered.media, 20);
-        let stats = answered.peer.stats();
-        if let (Some(round_trip), Some(loss)) = (stats.round_trip, stats.loss)
-            && loss > 0.05
-        {
-            assert!(round_trip < Duration::from_secs(1) && loss < 0.7, "{stats:?}");
-            break;
-        }
-        assert!(Instant::now() < deadline, "{stats:?}");
     }
 }
 

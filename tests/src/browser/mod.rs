@@ -2,10 +2,14 @@
 //! what it receives over WebRTC is kept as samples.
 
 mod pages;
+mod received;
+mod scene;
 mod sound;
 mod tab;
 
 pub use pages::{Library, PagePhone, Site};
+pub use received::{Frame, Received, instant, now};
+pub use scene::{Ear, Person, Scene};
 pub use sound::{Heard, Microphone};
 pub use tab::{Opening, Tab};
 

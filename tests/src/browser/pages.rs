@@ -113,7 +113,11 @@ impl PagePhone {
 
     /// Registers an endpoint at the server.
     pub async fn register(&self, server: &Server, user: &str, domain: &str) {
-        let websocket = format!("ws://{}/sip", server.at().api);
+        self.register_by(&format!("ws://{}/sip", server.at().api), user, domain).await;
+    }
+
+    /// The same by a WebSocket of this address.
+    pub async fn register_by(&self, websocket: &str, user: &str, domain: &str) {
         let wanted = json!({ "websocket": websocket, "user": user, "password": PASSWORD, "domain": domain });
         self.run(&format!("start({wanted})")).await;
         self.tab.until("window.phone.state.registered || window.phone.state.failed").await;

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-use super::{Browsers, Heard, Microphone};
+use super::{Browsers, Frame, Heard, Microphone};
 use crate::SOON;
 
 /// How a tab is opened.
@@ -211,6 +211,31 @@ impl Tab {
         let heard = self.ask("heard", json!({ "from": mark })).await;
         let bytes = BASE64_STANDARD.decode(heard["pcm"].as_str().unwrap_or_default()).unwrap_or_default();
         Heard::of(bytes.chunks_exact(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect())
+    }
+
+    /// Every frame that came to it over the network.
+    pub async fn frames(&self) -> Vec<Frame> {
+        self.frames_from(0).await
+    }
+
+    /// The last of these, if any.
+    pub async fn last_frames(&self) -> Vec<Frame> {
+        self.frames_from(-1).await
+    }
+
+    async fn frames_from(&self, from: i64) -> Vec<Frame> {
+        let frames = self.ask("frames", json!({ "from": from })).await;
+        let frame = |told: &Value| {
+            Some(Frame {
+                ssrc: told[0].as_u64()? as u32,
+                sequence: told[1].as_u64()? as u16,
+                timestamp: told[2].as_u64()? as u32,
+                at: told[3].as_f64()?,
+                kind: told[4].as_str()?.to_owned(),
+                payload: BASE64_STANDARD.decode(told[5].as_str()?).ok()?,
+            })
+        };
+        frames.as_array().into_iter().flatten().filter_map(frame).collect()
     }
 
     /// Waits until it has received so many more samples since a mark; these.

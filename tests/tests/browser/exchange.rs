@@ -4,8 +4,11 @@ use phone::Mouth;
 use serde_json::{Value, json};
 use system_tests::SOON;
 use system_tests::browser::{Browsers, Library, Microphone, Opening, PagePhone, Site};
+use system_tests::ears::voice;
 use system_tests::jambonz::app::Told;
 use system_tests::jambonz::exchange::Exchange;
+
+use super::crowd::{Ear, Person, TONES, hears};
 
 const LIBRARIES: [Library; 2] = [Library::JsSip, Library::SipJs];
 
@@ -24,14 +27,16 @@ impl Stage {
 
     /// A registered page, and an application of its own that runs these verbs; its sid.
     async fn phone(&self, library: Library, verbs: Value) -> (PagePhone, String) {
+        self.phone_saying(library, verbs, Microphone::Silence).await
+    }
+
+    async fn phone_saying(&self, library: Library, verbs: Value, says: Microphone) -> (PagePhone, String) {
         let name = library.name();
         let hook = json!({ "url": self.exchange.app.ws(&format!("/call/{name}")), "method": "WS" });
         let sid = self.exchange.application(name, hook.clone(), hook, json!({})).await;
         self.exchange.app.verbs(&format!("/call/{name}"), verbs);
         self.exchange.client(name).await;
-        let page =
-            PagePhone::open(&self.browsers, &self.site, name, library, Opening::default().saying(Microphone::Silence))
-                .await;
+        let page = PagePhone::open(&self.browsers, &self.site, name, library, Opening::default().saying(says)).await;
         page.register(&self.exchange.office.server, name, &self.exchange.office.account.realm).await;
         (page, sid)
     }
@@ -86,6 +91,58 @@ async fn a_transfer_from_the_page_is_told_to_the_program_which_decides() {
         page.tab.until("window.phone.state.referred === 200").await;
         page.run("hangUp()").await;
         page.call_is("ended").await;
+        page.tab.close().await;
+    }
+    stage.exchange.closes().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_acts_on_a_transfer_from_the_page_has_the_caller_hear_the_next_one() {
+    let [customer, agent, desk, _] = TONES;
+    let stage = Stage::open().await;
+    let exchange = &stage.exchange;
+    let next = exchange.phone("desk", voice(desk)).await;
+    for library in LIBRARIES {
+        let (name, hook) = (library.name(), format!("/dial-refer/{}", library.name()));
+        let (page, _) = stage.phone_saying(library, json!([]), Microphone::Tone(agent)).await;
+        let to = |user: &str| json!([{ "type": "user", "name": stage.address(user).trim_start_matches("sip:") }]);
+        let dial = json!([{ "verb": "dial", "target": to(name), "answerOnBridge": true, "referHook": hook }]);
+        let caller = format!("caller-{name}");
+        exchange.app.verbs(&format!("/call/{caller}"), dial);
+        exchange.app.verbs(&hook, json!([]));
+        let path = format!("/moved/{name}");
+        exchange.app.verbs(&path, json!([{ "verb": "dial", "target": to("desk"), "answerOnBridge": true }]));
+        let phone = exchange.phone(&caller, voice(customer)).await;
+        let dialler = exchange.dials(&caller, phone).await;
+        page.rings().await;
+        page.run("answer()").await;
+        page.call_is("live").await;
+        dialler.answered().await;
+        let ear = dialler.call.ear();
+        let talks = [
+            Person { name: "caller", ear: Ear::Phone(&ear), tone: customer },
+            Person { name, ear: Ear::Tab(&page.tab), tone: agent },
+        ];
+        hears("before the transfer", &talks, &[("caller", name), (name, "caller")]).await;
+        let mark = exchange.app.mark();
+        page.run(&format!("refer({})", json!(stage.address("desk")))).await;
+        let asked = exchange.app.told().expect("the transfer", mark, SOON, |told| told.name == hook).await;
+        assert_eq!(asked.data["refer_details"]["refer_to_user"], "desk", "{:#}", asked.data);
+        page.tab.until("window.phone.state.referred === 200").await;
+        // The program does it: the caller's call goes on with other verbs.
+        exchange.rest.update(&dialler.sid, json!({ "call_hook": exchange.app.http(&path) })).await;
+        let incoming =
+            next.incoming(SOON).await.unwrap_or_else(|| panic!("{name}: the next one's phone does not ring"));
+        let call = incoming.answer().await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        page.call_is("ended").await;
+        let theirs = call.ear();
+        let talks = [
+            Person { name: "caller", ear: Ear::Phone(&ear), tone: customer },
+            Person { name: "desk", ear: Ear::Phone(&theirs), tone: desk },
+            Person { name, ear: Ear::Tab(&page.tab), tone: agent },
+        ];
+        hears("after the transfer", &talks, &[("caller", "desk"), ("desk", "caller")]).await;
+        call.hangup().await.unwrap_or_else(|error| panic!("{name}: {error}"));
         page.tab.close().await;
     }
     stage.exchange.closes().await;

@@ -10,6 +10,7 @@ use system_tests::ears::voice;
 use system_tests::office::Office;
 use system_tests::server::text;
 
+use super::crowd;
 use super::stage::{self, ROOM, Stage, TONES, hears, in_a_call, joins, look_into};
 
 const TALK: [(&str, &str); 2] = [("customer", "agent"), ("agent", "customer")];
@@ -49,7 +50,7 @@ impl Watched {
 async fn without_the_network_what_is_shown_is_marked_as_old_and_afterwards_it_is_new_again() {
     let (watched, _people) = Watched::open(Opening::default()).await;
     let tab = &watched.supervisor;
-    joins(tab, "whisper", "Whisper").await;
+    joins(tab, "whisper").await;
     tab.until(&tone("aside")).await;
     tab.offline(true).await;
     tab.until(&tone("unknown")).await;
@@ -92,7 +93,7 @@ async fn who_refuses_the_microphone_has_not_joined_and_is_told_what_to_do() {
 async fn a_room_that_ends_says_so_and_lets_the_microphone_go() {
     let (watched, _people) = Watched::open(Opening::default()).await;
     let tab = &watched.supervisor;
-    joins(tab, "barge", "Speak to everyone").await;
+    joins(tab, "barge").await;
     tab.until(&tone("public")).await;
     watched.office.native.delete(&format!("/rooms/{ROOM}")).await;
     tab.sees("[data-notice=room]").await;
@@ -120,7 +121,7 @@ async fn with_key(office: &Office, browsers: &Browsers, more: &[&str]) -> (Tab, 
 async fn a_deleted_key_signs_its_console_out_and_out_of_the_room() {
     let (watched, [customer, _]) = Watched::open(Opening::default()).await;
     let (tab, id) = with_key(&watched.office, &watched.browsers, &[]).await;
-    joins(&tab, "barge", "Speak to everyone").await;
+    joins(&tab, "barge").await;
     tab.until(&tone("public")).await;
     let heard = customer.call.ear().wait_heard(TONES[2], -30.0, Instant::now(), system_tests::SOON).await;
     assert!(heard.is_some(), "the customer does not hear who barges in");
@@ -141,7 +142,7 @@ async fn an_expired_key_signs_its_console_out() {
     let time = watched.supervisor.eval("new Date(Date.now() + 12_000).toISOString()").await;
     let expires = time.as_str().unwrap_or_default().to_owned();
     let (tab, _) = with_key(&watched.office, &watched.browsers, &["--expires", &expires]).await;
-    joins(&tab, "monitor", "Listen").await;
+    joins(&tab, "monitor").await;
     tab.within("!!document.querySelector('input[type=password]')", Duration::from_secs(30)).await;
     let says = tab.text("#content").await;
     assert!(says.contains("expired") || says.contains("no longer good"), "{says}");
@@ -152,7 +153,7 @@ async fn an_expired_key_signs_its_console_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_dies_and_starts_again_leaves_no_old_state_on_any_page() {
     let mut stage = Stage::open().await;
-    joins(&stage.supervisor, "whisper", "Whisper").await;
+    joins(&stage.supervisor, "whisper").await;
     stage.supervisor.until(&tone("aside")).await;
     stage.office.server.kill9().await;
     stage.supervisor.until(&tone("unknown")).await;
@@ -186,7 +187,7 @@ async fn a_server_that_dies_and_starts_again_leaves_no_old_state_on_any_page() {
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_last_agent_leaves_a_whisper_is_heard_by_nobody_and_the_next_one_hears_it_from_his_first_packet() {
     let stage = Stage::open().await;
-    joins(&stage.supervisor, "whisper", "Whisper").await;
+    joins(&stage.supervisor, "whisper").await;
     stage.supervisor.until(&tone("aside")).await;
     stage.agent.click("role=button[name=\"Hang up\"]").await;
     stage.supervisor.until(&tone("nobody")).await;
@@ -195,14 +196,14 @@ async fn when_the_last_agent_leaves_a_whisper_is_heard_by_nobody_and_the_next_on
     assert!(detail.contains("no agent is in the room"), "{detail}");
     let pressed = stage.supervisor.eval("document.querySelector('button[data-mode=whisper]').ariaPressed").await;
     assert_eq!(pressed, "true", "the mode has changed by itself");
-    let alone = [("customer", &stage.customer)];
-    hears("without an agent", &alone, &[]).await;
+    let [customer, _, supervisor] = stage.people()[..] else { panic!("three people") };
+    crowd::hears("without an agent", &[customer, supervisor], &[("supervisor", "customer")]).await;
     let next = stage.office.joins("next", ROOM, "Agent", "", Mouth::Silence).await;
     stage.supervisor.until(&tone("aside")).await;
     assert!(next.call.ear().wait_more(50, system_tests::SOON).await);
     let packets = next.call.ear().packets();
     let begin = packets.first().map(|packet| packet.at).expect("packets");
-    let [c, _, s] = TONES;
+    let [c, _, s, _] = TONES;
     let onset = |tone: u32| first_heard(&packets, tone, begin, -30.0).map(|heard| heard.at);
     let (customer, supervisor) = (onset(c).expect("the customer is heard"), onset(s).expect("the whisper is heard"));
     let apart = supervisor.max(customer) - supervisor.min(customer);
@@ -213,7 +214,7 @@ async fn when_the_last_agent_leaves_a_whisper_is_heard_by_nobody_and_the_next_on
 #[tokio::test(flavor = "multi_thread")]
 async fn agents_are_back_when_the_tab_that_took_over_is_closed() {
     let Stage { customer, agent, supervisor, browsers, office } = Stage::open().await;
-    joins(&supervisor, "barge", "Speak to everyone").await;
+    joins(&supervisor, "barge").await;
     supervisor.until(&tone("public")).await;
     supervisor.press("t").await;
     supervisor.until("document.querySelector('button[data-mode=takeover]').ariaPressed === 'true'").await;

@@ -1,14 +1,14 @@
 //! Phones made with JsSIP, SIP.js and plivo-browser-sdk, unmodified, and what the program is told of their calls.
 
-use phone::Mouth;
 use serde_json::json;
 use system_tests::SOON;
-use system_tests::browser::{Library, Microphone};
+use system_tests::browser::{Browsers, Library, Microphone, Scene, Site, now};
 use system_tests::ears::voice;
-use system_tests::office::DOMAIN;
+use system_tests::office::{DOMAIN, Office};
 use system_tests::program::{Asked, Reply, tone_wav};
+use system_tests::server::ServerOptions;
 
-use super::crowd::{Ear, Person, TONES, hears};
+use super::crowd::{Ear, ON_THE_WAY, Person, STRETCH, TONES, comes_to_hear, hears};
 use super::desk::{Desk, HOTLINE};
 
 const PAGE: u32 = TONES[0];
@@ -89,16 +89,15 @@ async fn a_call_on_hold_is_silent_both_ways_and_sounds_again_afterwards() {
         hears(&format!("{name} before the hold"), &both, &[(name, "caller"), ("caller", name)]).await;
         page.run("hold(true)").await;
         page.tab.until("window.phone.state.held === true").await;
-        let held = phone.hears(&[PAGE]).await[0];
-        let held = if held.is_silent() { held } else { phone.hears(&[PAGE]).await[0] };
-        assert!(held.is_silent(), "{name} is on hold and is heard: {held:?}");
         // The direction is sendonly: the server sends him nothing at all.
         let sent = page.tab.eval(INBOUND).await.as_u64();
-        assert!(phone.hears(&[PAGE]).await[0].is_silent(), "{name} is on hold and is heard");
+        let mut scene = Scene::of(&both);
+        scene.begins(&format!("{name} on hold"), now() + ON_THE_WAY, &[]);
+        scene.lasts(STRETCH).await;
+        scene.is_as_it_should_be().await;
         assert_eq!(page.tab.eval(INBOUND).await.as_u64(), sent, "{name} is on hold and is sent sound");
         page.run("hold(false)").await;
         page.tab.until("window.phone.state.held === false").await;
-        tab.comes_to_hear(name, PHONE).await;
         hears(&format!("{name} after the hold"), &both, &[(name, "caller"), ("caller", name)]).await;
         let mark = desk.office.program.mark();
         page.run("hangUp()").await;
@@ -126,7 +125,7 @@ async fn keys_reach_the_program_by_info_and_as_rtp_events() {
         let ways: &[&str] = if library == Library::Plivo { &["dtmf"] } else { &["dtmf", "event"] };
         page.calls(HOTLINE, &[]).await;
         for way in ways {
-            Ear::Tab(&page.tab).comes_to_hear(name, PHONE).await;
+            comes_to_hear(name, Ear::Tab(&page.tab), PHONE).await;
             let mark = desk.office.program.mark();
             // RTP events are made by the browser, which forgets those that are not sent yet when it is given others.
             let presses: &[&str] = if *way == "event" { &["429"] } else { &["4", "2", "9"] };
@@ -159,53 +158,23 @@ async fn a_wrong_password_is_refused_and_the_page_says_so() {
     desk.office.server.metric_becomes("aside_sip_bindings_bound", 0.0).await;
 }
 
-const TALK: [(&str, &str); 6] = [
-    ("customer", "agent"),
-    ("customer", "second"),
-    ("agent", "customer"),
-    ("agent", "second"),
-    ("second", "customer"),
-    ("second", "agent"),
-];
-
 #[tokio::test(flavor = "multi_thread")]
-async fn one_page_of_each_library_and_a_telephone_hear_in_each_mode_exactly_those_they_may() {
-    let desk = Desk::open().await;
-    let [c, a, s, t] = TONES;
-    let customer = desk.phone(Library::JsSip, Microphone::Tone(c)).await;
-    let agent = desk.phone(Library::SipJs, Microphone::Tone(a)).await;
-    let supervisor = desk.phone(Library::Plivo, Microphone::Tone(s)).await;
-    let telephone = desk.telephone("telephone", "Agent", voice(t)).await;
-    let ear = telephone.call.ear();
-    let person = |name, ear, tone| Person { name, ear, tone };
+async fn a_library_registers_calls_is_heard_and_hears_over_tls() {
+    let (browsers, site) = (Browsers::start().await, Site::start().await);
+    let options = site.allowed(ServerOptions::default()).set("http", "https", "\"127.0.0.1:0\"");
+    let desk = Desk { site, browsers, office: Office::with(options).await };
+    let announced =
+        desk.office.server.process().out.expect("an announcement", 0, SOON, |line| line.starts_with('{')).await;
+    let announced: serde_json::Value = serde_json::from_str(&announced).unwrap_or_default();
+    let https = announced["https"].as_str().unwrap_or_else(|| panic!("no HTTPS address: {announced}"));
+    let caller = desk.telephone("caller", "Customer", voice(PHONE)).await;
+    let ear = caller.call.ear();
+    let page = desk.page(Library::JsSip, Microphone::Tone(PAGE)).await;
+    page.register_by(&format!("wss://{https}/sip"), "jssip", DOMAIN).await;
+    desk.calls_in(&page, "Agent", "").await;
     let people = [
-        person("customer", Ear::Tab(&customer.tab), c),
-        person("agent", Ear::Tab(&agent.tab), a),
-        person("supervisor", Ear::Tab(&supervisor.tab), s),
-        person("second", Ear::Phone(&ear), t),
+        Person { name: "jssip", ear: Ear::Tab(&page.tab), tone: PAGE },
+        Person { name: "caller", ear: Ear::Phone(&ear), tone: PHONE },
     ];
-    desk.calls_in(&customer, "Customer", "").await;
-    desk.calls_in(&agent, "Agent", "").await;
-    let talking = [people[0], people[1], people[3]];
-    hears("talk", &talking, &TALK).await;
-    let joined = desk.adds(&supervisor, &telephone.room, "supervisor").await;
-    let (room, number) = (&telephone.room, joined.param("MemberID"));
-    let listens = [("supervisor", "customer"), ("supervisor", "agent"), ("supervisor", "second")];
-    let whispers = [("agent", "supervisor"), ("second", "supervisor")];
-    let barges = [("customer", "supervisor")];
-    let of = |parts: &[&[(&'static str, &'static str)]]| parts.concat();
-    for (mode, allowed) in [
-        ("whisper", of(&[&TALK, &listens, &whispers])),
-        ("barge", of(&[&TALK, &listens, &whispers, &barges])),
-        ("monitor", of(&[&TALK, &listens])),
-        ("whisper", of(&[&TALK, &listens, &whispers])),
-    ] {
-        desk.office.native.mode(room, number, mode).await;
-        hears(mode, &people, &allowed).await;
-    }
-    // The telephone falls silent, and nothing of him is left anywhere.
-    telephone.says(Mouth::Silence).await;
-    let talk: Vec<_> =
-        of(&[&TALK, &listens, &whispers]).into_iter().filter(|(_, speaker)| *speaker != "second").collect();
-    hears("the telephone is silent", &people, &talk).await;
+    hears("over TLS", &people, &[("jssip", "caller"), ("caller", "jssip")]).await;
 }

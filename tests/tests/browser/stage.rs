@@ -1,27 +1,16 @@
 //! A call centre whose people sit at browsers.
 
-use std::time::Duration;
-
 use serde_json::json;
-use system_tests::browser::{Browsers, Heard, Microphone, Opening, Tab};
+use system_tests::browser::{Browsers, Microphone, Opening, Tab, instant};
 use system_tests::office::{NO_SOUNDS, Office};
 use system_tests::server::{PASSWORD, ServerOptions};
 
+use super::crowd::{self, Ear, Person};
+
 /// The room that everybody is in.
 pub const ROOM: &str = "support";
-/// The three voices, Hz. Multiples of 50: a frame of 20 ms holds whole periods.
-pub const TONES: [u32; 3] = [450, 1_050, 2_300];
-/// Level at which an allowed voice must be heard at least, dBFS; it is said at −20.
-const HEARD: f64 = -26.0;
-/// How far below the allowed level a forbidden voice is in every 20 ms of a whole stretch.
-const BELOW: f64 = 45.0;
-/// What no concealed frame of others' voices reaches: from here on it is the voice itself.
-const LEAK: f64 = -50.0;
-/// Measurements until one is whole.
-const ATTEMPTS: usize = 6;
-/// One measurement.
-const STRETCH: Duration = Duration::from_millis(1_200);
-
+/// The voices of customer, agent and supervisor, and of another agent, Hz. Multiples of 50: a frame of 20 ms holds whole periods.
+pub const TONES: [u32; 4] = [450, 1_050, 2_300, 1_650];
 /// Customer, agent and supervisor, each in a browser of his own.
 pub struct Stage {
     pub customer: Tab,
@@ -48,65 +37,27 @@ impl Stage {
         Self { customer, agent, supervisor, browsers, office }
     }
 
-    /// Who hears whom, now, by ear. Pairs are (listener, speaker).
-    pub async fn hears(&self, what: &str, allowed: &[(&str, &str)]) {
-        let people = [("customer", &self.customer), ("agent", &self.agent), ("supervisor", &self.supervisor)];
-        hears(what, &people, allowed).await;
+    /// The three.
+    pub fn people(&self) -> Vec<Person<'_>> {
+        people(&[("customer", &self.customer), ("agent", &self.agent), ("supervisor", &self.supervisor)])
     }
 }
 
 /// The same, for tabs that speak [`TONES`] in this order.
-pub async fn hears(what: &str, people: &[(&str, &Tab)], allowed: &[(&str, &str)]) {
-    let mut wrong = Vec::new();
-    for attempt in 0..ATTEMPTS {
-        wrong = wrong_pairs(people, allowed).await;
-        if wrong.is_empty() {
-            return;
-        }
-        // In the first stretch it may be what was on its way.
-        let leak = wrong.iter().any(|pair| pair.contains("forbidden sound"));
-        assert!(!leak || attempt == 0, "{what}: {wrong:#?}");
-    }
-    panic!("{what}: not heard as it should be: {wrong:#?}");
+pub async fn hears(what: &str, tabs: &[(&str, &Tab)], allowed: &[(&str, &str)]) {
+    crowd::hears(what, &people(tabs), allowed).await;
 }
 
-async fn wrong_pairs(people: &[(&str, &Tab)], allowed: &[(&str, &str)]) -> Vec<String> {
-    let heard = futures(people).await;
-    let mut wrong = Vec::new();
-    for (listener, heard) in &heard {
-        for ((speaker, _), tone) in people.iter().zip(TONES) {
-            if listener == speaker {
-                continue;
-            }
-            if allowed.contains(&(listener, speaker)) {
-                let level = heard.median(tone);
-                if level < HEARD {
-                    wrong.push(format!("{listener} hears {speaker} at {level:.1} dBFS"));
-                }
-            } else {
-                let level = heard.loudest(tone);
-                if level > LEAK {
-                    wrong.push(format!("forbidden sound: {listener} hears {speaker} at {level:.1} dBFS"));
-                } else if level > -20.0 - BELOW {
-                    // A lost or late packet that the browser makes up shows a little of every frequency.
-                    wrong.push(format!("{listener} hears something at {speaker}'s pitch: {level:.1} dBFS"));
-                }
-            }
-        }
-    }
-    wrong
+/// Tabs that speak [`TONES`] in this order.
+pub fn people<'a>(tabs: &[(&'a str, &'a Tab)]) -> Vec<Person<'a>> {
+    tabs.iter().zip(TONES).map(|((name, tab), tone)| Person { name, ear: Ear::Tab(tab), tone }).collect()
 }
 
-async fn futures<'a>(people: &[(&'a str, &Tab)]) -> Vec<(&'a str, Heard)> {
-    let mut marks = Vec::new();
-    for (name, tab) in people {
-        marks.push((*name, tab, tab.mark().await));
-    }
-    let mut heard = Vec::new();
-    for (name, tab, mark) in marks {
-        heard.push((name, tab.hears_for(mark, STRETCH).await));
-    }
-    heard
+/// When what holds in the room now came into the sound, ms since 1970.
+pub async fn applied(office: &Office) -> f64 {
+    let hearing = office.native.get(&format!("/rooms/{ROOM}/hearing")).await;
+    assert_eq!(hearing["pending"], false, "{hearing}");
+    instant(hearing["at"].as_str().unwrap_or_default())
 }
 
 /// A customer who has clicked a link that leads to the room.
@@ -125,11 +76,20 @@ pub async fn customer(office: &Office, browsers: &Browsers) -> Tab {
 
 /// An agent at the softphone, in the room.
 pub async fn agent(office: &Office, browsers: &Browsers, name: &str) -> Tab {
+    agent_saying(office, browsers, name, softphone(office).saying(Microphone::Tone(TONES[1]))).await
+}
+
+/// The softphone's page.
+pub fn softphone(office: &Office) -> Opening {
+    Opening::at(&office.server.url("/phone"))
+}
+
+/// The same who says something else.
+pub async fn agent_saying(office: &Office, browsers: &Browsers, name: &str, opening: Opening) -> Tab {
     office.program.document(&format!("/answer/{name}"), &member("Agent"));
     let answer = office.program.url(&format!("/answer/{name}"));
     let app = office.server.application(&office.account, name, &answer, &[]).await;
     office.server.endpoint(&office.account, name, Some(&app)).await;
-    let opening = Opening::at(&office.server.url("/phone")).saying(Microphone::Tone(TONES[1]));
     let tab = browsers.open(name, opening).await;
     signs_in(&tab, name).await;
     tab.fill("#target", "hotline").await;
@@ -166,12 +126,21 @@ pub async fn in_a_call(tab: &Tab) {
 }
 
 /// Joins from the room's page in a mode.
-pub async fn joins(tab: &Tab, mode: &str, confirm: &str) {
+pub async fn joins(tab: &Tab, mode: &str) {
     tab.click(&format!("button[data-mode={mode}]")).await;
-    tab.until("document.querySelector('dialog[open] .primary, dialog[open] .danger')?.getAttribute('aria-disabled') !== 'true'").await;
-    tab.click(&format!("dialog[open] >> role=button[name=\"{confirm}\"]")).await;
+    confirms(tab).await;
     in_a_call(tab).await;
 }
+
+/// Says yes to the question that is asked, as soon as it may be said.
+pub async fn confirms(tab: &Tab) {
+    tab.until(&format!("document.querySelector('{YES}') && document.querySelector('{YES}').ariaDisabled !== 'true'"))
+        .await;
+    tab.click(YES).await;
+}
+
+/// The answer to a question that does something.
+pub const YES: &str = "dialog[open] .danger, dialog[open] .primary";
 
 fn member(role: &str) -> String {
     format!(r#"<MultiPartyCall role="{role}" {NO_SOUNDS}>{ROOM}</MultiPartyCall>"#)

@@ -24,7 +24,7 @@ impl Findings {
             for (dark, scheme) in [(false, "light"), (true, "dark")] {
                 tab.darken(dark).await;
                 if let Some(folder) = std::env::var_os("ASIDE_PICTURES").map(PathBuf::from) {
-                    tab.picture(&folder.join(format!("{state}-{size}-{scheme}.png"))).await;
+                    tab.picture(&folder.join(format!("{state}-{size}-{scheme}.webp"))).await;
                 }
                 for violation in tab.violations().await {
                     self.list.push(format!("{state}, {size}, {scheme}: {violation:#}"));
@@ -82,7 +82,7 @@ async fn axe_finds_nothing_wrong_with_the_console_in_any_state() {
     tab.until("document.querySelector('dialog[open] .danger')?.ariaDisabled !== 'true'").await;
     found.look(&tab, "console-joining").await;
     tab.press("Escape").await;
-    joins(&tab, "monitor", "Listen").await;
+    joins(&tab, "monitor").await;
     for (key, tone, state) in [("l", "nobody", "monitor"), ("w", "aside", "whisper"), ("b", "public", "barge")] {
         tab.press(key).await;
         tab.until(&format!("document.body.dataset.tone === '{tone}'")).await;
@@ -111,6 +111,89 @@ async fn axe_finds_nothing_wrong_with_the_console_in_any_state() {
     office.native.delete(&format!("/rooms/{ROOM}")).await;
     tab.sees("[data-notice=room]").await;
     found.look(&tab, "console-room-ended").await;
+    found.none();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn axe_finds_nothing_wrong_with_questions_and_with_what_is_rare() {
+    let (browsers, office) = office().await;
+    let mut found = Findings::default();
+    let customer = office.joins("customer", ROOM, "Customer", "stayAlone=\"true\"", Mouth::Silence).await;
+    let agent = office.joins("agent", ROOM, "Agent", "", Mouth::Silence).await;
+    let second = office.joins("second", ROOM, "Agent", "", Mouth::Silence).await;
+    let tab = stage::console(&office, &browsers, Opening::default()).await;
+    tab.sees(&format!("a[href=\"#/rooms/{ROOM}\"]")).await;
+    tab.fill("input[type=search]", "nothing like it").await;
+    tab.sees_no(&format!("a[href=\"#/rooms/{ROOM}\"]")).await;
+    found.look(&tab, "console-search-nothing").await;
+    tab.fill("input[type=search]", "").await;
+    tab.click(".keycard summary").await;
+    found.look(&tab, "console-key").await;
+    tab.press("Escape").await;
+    look_into(&tab, ROOM).await;
+    tab.click("details.card summary").await;
+    found.look(&tab, "console-history-open").await;
+    tab.click("details.card form button").await;
+    tab.sees("details.card [aria-live] > *").await;
+    found.look(&tab, "console-history-answer").await;
+    tab.click("details.card summary").await;
+    tab.click("[data-invite=agent][data-how=open]").await;
+    tab.sees("a[target=_blank][href*=\"/phone#i=\"]").await;
+    found.look(&tab, "console-invited").await;
+    for (button, state) in [
+        ("button.remove >> nth=1", "console-remove-question"),
+        ("role=button[name=\"End room\"]", "console-end-question"),
+    ] {
+        tab.click(button).await;
+        tab.sees("dialog[open]").await;
+        found.look(&tab, state).await;
+        tab.press("Escape").await;
+    }
+    joins(&tab, "whisper").await;
+    tab.until("document.body.dataset.tone === 'aside'").await;
+    tab.press("Escape").await;
+    tab.sees("dialog[open]").await;
+    found.look(&tab, "console-leave-question").await;
+    tab.press("Escape").await;
+    office.native.change(ROOM, &customer.number, json!({ "hold": true })).await;
+    tab.until("[...document.querySelectorAll('.member')].some((card) => card.innerText.includes('on hold'))").await;
+    found.look(&tab, "console-customer-held").await;
+    office.native.change(ROOM, &customer.number, json!({ "hold": false })).await;
+    tab.until("![...document.querySelectorAll('.member')].some((card) => card.innerText.includes('on hold'))").await;
+    tab.press("t").await;
+    tab.sees("dialog[open] fieldset").await;
+    found.look(&tab, "console-takeover-two-question").await;
+    // As somebody at a telephone does it.
+    tab.resize(true).await;
+    stage::confirms(&tab).await;
+    tab.until("document.querySelector('button[data-mode=takeover]').ariaPressed === 'true'").await;
+    tab.click("button[data-mode=stop]").await;
+    tab.until("document.body.dataset.tone === 'nobody'").await;
+    tab.click("button[data-mode=takeover]").await;
+    stage::confirms(&tab).await;
+    tab.until("document.body.dataset.tone === 'public'").await;
+    found.look(&tab, "console-takeover-two").await;
+    tab.press("w").await;
+    tab.until("document.body.dataset.tone === 'aside'").await;
+    let third = office.joins("third", ROOM, "Agent", "", Mouth::Silence).await;
+    let _fourth = office.joins("fourth", ROOM, "Customer", "", Mouth::Silence).await;
+    tab.until("document.querySelectorAll('.member').length === 5").await;
+    found.look(&tab, "console-five").await;
+    for gone in [&agent, &second, &third] {
+        gone.leaves().await;
+    }
+    tab.until("document.body.dataset.tone === 'nobody'").await;
+    found.look(&tab, "console-no-agent").await;
+    let reads = ["key", "create", "reader", "--account", &office.account.auth_id, "--scopes", "read"];
+    let key = office.server.aside(&reads).await;
+    let reader = browsers.open("reader", Opening::at(&office.server.url("/console"))).await;
+    reader.fill("input[type=password]", key["key"].as_str().unwrap_or_default()).await;
+    reader.click("role=button[name=\"Sign in\"]").await;
+    look_into(&reader, ROOM).await;
+    found.look(&reader, "console-read-only").await;
+    office.native.delete(&format!("/keys/{}", key["id"].as_str().unwrap_or_default())).await;
+    reader.sees("input[type=password]").await;
+    found.look(&reader, "console-signed-out").await;
     found.none();
 }
 

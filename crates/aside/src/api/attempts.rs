@@ -28,38 +28,34 @@ impl Attempts {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes an attempt, if there is one left.
+    /// Takes an attempt, if there is one left; one that is not is counted.
     pub fn take(&self, key: &str, now: Instant) -> bool {
-        self.may_try(key, now) && {
-            self.note(key, now);
-            true
-        }
-    }
-
-    /// Whether there is an attempt left; one that is not is counted.
-    pub fn may_try(&self, key: &str, now: Instant) -> bool {
         let mut held = self.lock();
         if held.len() >= MOST {
             held.retain(|_, (begun, _)| now.duration_since(*begun) < self.window);
         }
-        let allowed = match held.get(key) {
-            Some((begun, used)) => *used < self.most || now.duration_since(*begun) >= self.window,
-            None => held.len() < MOST,
-        };
-        if !allowed {
-            self.refused.fetch_add(1, Ordering::Relaxed);
+        if held.len() < MOST || held.contains_key(key) {
+            let (begun, used) = held.entry(key.to_owned()).or_insert((now, 0));
+            if now.duration_since(*begun) >= self.window {
+                (*begun, *used) = (now, 0);
+            }
+            if *used < self.most {
+                *used += 1;
+                return true;
+            }
         }
-        allowed
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        false
     }
 
-    /// Notes one, as [`Attempts::take`] does.
-    pub fn note(&self, key: &str, now: Instant) {
+    /// Gives an attempt back that was none: who knows the password guesses nothing.
+    pub fn give_back(&self, key: &str) {
         let mut held = self.lock();
-        let (begun, used) = held.entry(key.to_owned()).or_insert((now, 0));
-        if now.duration_since(*begun) >= self.window {
-            (*begun, *used) = (now, 0);
+        let Some((_, used)) = held.get_mut(key) else { return };
+        *used = used.saturating_sub(1);
+        if *used == 0 {
+            held.remove(key);
         }
-        *used = used.saturating_add(1);
     }
 
     /// How many were refused.
@@ -85,6 +81,18 @@ mod tests {
         assert_eq!(attempts.refused(), 2);
         let later = now + Duration::from_secs(60);
         assert_eq!((0..5).filter(|_| attempts.take("a", later)).count(), 3);
+    }
+
+    #[test]
+    fn an_attempt_that_was_none_is_given_back_and_leaves_nothing_behind() {
+        let (attempts, now) = (Attempts::new(1, Duration::from_secs(60)), Instant::now());
+        for _ in 0..3 {
+            assert!(attempts.take("a", now));
+            attempts.give_back("a");
+        }
+        assert!(attempts.lock().is_empty());
+        attempts.give_back("a");
+        assert!(attempts.take("a", now) && !attempts.take("a", now));
     }
 
     #[test]

@@ -38,12 +38,9 @@ impl Caller {
         self.key.room_pattern.is_some() || self.key.tag.is_some() || self.key.team.is_some()
     }
 
-    /// Whether the key is for the room of this name in which members carry these tags. A key for a team sees nothing:
-    /// rooms have no teams.
-    pub fn may_see<'a>(&self, name: &str, mut tags: impl Iterator<Item = &'a str>) -> bool {
-        self.key.team.is_none()
-            && self.key.permits_room(name)
-            && self.key.tag.as_deref().is_none_or(|wanted| tags.any(|tag| tag == wanted))
+    /// Whether the key is for the room of this name in which members carry these tags ([`ApiKey::sees`]).
+    pub fn may_see<'a>(&self, name: &str, tags: impl Iterator<Item = &'a str>) -> bool {
+        self.key.sees(name, tags)
     }
 
     /// [`Self::may_see`] for a live room.

@@ -10,7 +10,7 @@ use axum::response::Response;
 use axum::{Extension, Json};
 use serde::Deserialize;
 use store::{Event, EventId, RoomId};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use utoipa::IntoParams;
 
@@ -18,13 +18,16 @@ use super::Api;
 use super::caller::Caller;
 use super::extract::Asked;
 use super::object::{EventList, EventObject};
+use super::places::Place;
 use super::problem::Problem;
-use super::stream::{self, ALIVE};
+use super::stream;
 
 /// Longest wait of one request.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Frames that a slow reader may be behind; then reading from the database waits for it.
 const FRAMES: usize = 16;
+/// How often a stream looks whether its key is still good, and says that it is alive.
+const CHECK_EVERY: Duration = Duration::from_secs(15);
 const PER_PAGE: u32 = 200;
 
 /// Which events.
@@ -127,7 +130,7 @@ pub async fn page(
 ) -> Result<Json<EventList>, Problem> {
     let room = room_of(query.room.as_ref())?;
     let until = Instant::now() + Duration::from_secs(query.wait).min(LONGEST_WAIT);
-    let _place = if query.wait > 0 { Some(api.place()?) } else { None };
+    let _place = if query.wait > 0 { Some(api.place(&caller)?) } else { None };
     let mut changed = api.engine.store().watch_events();
     let mut cursor = api.cursor(query.after);
     let mut gap = false;
@@ -175,7 +178,7 @@ pub async fn stream(
             Some(id.ok_or_else(|| Problem::invalid("Last-Event-ID: send the id of the last event that was received"))?)
         }
     };
-    let place = api.place()?;
+    let place = api.place(&caller)?;
     let cursor = api.cursor(last.or(query.after));
     let (frames, reader) = mpsc::channel(FRAMES);
     tokio::spawn(follow(api, caller, room, cursor, frames, place));
@@ -188,10 +191,10 @@ async fn follow(
     room: Option<RoomId>,
     mut cursor: EventId,
     frames: mpsc::Sender<Bytes>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 ) {
     let mut changed = api.engine.store().watch_events();
-    let mut check_at = Instant::now() + ALIVE;
+    let mut check_at = Instant::now() + CHECK_EVERY;
     if frames.send(Bytes::from(format!("id: {cursor}\nretry: 2000\n: the cursor\n\n"))).await.is_err() {
         return;
     }
@@ -223,7 +226,7 @@ async fn follow(
             }
         }
         if Instant::now() >= check_at {
-            check_at = Instant::now() + ALIVE;
+            check_at = Instant::now() + CHECK_EVERY;
             let Some(good) = api.still_good(&caller).await else { return };
             caller = good;
             if frames.send(Bytes::from_static(b": alive\n\n")).await.is_err() {

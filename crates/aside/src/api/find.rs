@@ -1,8 +1,10 @@
 //! Finding the rooms that a request names, and keeping a key to those it is for.
 
 use call::command::{CommandError, RoomRef, RoomSnapshot};
+use call::dialect::MemberView;
 use call::room::RoomHandle;
-use store::{MemberFilter, Page, RoomFilter, RoomId, RoomRecord, TimeRange, Timestamp};
+use conference::Role;
+use store::{MemberFilter, Page, RoomFilter, RoomId, RoomRecord, Scope, TimeRange, Timestamp};
 
 use super::Api;
 use super::caller::Caller;
@@ -90,6 +92,36 @@ impl Api {
                 return Ok(false);
             }
         }
+    }
+
+    /// Refuses to direct a member who did not come with this key, unless the key may coach and is for the member. A supervisor
+    /// hears and reaches everybody: no key that is for some people only directs another's.
+    pub(super) async fn check_directed(
+        &self,
+        caller: &Caller,
+        room: (&RoomHandle, &RoomSnapshot),
+        member: &MemberView,
+        what: &str,
+    ) -> Result<(), Problem> {
+        let (room, snapshot) = room;
+        let live = room.live();
+        let shown = live.members.iter().find(|shown| shown.view.number == member.number);
+        let holder = shown.and_then(|shown| shown.holder.as_ref());
+        if holder.is_some_and(|holder| holder.by == caller.asker()) {
+            return Ok(());
+        }
+        let id = room.uuid().parse().ok();
+        if !caller.key.scopes.contains(Scope::Coach) {
+            return Err(self.missing_scope(caller, &[Scope::Coach], what, id).await);
+        }
+        if member.role != Some(Role::Supervisor) {
+            return self.check_members(caller, snapshot, &[member.number], what).await;
+        }
+        if caller.key.tag.is_some() || caller.key.team.is_some() {
+            let why = "the key is limited to a tag, and the supervisor did not come with it; use a key without a tag";
+            return Err(self.refused(caller, what, why, id).await);
+        }
+        Ok(())
     }
 
     /// Refuses a change of members that the key is not for.

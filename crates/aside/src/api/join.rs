@@ -6,6 +6,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::{Extension, Json};
 use call::command::{AccountRef, Asker, RoomRef};
+use call::keyholder::{self, Part};
+use call::shown;
 use call::ticket::{Leads, TicketRequest};
 use conference::Role;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -27,8 +29,6 @@ use crate::manage::object::rfc3339;
 const TICKET: Duration = Duration::from_secs(60);
 /// How long an invitation is.
 const INVITATION: Duration = Duration::from_secs(600);
-/// Longest label, characters.
-const LONGEST_LABEL: usize = 80;
 /// Where SIP's WebSocket is.
 pub(super) const WEBSOCKET: &str = "/sip";
 
@@ -107,15 +107,8 @@ pub struct InvitationObject {
     pub expires_at: String,
 }
 
-pub(super) fn check_label(label: Option<String>) -> Result<Option<String>, Problem> {
-    let label = label.map(|label| label.trim().to_owned()).filter(|label| !label.is_empty());
-    let wrong = |label: &String| label.chars().count() > LONGEST_LABEL || label.chars().any(char::is_control);
-    if label.as_ref().is_some_and(wrong) {
-        return Err(Problem::invalid(format!(
-            "a label has at most {LONGEST_LABEL} characters, without control characters"
-        )));
-    }
-    Ok(label)
+fn label_of(text: Option<&str>) -> Result<Option<String>, Problem> {
+    shown::label(text).map_err(|error| Problem::invalid(error.to_string()))
 }
 
 /// Who gets a ticket, and for what.
@@ -180,7 +173,7 @@ pub async fn join(
     if request.client.is_empty() || request.client.len() > 128 || request.client.chars().any(char::is_control) {
         return Err(Problem::invalid("client: send 1 to 128 bytes that are the tab's own"));
     }
-    let label = check_label(request.label)?;
+    let label = label_of(request.label.as_deref())?;
     let (_, snapshot) = api.must_room(&caller, &named, what).await?;
     let (needed, mode) = match request.mode {
         JoinMode::Monitor => (Scope::Monitor, call::command::ModeName::Monitor),
@@ -213,7 +206,7 @@ pub async fn invite(
     api.must_serve_browsers()?;
     let unknown = || Problem::invalid(format!("{:?} is no role; write agent, supervisor or customer", request.role));
     let role = Role::parse(&request.role).ok_or_else(unknown)?;
-    let label = check_label(request.label)?;
+    let label = label_of(request.label.as_deref())?;
     let (_, snapshot) = api.must_room(&caller, &named, "invite somebody").await?;
     let room: RoomId = snapshot.room.uuid.parse().map_err(|_| Problem::not_found("live room", &named))?;
     let at = now();
@@ -247,17 +240,14 @@ pub async fn redeem(
     let store = api.engine.store();
     let invitation = store.redeem_invitation(request.token.reveal(), now()).await?.ok_or_else(unknown)?;
     let account = store.account(invitation.account).await?.ok_or_else(unknown)?;
-    // Whoever lost his key invites nobody any more.
-    let inviter = store.api_key(account.id, &invitation.made_by).await?;
-    if inviter.is_none_or(|key| key.expires_at.is_some_and(|expiry| expiry <= now())) {
-        return Err(unknown());
-    }
+    // Whoever lost his key, or may not invite any more, invites nobody.
+    let inviter = store.good_api_key(account.main(), &invitation.made_by, now()).await?.ok_or_else(unknown)?;
     let role = Role::parse(&invitation.role).ok_or_else(unknown)?;
     let uuid = invitation.room.to_string();
     let reference = AccountRef { id: account.id.to_string(), auth_id: account.auth_id.clone() };
-    if api.engine.room(&reference, &RoomRef::Uuid(uuid.clone())).is_none() {
-        return Err(Problem::new(StatusCode::GONE, "the call that the invitation was for is over"));
-    }
+    let over = || Problem::new(StatusCode::GONE, "the call that the invitation was for is over");
+    let room = api.engine.room(&reference, &RoomRef::Uuid(uuid.clone())).ok_or_else(over)?;
+    keyholder::check(Some(&inviter), &room.live(), Part::Speaks).map_err(|_| unknown())?;
     api.admit(Admitted {
         leads: Leads::Room { uuid, role, mode: None },
         by: Asker { kind: ActorKind::Key, id: invitation.made_by },

@@ -16,7 +16,7 @@ use super::caller::Caller;
 use super::extract::{Asked, Body, Named as InPath};
 use super::join::{Admission, Admitted};
 use super::management::ListQuery;
-use super::open::{Client, too_often};
+use super::open::Client;
 use super::problem::Problem;
 use super::session::TokenRequest;
 use crate::manage::object::LinkObject;
@@ -95,7 +95,8 @@ pub async fn redeem(
     let at = now();
     let link = store.resolve_link(token, at).await?.ok_or_else(unknown)?;
     if !api.link_attempts.take(&link.id.to_string(), Instant::now()) {
-        return Err(too_often());
+        let detail = "this link is used too often just now; try again in a minute";
+        return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail));
     }
     let account = store.account(link.account).await?.ok_or_else(unknown)?;
     let leads = match (link.app_id, link.number) {

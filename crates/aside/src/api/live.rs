@@ -10,9 +10,10 @@ use axum::response::Response;
 use call::command::ModeName;
 use call::dialect::RoomView;
 use call::room::{LiveMember, LiveRoom, RoomHandle};
+use call::ticket::Holder;
 use serde::{Deserialize, Serialize};
 use store::{EventId, RoomId};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 use utoipa::{IntoParams, ToSchema};
 
@@ -20,6 +21,7 @@ use super::Api;
 use super::caller::Caller;
 use super::extract::{Asked, Named};
 use super::members::CoachAudience;
+use super::places::Place;
 use super::problem::Problem;
 use super::room_log::{LogLine, line};
 use super::stream::{self, ALIVE, Warden};
@@ -79,6 +81,13 @@ pub struct LiveObject {
 pub struct Ended {
     /// The room's end cause; `forbidden`: the key is not for the room any more.
     pub reason: String,
+}
+
+impl Ended {
+    /// The room goes on; whoever watched it may not any more.
+    fn forbidden() -> Self {
+        Self { reason: "forbidden".to_owned() }
+    }
 }
 
 /// A member of a room that is watched.
@@ -159,8 +168,8 @@ impl LiveObject {
 impl LiveMemberObject {
     fn of(member: &LiveMember, caller: &Caller, client: Option<&str>) -> Self {
         let view = &member.view;
-        let asked = member.asked_by.as_ref();
-        let you = client.is_some() && asked.is_some_and(|(by, tab)| *by == caller.asker() && tab.as_deref() == client);
+        let mine = |holder: &Arc<Holder>| holder.by == caller.asker() && holder.client.as_deref() == client;
+        let you = client.is_some() && member.holder.as_ref().is_some_and(mine);
         Self {
             id: view.number,
             call_uuid: view.call_uuid.clone(),
@@ -205,7 +214,7 @@ impl Levels {
 
 /// A room as it lives (server-sent events). `room` brings its whole state, at once and within 200 ms of each change that the media
 /// plane has applied; `levels` how loud its members are, at most each 100 ms; `log` the lines of its log, the last 50 first;
-/// `ended` is the last; `ping` comes each 15 s. A stream ends when its key does.
+/// `ended` is the last; `ping` comes each 2 s. A stream ends when its key does.
 #[utoipa::path(get, path = "/rooms/{room}/live", tag = "live", operation_id = "watch_room",
     params(("room" = String, Path, description = "UUID or name"), LiveQuery),
     responses((status = 200, content_type = "text/event-stream", body = LiveObject)))]
@@ -220,7 +229,7 @@ pub async fn stream(
     }
     let (handle, snapshot) = api.must_room(&caller, &named, "watch a room").await?;
     let room = snapshot.room.uuid.parse().map_err(|_| Problem::not_found("live room", &named))?;
-    let place = api.place()?;
+    let place = api.place(&caller)?;
     let (frames, reader) = mpsc::channel(FRAMES);
     let follower =
         Follower { warden: Warden::new(api.clone(), caller), api, handle, room, client: query.client, frames };
@@ -241,7 +250,7 @@ struct Follower {
 struct Gone;
 
 impl Follower {
-    async fn run(mut self, _place: OwnedSemaphorePermit) {
+    async fn run(mut self, _place: Place) {
         // Whether the reader or the room went first: the stream is over.
         let _ = self.follow().await;
     }
@@ -293,6 +302,10 @@ impl Follower {
                     if !self.warden.look().await {
                         return Err(Gone);
                     }
+                    // The key may be for other rooms now.
+                    if !self.may_see(&self.handle.live()) {
+                        return self.end(cursor, Ended::forbidden()).await;
+                    }
                 }
                 () = tokio::time::sleep_until(alive_at) => {
                     alive_at = Instant::now() + ALIVE;
@@ -306,13 +319,17 @@ impl Follower {
         self.frames.send(frame).await.map_err(|_| Gone)
     }
 
+    /// Whether the key is for the room, of whose end it is told in any case.
+    fn may_see(&self, live: &LiveRoom) -> bool {
+        self.warden.caller().may_see_live(live) || live.room.ended_at.is_some()
+    }
+
     /// Sends a state; why it is the last one, if it is.
     async fn show(&self, live: &Arc<LiveRoom>) -> Result<Option<Ended>, Gone> {
-        let caller = self.warden.caller();
-        if !caller.may_see_live(live) && live.room.ended_at.is_none() {
-            return Ok(Some(Ended { reason: "forbidden".to_owned() }));
+        if !self.may_see(live) {
+            return Ok(Some(Ended::forbidden()));
         }
-        let object = LiveObject::of(live, caller, self.client.as_deref());
+        let object = LiveObject::of(live, self.warden.caller(), self.client.as_deref());
         self.send(stream::frame("room", &object)).await?;
         Ok(object.ended)
     }
@@ -357,7 +374,7 @@ impl Follower {
     }
 
     async fn end(&self, cursor: EventId, over: Ended) -> Result<(), Gone> {
-        if over.reason != "forbidden" {
+        if over != Ended::forbidden() {
             // What is told of the end is committed by then, or comes within a second.
             let gone = self.handle.gone();
             let _ = tokio::time::timeout(Duration::from_secs(2), gone).await;

@@ -151,6 +151,11 @@ pub async fn change(
     if patch == MemberPatch::default() {
         return Err(Problem::invalid("name at least one of mute, hold, deaf, coach, coach_audience, tag"));
     }
+    let member = find(&snapshot, number)?;
+    let reaches = patch.mute.is_some() || patch.coach.is_some() || patch.coach_audience.is_some();
+    if member.role == Some(Role::Supervisor) && reaches {
+        api.check_directed(&caller, (&handle, &snapshot), member, what).await?;
+    }
     let change = MemberChange {
         mute: patch.mute,
         hold: patch.hold,
@@ -193,7 +198,8 @@ fn audience_of(wanted: &CoachAudience, room: &RoomSnapshot) -> Result<Audience, 
 }
 
 /// Puts a supervisor into a mode. The answer means that the sound has changed. `monitor` and `stop` need the scope
-/// monitor, the others coach. 409 for a member that is no supervisor.
+/// monitor, the others coach; for a supervisor who did not come with this key all need coach, and a key that is not limited to
+/// a tag. 409 for a member that is no supervisor.
 #[utoipa::path(put, path = "/rooms/{room}/members/{member}/mode", tag = "members", request_body = ModeRequest,
     params(("room" = String, Path, description = "UUID or name"), ("member" = i64, Path, description = "the supervisor's number")),
     responses((status = 200, body = AppliedObject), (status = 202, body = AppliedObject),
@@ -215,9 +221,7 @@ pub async fn mode(
         return Err(api.missing_scope(&caller, &[needed], what, snapshot.room.uuid.parse().ok()).await);
     }
     let supervisor = find(&snapshot, number)?;
-    if supervisor.role != Some(Role::Supervisor) {
-        api.check_members(&caller, &snapshot, &[number], what).await?;
-    }
+    api.check_directed(&caller, (&handle, &snapshot), supervisor, what).await?;
     if request.command_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > 128) {
         return Err(Problem::invalid("a command_id has 1 to 128 bytes"));
     }

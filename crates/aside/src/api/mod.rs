@@ -19,6 +19,7 @@ mod open;
 mod openapi;
 mod overview;
 mod phone;
+mod places;
 mod problem;
 mod refusals;
 mod room_log;
@@ -26,6 +27,7 @@ mod rooms;
 mod routes;
 mod session;
 mod stream;
+mod wall;
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -38,7 +40,6 @@ use axum::routing::get;
 use axum::{Json, Router};
 use call::command::Applied;
 use call::engine::Engine;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -47,11 +48,13 @@ use attempts::Attempts;
 use ice::IceServers;
 use object::AppliedObject;
 pub use openapi::openapi_json;
+use places::Places;
 pub use problem::Problem;
 use refusals::Allowance;
 pub use routes::{Route, open_routes, routes};
 pub use session::SignIn;
 use session::SignIns;
+use wall::Walls;
 
 /// Where the API is.
 pub const BASE: &str = "/api/v1";
@@ -74,8 +77,8 @@ pub struct Parts {
     pub manager: Manager,
     /// Ends streams and waits.
     pub stop: CancellationToken,
-    streams: Arc<Semaphore>,
-    most_streams: usize,
+    streams: Arc<Places>,
+    walls: Walls,
     refusals: Allowance,
     /// Whether browsers may call.
     serves_browsers: bool,
@@ -113,14 +116,13 @@ impl Deref for Api {
 impl Api {
     /// An API as configured.
     pub fn new(engine: Engine, manager: Manager, config: &Config, stop: CancellationToken) -> Self {
-        let streams = Arc::new(Semaphore::new(config.http.event_streams));
         let (failures, lockout) = (config.sip.auth_failures, Duration::from_secs(config.sip.lockout_s));
         Self(Arc::new(Parts {
             engine,
             manager,
             stop,
-            streams,
-            most_streams: config.http.event_streams,
+            streams: Places::new(config.http.event_streams),
+            walls: Walls::default(),
             refusals: Allowance::default(),
             serves_browsers: config.webrtc.enabled,
             ice: IceServers::new(&config.turn),
@@ -134,7 +136,7 @@ impl Api {
 
     /// Event streams and waiting requests now.
     pub fn open_streams(&self) -> usize {
-        self.most_streams.saturating_sub(self.streams.available_permits())
+        self.streams.taken()
     }
 
     /// What was refused for being tried too often.

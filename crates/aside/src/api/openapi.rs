@@ -19,7 +19,7 @@ use super::{
     servers((url = "/api/v1")),
     paths(
         session::show, session::sign_in, overview::stream, live::stream, join::join, join::invite, join::redeem,
-        phone::ice, phone::ask_for_help, phone::need_no_help,
+        phone::ice, phone::is_help_asked, phone::ask_for_help, phone::need_no_help,
         links::list, links::create, links::show, links::delete, links::redeem,
         rooms::list, rooms::get, rooms::end, rooms::start,
         members::list, members::get, members::change, members::kick, members::mode,

@@ -1,6 +1,6 @@
 //! All live rooms at a glance, as they change: for a wall of who speaks with whom.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use axum::Extension;
 use axum::body::Bytes;
@@ -8,23 +8,21 @@ use axum::extract::State;
 use axum::response::Response;
 use call::room::{Level, LiveMember, LiveRoom, RoomHandle};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use super::Api;
 use super::caller::Caller;
 use super::live::{mode_word, state_of};
+use super::places::Place;
 use super::problem::Problem;
 use super::stream::{self, ALIVE, Warden};
 use crate::manage::now;
-use crate::manage::object::{micros_rfc3339, rfc3339};
+use crate::manage::object::{micros_rfc3339, parse_rfc3339, rfc3339};
 
 /// Rooms in one list.
 const MOST: usize = 200;
-/// Shortest time between two lists.
-const EVERY: Duration = Duration::from_millis(250);
-
 /// A list of live rooms, by name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Overview {
@@ -37,7 +35,7 @@ pub struct Overview {
 }
 
 /// A room at a glance.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GlanceRoom {
     /// Its name.
     pub name: String,
@@ -58,7 +56,7 @@ pub struct GlanceRoom {
 }
 
 /// A member at a glance.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GlanceMember {
     /// Its number, unique in the account.
     pub id: i64,
@@ -68,6 +66,8 @@ pub struct GlanceMember {
     pub tag: Option<String>,
     /// What it is called.
     pub label: Option<String>,
+    /// Whom the call is with.
+    pub number: String,
     /// Whether it speaks.
     pub speaking: bool,
     /// How loud it is, dBFS; none: silent.
@@ -80,36 +80,6 @@ pub struct GlanceMember {
     pub mode: Option<String>,
 }
 
-/// Where each of a list's rooms is.
-struct Look {
-    rooms: Vec<GlanceRoom>,
-    more: usize,
-    started: Vec<Option<i64>>,
-}
-
-impl Api {
-    /// The rooms of the account that the key is for. Their durations are left out: they change by themselves.
-    fn look(&self, caller: &Caller) -> Look {
-        let mut handles = self.engine.rooms(&caller.account_ref());
-        handles.retain(|handle| caller.key.team.is_none() && caller.key.permits_room(handle.name()));
-        handles.sort_by(|left, right| (left.name(), left.uuid()).cmp(&(right.name(), right.uuid())));
-        let mut look = Look { rooms: Vec::new(), more: 0, started: Vec::new() };
-        for handle in handles {
-            let live = handle.watch().borrow().clone();
-            if live.room.ended_at.is_some() || !caller.may_see_live(&live) {
-                continue;
-            }
-            if look.rooms.len() < MOST {
-                look.started.push(live.room.started_at);
-                look.rooms.push(glance(&live, &handle));
-            } else {
-                look.more += 1;
-            }
-        }
-        look
-    }
-}
-
 impl Caller {
     /// [`Caller::may_see_room`] for a room that is watched.
     pub(super) fn may_see_live(&self, live: &LiveRoom) -> bool {
@@ -118,7 +88,8 @@ impl Caller {
     }
 }
 
-fn glance(live: &LiveRoom, handle: &RoomHandle) -> GlanceRoom {
+/// A room as it is now. Its duration is left out: it changes by itself.
+pub(super) fn glance(live: &LiveRoom, handle: &RoomHandle) -> GlanceRoom {
     let levels = handle.levels();
     GlanceRoom {
         name: live.room.name.clone(),
@@ -139,6 +110,7 @@ fn glance_at(member: &LiveMember, levels: &[Level]) -> GlanceMember {
         role: member.view.role.map(|role| role.as_str().to_owned()),
         tag: member.view.tag.as_ref().map(|tag| tag.as_str().to_owned()),
         label: member.label.clone(),
+        number: member.view.address.clone(),
         speaking: level.is_some_and(|level| level.speaking),
         level: level.and_then(|level| level.dbfs),
         held: member.view.held,
@@ -159,19 +131,20 @@ fn customer_hears_supervisor(live: &LiveRoom) -> bool {
 }
 
 /// The live rooms that the key is for (server-sent events): the event `rooms` brings the whole list, at once and then whenever
-/// something has changed, at most each 250 ms; `ping` comes each 15 s. A stream ends when its key does.
+/// something has changed, at most each 250 ms; `ping` comes each 2 s. A stream ends when its key does.
 #[utoipa::path(get, path = "/overview/stream", tag = "live", operation_id = "overview",
     responses((status = 200, content_type = "text/event-stream", body = Overview)))]
 pub async fn stream(State(api): State<Api>, Extension(caller): Extension<Caller>) -> Result<Response, Problem> {
-    let place = api.place()?;
+    let place = api.place(&caller)?;
     // One at a time: a slow reader is given the newest list, not all he missed.
     let (frames, reader) = mpsc::channel(1);
     tokio::spawn(follow(api.clone(), Warden::new(api, caller), frames, place));
     Ok(stream::answer(reader))
 }
 
-async fn follow(api: Api, mut warden: Warden, frames: mpsc::Sender<Bytes>, _place: OwnedSemaphorePermit) {
-    let mut shown: Option<(Vec<GlanceRoom>, usize)> = None;
+async fn follow(api: Api, mut warden: Warden, frames: mpsc::Sender<Bytes>, _place: Place) {
+    let wall = api.walls.of(warden.caller());
+    let mut known: Option<(Vec<Arc<GlanceRoom>>, usize)> = None;
     let mut alive_at = Instant::now() + ALIVE;
     let mut next = Instant::now();
     loop {
@@ -185,19 +158,16 @@ async fn follow(api: Api, mut warden: Warden, frames: mpsc::Sender<Bytes>, _plac
             return;
         }
         if at >= next {
-            next = at + EVERY;
-            let Look { rooms, more, started } = api.look(warden.caller());
-            if shown.as_ref().is_none_or(|(known, further)| *known != rooms || *further != more) {
-                let moment = now();
-                let mut listed = rooms.clone();
-                for (room, started) in listed.iter_mut().zip(started) {
-                    let ran = started.map(|started| moment.since(store::Timestamp::from_micros(started)));
-                    room.duration_s = ran.map_or(0, |ran| ran.as_secs());
-                }
-                let overview = Overview { tick_at: rfc3339(moment), rooms: listed, more };
-                shown = Some((rooms, more));
+            let shown;
+            (shown, next) = wall.look(&api.engine);
+            let caller = warden.caller();
+            let seen = shown.to(caller, MOST);
+            if known.as_ref() != Some(&seen) {
+                let frame = || stream::frame("rooms", &Overview::of(&seen.0, seen.1));
+                let frame = if caller.is_limited() { frame() } else { shown.frame.get_or_init(frame).clone() };
+                known = Some(seen);
                 alive_at = at + ALIVE;
-                if frames.send(stream::frame("rooms", &overview)).await.is_err() {
+                if frames.send(frame).await.is_err() {
                     return;
                 }
             }
@@ -208,5 +178,17 @@ async fn follow(api: Api, mut warden: Warden, frames: mpsc::Sender<Bytes>, _plac
                 return;
             }
         }
+    }
+}
+
+impl Overview {
+    fn of(rooms: &[Arc<GlanceRoom>], more: usize) -> Self {
+        let at = now();
+        let ran = |room: &GlanceRoom| {
+            let started = room.started_at.as_deref().and_then(parse_rfc3339);
+            started.map_or(0, |started| at.since(started).as_secs())
+        };
+        let lasting = |room: &Arc<GlanceRoom>| GlanceRoom { duration_s: ran(room), ..GlanceRoom::clone(room) };
+        Self { tick_at: rfc3339(at), rooms: rooms.iter().map(lasting).collect(), more }
     }
 }

@@ -11,10 +11,10 @@ use base64::engine::general_purpose::STANDARD;
 use call::command::AccountRef;
 use serde::{Deserialize, Serialize};
 use store::{Endpoint, Secret};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::Api;
-use super::extract::Body;
+use super::extract::{Asked, Body};
 use super::ice::IceServer;
 use super::join::WEBSOCKET;
 use super::open::{Client, too_often};
@@ -44,21 +44,43 @@ pub struct PhoneObject {
 }
 
 /// The call whose agent asks.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Deserialize, ToSchema, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct HelpRequest {
     /// As its INVITE or answer said in X-CallUUID.
     pub call_uuid: String,
 }
 
+/// Whether a supervisor is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HelpObject {
+    /// One is asked for, and none has come.
+    pub asked: bool,
+}
+
 impl Api {
-    /// The endpoint whose password this is, and its realm.
+    /// The endpoint whose password this is, and its realm. An attempt is taken before the password is looked at, so that those
+    /// who guess many at once have no more of them.
     async fn endpoint(&self, client: &Client, username: &str, password: &str) -> Result<(Endpoint, String), Problem> {
         let (source, at) = (client.key(), Instant::now());
         let of_user = format!("{source} {}", username.chars().take(200).collect::<String>());
-        if !self.password_attempts.may_try(&of_user, at) || !self.source_attempts.may_try(&source, at) {
+        if !self.password_attempts.take(&of_user, at) {
             return Err(too_often());
         }
+        if !self.source_attempts.take(&source, at) {
+            self.password_attempts.give_back(&of_user);
+            return Err(too_often());
+        }
+        let found = self.endpoint_with(username, password).await;
+        if !matches!(found, Ok(None)) {
+            self.password_attempts.give_back(&of_user);
+            self.source_attempts.give_back(&source);
+        }
+        found?.ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "no endpoint has this user name and password"))
+    }
+
+    async fn endpoint_with(&self, username: &str, password: &str) -> Result<Option<(Endpoint, String)>, Problem> {
         let realms: Vec<String> = match username.split_once('@') {
             Some((_, realm)) => vec![realm.to_ascii_lowercase()],
             None => self.manager.shared_domains.clone(),
@@ -69,12 +91,10 @@ impl Api {
             let Some((endpoint, credential)) = found else { continue };
             let given = store::secret::ha1_sha256(user, &realm, password);
             if store::secret::equal(given.as_bytes(), credential.ha1_sha256.reveal().as_bytes()) {
-                return Ok((endpoint, realm));
+                return Ok(Some((endpoint, realm)));
             }
         }
-        self.password_attempts.note(&of_user, at);
-        self.source_attempts.note(&source, at);
-        Err(Problem::new(StatusCode::UNAUTHORIZED, "no endpoint has this user name and password"))
+        Ok(None)
     }
 }
 
@@ -125,13 +145,22 @@ impl Api {
         request: HelpRequest,
         wanted: bool,
     ) -> Result<StatusCode, Problem> {
-        let (endpoint, _) = self.endpoint(client, &basic.username, basic.password.reveal()).await?;
-        let store = self.engine.store();
-        let account = store.account(endpoint.account).await?;
-        let account = account.ok_or_else(|| Problem::not_found("call", &request.call_uuid))?;
-        let account = AccountRef { id: account.id.to_string(), auth_id: account.auth_id };
-        self.engine.ask_for_help(&account, &endpoint.endpoint_id, &request.call_uuid, wanted).await?;
+        let (account, endpoint) = self.agent(client, basic, &request).await?;
+        self.engine.ask_for_help(&account, &endpoint, &request.call_uuid, wanted).await?;
         Ok(StatusCode::NO_CONTENT)
+    }
+
+    /// Whose endpoint asks, and its id.
+    async fn agent(
+        &self,
+        client: &Client,
+        basic: Basic,
+        request: &HelpRequest,
+    ) -> Result<(AccountRef, String), Problem> {
+        let (endpoint, _) = self.endpoint(client, &basic.username, basic.password.reveal()).await?;
+        let account = self.engine.store().account(endpoint.account).await?;
+        let account = account.ok_or_else(|| Problem::not_found("call", &request.call_uuid))?;
+        Ok((AccountRef { id: account.id.to_string(), auth_id: account.auth_id }, endpoint.endpoint_id))
     }
 }
 
@@ -158,6 +187,20 @@ pub async fn need_no_help(
     Body(request): Body<HelpRequest>,
 ) -> Result<StatusCode, Problem> {
     api.help(&client, basic, request, false).await
+}
+
+/// Whether the agent on this call asks for a supervisor, and none has come. No key: HTTP Basic, as to ask.
+#[utoipa::path(get, path = "/phone/help", tag = "phone", operation_id = "is_help_asked", params(HelpRequest),
+    responses((status = 200, body = HelpObject)))]
+pub async fn is_help_asked(
+    State(api): State<Api>,
+    client: Client,
+    basic: Basic,
+    Asked(request): Asked<HelpRequest>,
+) -> Result<Json<HelpObject>, Problem> {
+    let (account, endpoint) = api.agent(&client, basic, &request).await?;
+    let asked = api.engine.asks_for_help(&account, &endpoint, &request.call_uuid).await?;
+    Ok(Json(HelpObject { asked }))
 }
 
 #[cfg(test)]

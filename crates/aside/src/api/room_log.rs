@@ -1,5 +1,6 @@
 //! A room's events in words, for people who watch it.
 
+use call::shown;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use store::Event;
@@ -19,19 +20,43 @@ pub struct LogLine {
     pub text: String,
     /// The number of the member it is about.
     pub member: Option<i64>,
+    /// What that member is called.
+    pub label: Option<String>,
+    /// Whom its call is with.
+    pub number: Option<String>,
+    /// Who hears it then, if it is a supervisor: `monitor` (nobody), `whisper` (whom it coaches) or `barge` (all).
+    pub mode: Option<String>,
 }
 
 /// The line of an event; none for what is shown otherwise (who speaks) or concerns programs alone.
 pub(super) fn line(event: &Event) -> Option<LogLine> {
     let member = event.payload.get("member").filter(|member| member.is_object());
     let text = text(&event.kind, member, &event.payload)?;
+    let call = event.payload.get("call");
+    let id = |part: Option<&Json>, key: &str| part.and_then(|part| part.get(key)?.as_str().map(str::to_owned));
+    let its_own = id(member, "call_uuid").is_some() && id(member, "call_uuid") == id(call, "uuid");
+    let label = id(call, "caller_name").filter(|_| its_own).map(|name| shown::name(&name));
     Some(LogLine {
         id: event.id.0,
         at: rfc3339(event.created_at),
         kind: event.kind.clone(),
         text,
         member: member.and_then(|member| member.get("number")?.as_i64()).filter(|number| *number > 0),
+        label: label.filter(|label| !label.is_empty()),
+        number: id(member, "address").filter(|address| !address.is_empty()),
+        mode: member.and_then(mode).map(str::to_owned),
     })
+}
+
+fn mode(member: &Json) -> Option<&'static str> {
+    let is = |key: &str| member.get(key).and_then(Json::as_bool);
+    let supervisor = member.get("role").and_then(Json::as_str) == Some("supervisor");
+    match (is("muted")?, is("coaching")?) {
+        _ if !supervisor => None,
+        (true, _) => Some("monitor"),
+        (false, true) => Some("whisper"),
+        (false, false) => Some("barge"),
+    }
 }
 
 fn text(kind: &str, member: Option<&Json>, payload: &Json) -> Option<String> {
@@ -123,14 +148,31 @@ mod tests {
     #[test]
     fn what_happens_is_told_in_words_with_whom_it_is_about() {
         let member = json!({ "number": 1042, "role": "agent", "address": "sip:anna@phone.test", "joined_at": 1,
-            "leave_cause": "hung_up" });
-        let line = told("member.left", json!({ "member": member, "detail": null })).unwrap();
+            "call_uuid": "c-1", "leave_cause": "hung_up" });
+        let call = json!({ "uuid": "c-1", "caller_name": "Anna" });
+        let line = told("member.left", json!({ "member": member, "call": call, "detail": null })).unwrap();
         assert_eq!(line.text, "The agent sip:anna@phone.test has left (hung up).");
+        assert_eq!((line.label.as_deref(), line.number.as_deref()), (Some("Anna"), Some("sip:anna@phone.test")));
+        let another = json!({ "uuid": "c-2", "caller_name": "Otto" });
+        let line = told("member.left", json!({ "member": member, "call": another, "detail": null })).unwrap();
+        assert_eq!(line.label, None, "another's name");
         assert_eq!((line.id, line.member), (7, Some(1042)));
         let refused = told("api.refused", json!({ "what": "watch a room", "why": "no", "key": "k" })).unwrap();
         assert_eq!((refused.text.as_str(), refused.member), ("Refused: watch a room (no).", None));
         let never = told("member.left", json!({ "member": { "role": null, "number": 0 } })).unwrap();
         assert_eq!((never.text.as_str(), never.member), ("A member was dialled and did not come.", None));
+    }
+
+    #[test]
+    fn a_line_about_a_supervisor_says_who_hears_him() {
+        let mode = |role: &str, muted: bool, coaching: bool| {
+            let member = json!({ "number": 1, "role": role, "muted": muted, "coaching": coaching });
+            told("member.muted", json!({ "member": member })).unwrap().mode
+        };
+        let modes = [mode("supervisor", true, true), mode("supervisor", false, true), mode("supervisor", false, false)];
+        assert_eq!(modes.map(Option::unwrap), ["monitor", "whisper", "barge"]);
+        assert_eq!(mode("agent", false, false), None);
+        assert_eq!(told("member.muted", json!({ "member": { "role": "supervisor" } })).unwrap().mode, None);
     }
 
     #[test]

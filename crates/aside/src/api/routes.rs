@@ -96,6 +96,7 @@ pub fn open_routes() -> Vec<Route> {
         route("POST", "/invitations/redeem", post(join::redeem)),
         route("POST", "/links/redeem", post(links::redeem)),
         route("POST", "/phone/ice", post(phone::ice)),
+        route("GET", "/phone/help", get(phone::is_help_asked)),
         route("POST", "/phone/help", post(phone::ask_for_help)),
         route("DELETE", "/phone/help", delete(phone::need_no_help)),
     ]

@@ -9,18 +9,19 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
 use serde::Serialize;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::Api;
 use super::caller::Caller;
+use super::places::{NoPlace, Place};
 use super::problem::Problem;
 use crate::manage::now;
 
 /// How often a stream looks whether its key is still good; what it expires at is known, and waited for.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// A silent stream says that it is alive.
-pub(super) const ALIVE: Duration = Duration::from_secs(15);
+const LOOK_EVERY: Duration = Duration::from_secs(4);
+/// A silent stream says that it is alive: who reads it calls what it shows old after 5 s without.
+pub(super) const ALIVE: Duration = Duration::from_secs(2);
 
 /// An event of this name, its data as JSON.
 pub(super) fn frame(event: &str, data: &impl Serialize) -> Bytes {
@@ -60,9 +61,12 @@ impl hyper::body::Body for Frames {
 
 impl Api {
     /// A place among the streams.
-    pub(super) fn place(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        let place = std::sync::Arc::clone(&self.streams).try_acquire_owned();
-        place.map_err(|_| Problem::busy("too many event streams are open; see [http] event_streams"))
+    pub(super) fn place(&self, caller: &Caller) -> Result<Place, Problem> {
+        let place = self.streams.take(caller.account.main(), &caller.key.id);
+        place.map_err(|full| match full {
+            NoPlace::Server => Problem::busy(full.to_string()),
+            NoPlace::Account(_) | NoPlace::Key(_) => Problem::new(StatusCode::TOO_MANY_REQUESTS, full.to_string()),
+        })
     }
 
     /// The key as it now is, if it is still good.

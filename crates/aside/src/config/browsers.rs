@@ -83,6 +83,12 @@ pub(super) fn webrtc(check: &mut Check<'_>, config: &Config) {
         check.refuse("webrtc", "advertised", webrtc.advertised.len(), "they cannot all be bound", remedy);
     }
     check.range("webrtc", "max_peers", webrtc.max_peers, 1..=1_000_000);
+    let legs = planes::shards(config).saturating_mul(config.media.max_legs_per_shard);
+    if webrtc.enabled && webrtc.max_peers > legs && check.is_written("webrtc", "max_peers") {
+        let what = format!("the media threads carry {legs} legs in all");
+        let remedy = "lower it, or raise [media] max_legs_per_shard";
+        check.refuse("webrtc", "max_peers", webrtc.max_peers, what, remedy);
+    }
     let known = |name: &String| planes::format(name).is_some();
     let twice =
         webrtc.codecs.iter().enumerate().any(|(index, name)| webrtc.codecs.iter().take(index).any(|n| n == name));

@@ -34,6 +34,11 @@ pub fn check(loaded: &Loaded) -> Vec<Problem> {
 }
 
 impl Check<'_> {
+    /// Whether somebody wrote this value, in the file or the environment.
+    pub(super) fn is_written(&self, section: &str, key: &str) -> bool {
+        self.places.contains_key(&(section.to_owned(), key.to_owned()))
+    }
+
     pub(super) fn refuse(
         &mut self,
         section: &str,

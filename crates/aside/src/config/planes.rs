@@ -93,6 +93,8 @@ pub fn media(config: &Config) -> MediaConfig {
         pin_cpus: media.pin_cpus.clone(),
         ..MediaConfig::default()
     };
+    // Each browser may take sound in a format with memory.
+    planned.max_wide_legs = config.webrtc.max_peers;
     planned.opus_bitrate = config.webrtc.opus_bitrate;
     planned.opus_complexity = config.webrtc.opus_complexity;
     planned.jitter.initial = Duration::from_millis(media.jitter_initial_ms);

@@ -196,8 +196,8 @@ section! {
         max_peers: usize = 2_000,
         /// Codecs in order of preference: `opus`, `g722`, `pcmu`, `pcma`.
         codecs: Vec<String> = ["opus", "g722", "pcmu", "pcma"].map(str::to_owned).to_vec(),
-        /// Bits per second of Opus.
-        opus_bitrate: u32 = 32_000,
+        /// Bits per second of Opus while there is sound: what is sent, and what browsers are asked for.
+        opus_bitrate: u32 = 48_000,
         /// How much work Opus takes for its quality: 0 to 10.
         opus_complexity: u8 = 5,
     }

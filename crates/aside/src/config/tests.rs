@@ -86,6 +86,18 @@ fn every_wrong_value_is_named_with_its_key_line_and_remedy() {
 }
 
 #[test]
+fn as_many_browsers_may_call_as_the_configuration_says() {
+    for peers in [1, 3_000] {
+        let config = load_text("x", &format!("[webrtc]\nmax_peers = {peers}\n"), nothing()).unwrap().config;
+        assert_eq!(planes::media(&config).max_wide_legs, peers);
+        assert_eq!(planes::webrtc(&config, std::time::Instant::now()).unwrap().max_peers, peers);
+    }
+    let found = problems("[media]\nshards = 1\nmax_legs_per_shard = 100\n[webrtc]\nmax_peers = 101\n");
+    assert_eq!(found[0].key, "[webrtc] max_peers");
+    assert!(found[0].what.contains("100 legs"), "{}", found[0]);
+}
+
+#[test]
 fn all_problems_are_told_at_once_each_on_a_line() {
     let text = "[server]\nmax_calls = 0\nnonsense = 1\n[sip]\nudp = [\"x\"]\n[http]\nallow = [\"y\"]\n";
     let found = problems(text);

@@ -29,21 +29,27 @@ const MEASURED: Duration = Duration::from_millis(1_500);
 /// What the change of voices and buffers may still carry over at its begin.
 const GUARD: Duration = Duration::from_millis(300);
 
-const LINES: [(&str, &str, &str); 3] = [
-    ("customer", "en+f3", "Hello. My order has not arrived, and I would really like to know where it is."),
-    ("agent", "en+m3", "Good morning, thank you for waiting. Let me look at that for you right away."),
-    ("supervisor", "en+m7", "Offer them express shipping. The depot has it, tell them tomorrow before noon."),
+/// Endpoint, what people are shown, voice, and what it says.
+const LINES: [(&str, &str, &str, &str); 3] = [
+    ("customer", "Customer", "en+f3", "Hello. My order has not arrived, and I would really like to know where it is."),
+    ("agent", "Agent", "en+m3", "Good morning, thank you for waiting. Let me look at that for you right away."),
+    (
+        "supervisor",
+        "Supervisor",
+        "en+m7",
+        "Offer them express shipping. The depot has it, tell them tomorrow before noon.",
+    ),
 ];
 
 impl Cast {
     /// Registers all phones.
     pub async fn gather(server: SocketAddr, password: &str) -> Result<Self, DemoError> {
         let mut actors = Vec::new();
-        for (name, voice, text) in LINES {
+        for (name, shown, voice, text) in LINES {
             let mut config = PhoneConfig::new(server, name, password);
             config.domain = "phone.plivo.com".to_owned();
             config.keep = Duration::from_secs(10);
-            config.display_name = Some(format!("{name} (bot)"));
+            config.display_name = Some(format!("{shown} (bot)"));
             let phone = Phone::start(config).await.map_err(|error| DemoError::phone(name, error))?;
             phone.register(3_600).await.map_err(|error| DemoError::phone(name, error))?;
             let voice = tokio::task::spawn_blocking(move || phone::voice::speak(text, voice)).await.ok().flatten();

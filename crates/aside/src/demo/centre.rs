@@ -74,6 +74,7 @@ impl Centre {
             "role": role,
             "from": super::HOTLINE,
             "to": format!("sip:{to}@phone.plivo.com"),
+            "caller_name": format!("{role} (bot)"),
             "coach_mode": coach,
             "dial_music": "none",
             "enter_sound": "none",

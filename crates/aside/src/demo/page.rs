@@ -100,7 +100,7 @@ impl Doors<'_> {
     fn link(&self, origin: &str) -> Option<String> {
         let sign_in = SignIn {
             account: self.account,
-            name: "demo supervisor".to_owned(),
+            name: "Demo supervisor".to_owned(),
             scopes: [Scope::Read, Scope::Monitor, Scope::Coach].into_iter().collect(),
             key_life: SIGN_IN,
         };

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
-use store::{Account, Link, PAGE_LIMIT, Page, Timestamp, normalise_number};
+use store::{Account, Link, Timestamp, normalise_number};
 use utoipa::ToSchema;
 
 use super::key::expiry;
@@ -79,9 +79,8 @@ impl Manager {
             let message = format!("name: write 1 to {LONGEST_NAME} letters, digits, - or _: it stands in an address");
             return Err(ManageError::invalid(message));
         }
-        if new.label.as_ref().is_some_and(|label| label.chars().count() > 80 || label.chars().any(char::is_control)) {
-            return Err(ManageError::invalid("label: write at most 80 characters, without control characters"));
-        }
+        let label =
+            call::shown::label(new.label.as_deref()).map_err(|error| ManageError::invalid(error.to_string()))?;
         let (mut link, token) = Link::generate(account.id, new.name, now);
         (link.app_id, link.number) = match (new.application, new.number) {
             (Some(app), None) => (Some(self.app_id(account, &app).await?), None),
@@ -91,9 +90,10 @@ impl Manager {
                 let known = known.ok_or_else(|| ManageError::not_found("number", &number))?;
                 (None, Some(known.number))
             }
-            _ => return Err(ManageError::invalid("name an application or a number, not both")),
+            (Some(_), Some(_)) => return Err(ManageError::invalid("name an application or a number, not both")),
+            (None, None) => return Err(ManageError::invalid("name an application or a number that the link leads to")),
         };
-        link.label = new.label.filter(|label| !label.trim().is_empty());
+        link.label = label;
         link.expires_at = new.expires_at.map(|text| expiry(&text, now)).transpose()?.flatten();
         self.store.batch().put_link(link.clone()).commit().await?;
         let path = Some(format!("/call/{}-{}", link.name, token.reveal()));
@@ -107,8 +107,7 @@ impl Manager {
         {
             return Ok(link);
         }
-        let listed = self.store.links(account.id, Page::first(PAGE_LIMIT)).await?;
-        let found = listed.items.into_iter().find(|link| link.name == named);
+        let found = self.store.link_by_name(account.id, named).await?;
         found.ok_or_else(|| ManageError::not_found("link", named))
     }
 }

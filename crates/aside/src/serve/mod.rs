@@ -164,7 +164,9 @@ impl Server {
         let credentials = first_start(&store, now()).await?;
 
         let (media, facts) = MediaPlane::start(planes::media(config))?;
-        let clock = Instant::now().checked_sub(media.now()).unwrap_or_else(Instant::now);
+        // The media plane's time is read first: no packet of a browser may seem to have come later than it did.
+        let passed = media.now();
+        let clock = Instant::now().checked_sub(passed).unwrap_or_else(Instant::now);
         let webrtc = planes::webrtc(config, clock).map(webrtc::WebRtc::start).transpose()?;
         let tickets = call::ticket::Tickets::default();
         let roster = call::roster::StoredRoster::new(store.clone(), planes::shared_domains(config), tickets.clone());

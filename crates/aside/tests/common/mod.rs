@@ -155,8 +155,9 @@ fn unchunked(mut body: &str) -> String {
         if size == 0 {
             break;
         }
-        out.push_str(&rest[..size]);
-        body = rest[size..].trim_start_matches("\r\n");
+        // The last one of a stream that goes on may have come in part.
+        out.push_str(rest.get(..size).unwrap_or(rest));
+        body = rest.get(size..).unwrap_or_default().trim_start_matches("\r\n");
     }
     out
 }

@@ -18,7 +18,7 @@ async fn program() -> SocketAddr {
     let answer = async |uri: axum::http::Uri| {
         let role = uri.path().trim_start_matches('/').to_owned();
         let body = format!(
-            "<Response><MultiPartyCall role=\"{role}\" coachMode=\"true\" stayAlone=\"true\" maxParticipants=\"4\">support-1</MultiPartyCall></Response>"
+            "<Response><MultiPartyCall role=\"{role}\" coachMode=\"true\" stayAlone=\"true\" maxParticipants=\"6\">support-1</MultiPartyCall></Response>"
         );
         ([(header::CONTENT_TYPE, "application/xml")], body)
     };
@@ -52,9 +52,14 @@ pub async fn stage() -> Stage {
 
 /// With more lines under `[http]`.
 pub async fn stage_with(more: &str) -> Stage {
+    stage_as(|directory| directory.config(&format!("allow = [\"127.0.0.0/8\"]\n{more}"))).await
+}
+
+/// With this configuration.
+pub async fn stage_as(text: impl FnOnce(&Directory) -> String) -> Stage {
     let program = program().await;
     let directory = Directory::new();
-    let text = directory.config(&format!("allow = [\"127.0.0.0/8\"]\n{more}"));
+    let text = text(&directory);
     let config = config::load_text("test", &text, Vec::new()).unwrap().config;
     let mut server = Server::start(&config).await.unwrap();
     let key = server.take_credentials().unwrap().admin_key;

@@ -45,9 +45,21 @@ impl<D: Decoder> PacketBuffer<D> {
         match self.waiting.first() {
             // Packets may overlap: what others brought stays theirs.
             Some(first) if first.end() <= head => self.waiting.take_first(),
+            Some(first) if first.start <= head && self.is_too_dear(&first) => {
+                self.stats.undecoded += 1;
+                self.waiting.take_first();
+            }
             Some(first) if first.start <= head => self.decode_first(),
             first => self.bridge(head, first, need, lack),
         }
+    }
+
+    /// Whether a packet costs more to decode than it brings: others have brought more than half of its sound, or all but 2.5 ms of
+    /// it, or this pull has decoded enough. Who sends packets that lie over each other makes nobody work for it.
+    pub(super) fn is_too_dear(&self, packet: &WaitingPacket) -> bool {
+        let new = (packet.end() - packet.start.max(self.brought)).max(0) as usize;
+        let shared = new < packet.len;
+        packet.len > self.budget || (shared && (2 * new < packet.len || new < Self::SHORTEST_PACKET))
     }
 
     /// Decodes the first packet, whose sound begins at or before the head.
@@ -58,6 +70,7 @@ impl<D: Decoder> PacketBuffer<D> {
         let pause = D::is_pause(self.waiting.payload(&packet));
         let next_pauses = next.as_ref().is_some_and(|next| D::is_pause(self.waiting.payload(next)));
         let skip = (head - packet.start).clamp(0, packet.len as i64) as usize;
+        self.budget = self.budget.saturating_sub(packet.len);
         let room = self.line.room(packet.len);
         let decoded = room.len() == packet.len && self.decoder.decode(self.waiting.payload(&packet), room);
         self.waiting.take_first();
@@ -70,6 +83,7 @@ impl<D: Decoder> PacketBuffer<D> {
             self.stats.malformed += 1;
             return;
         }
+        self.brought = self.brought.max(packet.end());
         self.memory = self.memory.min(packet.mark);
         let mark = self.memory;
         let silent = self.pauses.decoded(&packet, pause, next.as_ref().map(|next| (next, next_pauses)), room);
@@ -173,7 +187,7 @@ impl<D: Decoder> PacketBuffer<D> {
 
     /// Fills the whole hole before a packet from the redundancy in it.
     fn recover(&mut self, next: &WaitingPacket, hole: usize) -> bool {
-        if hole > Self::LONGEST_PACKET {
+        if hole > Self::LONGEST_PACKET.min(self.budget) {
             return false;
         }
         // A short hole after concealment is its rest, which the redundancy does not fit.
@@ -188,6 +202,7 @@ impl<D: Decoder> PacketBuffer<D> {
         if room.len() != hole || !self.decoder.recover(self.waiting.payload(next), room) {
             return false;
         }
+        self.budget -= hole;
         self.memory = self.memory.min(next.mark);
         let recovered = hole.min(next.len);
         self.line.keep(0, hole, Nature::of(self.memory, recovered < hole));

@@ -48,6 +48,7 @@ impl<D: Decoder> PacketBuffer<D> {
         while self.line.pending() < len
             && let (Some(first), Some(head)) = (self.waiting.first(), self.head)
             && first.start == head
+            && !self.is_too_dear(&first)
         {
             self.decode_first();
         }

@@ -6,6 +6,7 @@ use tokio::sync::watch;
 
 use super::Engine;
 use crate::command::{AccountRef, Asker, CommandError, RoomRef};
+use crate::room::RoomHandle;
 use crate::ticket::{Leads, Ticket, TicketRequest};
 
 impl Engine {
@@ -39,15 +40,39 @@ impl Engine {
         call_uuid: &str,
         wanted: bool,
     ) -> Result<(), CommandError> {
-        let gone = || CommandError::NotFound { what: "call", id: call_uuid.to_owned() };
-        let call = self.call(account, call_uuid).await.ok_or_else(gone)?;
-        if call.call.endpoint.as_deref() != Some(endpoint) {
-            return Err(gone());
-        }
         let alone = || CommandError::Conflict("the call is in no room; there is nobody to be helped with".to_owned());
-        let room = call.room_uuid.ok_or_else(alone)?;
-        let room = self.inner.rooms.get(&account.id, &RoomRef::Uuid(room)).ok_or_else(alone)?;
+        let room = self.room_of_endpoint(account, endpoint, call_uuid).await?.ok_or_else(alone)?;
         let by = Asker { kind: store::ActorKind::Caller, id: endpoint.to_owned() };
         room.ask_for_help(call_uuid, wanted, by).await.map(|_| ())
+    }
+
+    /// Whether the endpoint's call asks for a supervisor, and none has come.
+    ///
+    /// # Errors
+    /// [`CommandError::NotFound`]: it is none of the endpoint's calls.
+    pub async fn asks_for_help(
+        &self,
+        account: &AccountRef,
+        endpoint: &str,
+        call_uuid: &str,
+    ) -> Result<bool, CommandError> {
+        let room = self.room_of_endpoint(account, endpoint, call_uuid).await?;
+        let asks = |room: RoomHandle| {
+            let live = room.live();
+            live.members.iter().any(|member| member.view.call_uuid == call_uuid && member.help)
+        };
+        Ok(room.is_some_and(asks))
+    }
+
+    /// The room that the endpoint's call is in.
+    async fn room_of_endpoint(
+        &self,
+        account: &AccountRef,
+        endpoint: &str,
+        call_uuid: &str,
+    ) -> Result<Option<RoomHandle>, CommandError> {
+        let call = self.call(account, call_uuid).await.filter(|call| call.call.endpoint.as_deref() == Some(endpoint));
+        let call = call.ok_or_else(|| CommandError::NotFound { what: "call", id: call_uuid.to_owned() })?;
+        Ok(call.room_uuid.and_then(|room| self.inner.rooms.get(&account.id, &RoomRef::Uuid(room))))
     }
 }

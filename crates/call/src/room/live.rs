@@ -8,8 +8,10 @@ use conference::{Audience, Clause, MemberId, Role, Room};
 use super::actor::Actor;
 use super::handle::{InForce, RoomHandle};
 use super::seats::Seat;
-use crate::command::{Asker, HearingRow, ModeName};
+use crate::command::{HearingRow, ModeName};
 use crate::dialect::{MemberView, RoomView};
+use crate::shown;
+use crate::ticket::Holder;
 
 /// A state of a room.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,10 +53,10 @@ pub struct LiveMember {
     pub coach_audience: Option<CoachNames>,
     /// Whether its media is a browser's.
     pub webrtc: bool,
-    /// How it is shown: as its ticket says, else by its caller's name.
+    /// How it is shown: its caller's name, which a ticket says.
     pub label: Option<String>,
-    /// Who asked for its ticket, and from which tab.
-    pub asked_by: Option<(Asker, Option<String>)>,
+    /// The ticket that it came with.
+    pub holder: Option<Arc<Holder>>,
     /// It has asked for a supervisor.
     pub help: bool,
     meter: Metered,
@@ -93,7 +95,7 @@ pub struct Level {
 }
 
 impl LiveRoom {
-    pub(super) fn opening(room: RoomView, at: i64) -> Self {
+    pub(crate) fn opening(room: RoomView, at: i64) -> Self {
         Self {
             room,
             expected: 0,
@@ -123,8 +125,6 @@ impl Actor {
 
     fn live_member(&self, room: &Room, id: MemberId, seat: &Seat) -> LiveMember {
         let member = room.member(id);
-        let holder = seat.call.ticket.as_deref();
-        let name = Some(&seat.call.caller_name).filter(|name| !name.is_empty());
         LiveMember {
             view: self.view(room, id, seat),
             deaf: member.is_some_and(|m| m.deaf),
@@ -133,8 +133,8 @@ impl Actor {
             mode: mode_of(room, id),
             coach_audience: member.filter(|m| m.coaching).map(|m| self.names(&m.coach_audience)),
             webrtc: seat.call.webrtc,
-            label: holder.and_then(|holder| holder.label.as_ref()).or(name).cloned(),
-            asked_by: holder.map(|holder| (holder.by.clone(), holder.client.clone())),
+            label: Some(shown::name(&seat.call.caller_name)).filter(|name| !name.is_empty()),
+            holder: seat.call.ticket.clone(),
             help: self.help.contains(&id),
             meter: Metered(seat.meter.clone()),
         }
@@ -175,9 +175,14 @@ impl RoomHandle {
         self.identity.live.subscribe()
     }
 
+    /// The room as it is.
+    pub fn live(&self) -> Arc<LiveRoom> {
+        Arc::clone(&self.identity.live.borrow())
+    }
+
     /// How loud the members are now.
     pub fn levels(&self) -> Vec<Level> {
-        let live = Arc::clone(&self.identity.live.borrow());
+        let live = self.live();
         let level = |member: &LiveMember| {
             let meter = member.meter.0.as_ref()?;
             Some(Level { number: member.view.number, dbfs: meter.level(), speaking: meter.speaking() })

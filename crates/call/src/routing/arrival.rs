@@ -4,6 +4,7 @@ use sip::{Identity, Incoming};
 use store::{AccountId, Application, StoreError};
 
 use super::{Routing, digits_of};
+use crate::keyholder::Barred;
 use crate::room::RoomHandle;
 use crate::ticket::Holder;
 use crate::verb::Instruction;
@@ -27,6 +28,9 @@ pub(crate) enum NoApplication {
         /// What kind of thing that is.
         what: &'static str,
     },
+    /// The key that made the ticket lets nobody in any more.
+    #[error("a ticket leads nowhere any more: {0}")]
+    Barred(#[from] Barred),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),

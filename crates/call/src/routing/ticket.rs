@@ -1,10 +1,11 @@
 //! Where calls with tickets lead.
 
-use store::{AccountId, Application};
+use store::{AccountId, ActorKind, Application, Scope, Timestamp};
 
 use super::arrival::NoApplication;
 use super::shortcut::of_nobody;
 use super::{Reached, Routing};
+use crate::keyholder::{self, Part};
 use crate::room::RoomHandle;
 use crate::ticket::{self, Admission, Leads};
 use crate::verb::{Join, JoinHooks, MemberSettings, RoomSettings, Verb};
@@ -15,8 +16,9 @@ impl Routing {
         &self,
         admission: Admission,
         room: impl FnOnce(&str) -> Option<RoomHandle>,
+        utc: i64,
     ) -> Result<Reached, NoApplication> {
-        let Admission { account, leads, holder } = admission;
+        let Admission { account, leads, mut holder } = admission;
         let unknown = |dialled: &str| NoApplication::Unknown { dialled: dialled.to_owned() };
         let id: AccountId = account.id.parse().map_err(|_| unknown(&account.id))?;
         let usable = |app: Option<Application>, dialled: &str| {
@@ -30,6 +32,13 @@ impl Routing {
             }
             Leads::Room { uuid, role, mode } => {
                 let room = room(&uuid).ok_or_else(|| unknown(&uuid))?;
+                // Since the ticket was made, its key may have been deleted or narrowed.
+                if holder.by.kind == ActorKind::Key {
+                    let key = self.store.good_api_key(id, &holder.by.id, Timestamp::from_micros(utc)).await?;
+                    let part = Part::at_entry(role, mode);
+                    keyholder::check(key.as_ref(), &room.live(), part)?;
+                    holder.coaches = key.is_some_and(|key| key.scopes.contains(Scope::Coach));
+                }
                 let join = Join {
                     room: room.name().to_owned(),
                     entry: ticket::entry(role, mode),

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use media::{Carrier, LegSetup, LegUpdate, MediaEnd, OpusTerms};
-use sip::sdp::{Direction, Session as Description};
-use webrtc::{Agreed, CloseReason, Events, Peer, PeerEvent, Reoffer, WebRtcError, Wish};
+use media::MediaEnd;
+use sip::sdp::Session as Description;
+use webrtc::{Agreed, CloseReason, Events, Peer, PeerEvent, WebRtcError, Wish};
 
 use super::{CallMailbox, CallMessage};
 use crate::cause::HangupCause;
@@ -35,22 +35,27 @@ pub(super) fn is_browser(offer: &Description) -> bool {
     offer.webrtc().is_some()
 }
 
-fn wish(account: &str, source: IpAddr, direction: Direction) -> Wish {
-    let account = account.parse().map(|id: uuid::Uuid| id.as_u64_pair().0).unwrap_or_default();
-    let direction = match direction {
-        Direction::SendRecv => webrtc::Direction::SendRecv,
-        Direction::SendOnly => webrtc::Direction::SendOnly,
-        Direction::RecvOnly => webrtc::Direction::RecvOnly,
-        Direction::Inactive => webrtc::Direction::Inactive,
-    };
-    Wish { account, source: Some(source), direction }
+/// `None`: the account is no id, and its places could not be told from another's.
+fn wish(account: &str, source: IpAddr) -> Option<Wish> {
+    let account = account.parse::<uuid::Uuid>().ok()?.as_u128();
+    Some(Wish { account, source: Some(source) })
 }
 
 /// Why the call ends if its media cannot be agreed.
 fn cause_of(call: &str, error: &WebRtcError) -> HangupCause {
-    tracing::info!(call, %error, "a browser's media could not be agreed");
+    match error {
+        WebRtcError::Full(_) | WebRtcError::AccountFull(_) => {
+            tracing::warn!(call, %error, "a browser found no place; [webrtc] max_peers says how many there are");
+        }
+        _ => tracing::info!(call, %error, "a browser's media could not be agreed"),
+    }
     match error {
         WebRtcError::Sdp(_) | WebRtcError::Refused(_) => HangupCause::Incompatible,
+        WebRtcError::Full(_)
+        | WebRtcError::AccountFull(_)
+        | WebRtcError::Connecting(_)
+        | WebRtcError::SourceConnecting(_)
+        | WebRtcError::Busy => HangupCause::Overloaded,
         _ => HangupCause::NetworkFailure,
     }
 }
@@ -74,7 +79,8 @@ pub(super) async fn answer(
     source: IpAddr,
     offer: &str,
 ) -> Result<(Arrived, Agreed), HangupCause> {
-    let answered = engine(inner)?.answer(offer, wish(account, source, Direction::SendRecv)).await;
+    let wish = wish(account, source).ok_or(HangupCause::NetworkFailure)?;
+    let answered = engine(inner)?.answer(offer, wish).await;
     let answered = answered.map_err(|error| cause_of(call, &error))?;
     let browser = Browser { peer: answered.peer };
     let description = description(call, &answered.sdp)?;
@@ -88,38 +94,12 @@ pub(super) async fn offer(
     (account, call): (&str, &str),
     source: IpAddr,
 ) -> Result<Arrived, HangupCause> {
-    let offered = engine(inner)?.offer(wish(account, source, Direction::SendRecv)).await;
+    let wish = wish(account, source).ok_or(HangupCause::NetworkFailure)?;
+    let offered = engine(inner)?.offer(wish).await;
     let offered = offered.map_err(|error| cause_of(call, &error))?;
     let browser = Browser { peer: offered.peer };
     let description = description(call, &offered.sdp)?;
     Ok(Arrived { browser, description, media: offered.media, events: offered.events })
-}
-
-fn opus(agreed: &Agreed) -> OpusTerms {
-    OpusTerms { dtx: agreed.opus.dtx, fec: agreed.opus.fec, max_bitrate: agreed.opus.max_average_bitrate }
-}
-
-/// The leg of a browser with which this was agreed.
-pub(super) fn leg(media: MediaEnd, agreed: &Agreed) -> LegSetup {
-    LegSetup {
-        telephone_event: agreed.telephone_event,
-        opus: opus(agreed),
-        receive: agreed.receive,
-        send: agreed.send,
-        ..LegSetup::new(Carrier::Path(media), agreed.format, agreed.payload_type)
-    }
-}
-
-/// What changes about its leg.
-pub(super) fn update(agreed: &Agreed) -> LegUpdate {
-    LegUpdate {
-        format: Some((agreed.format, agreed.payload_type)),
-        telephone_event: Some(agreed.telephone_event),
-        opus: Some(opus(agreed)),
-        receive: Some(agreed.receive),
-        send: Some(agreed.send),
-        ..LegUpdate::default()
-    }
 }
 
 impl Browser {
@@ -137,7 +117,7 @@ impl Browser {
 
     /// Our own offer within the call, where the other side wants one.
     pub(super) async fn reoffer(&self, call: &str) -> Result<Description, HangupCause> {
-        let offer = self.peer.reoffer(Reoffer::default()).await.map_err(|error| cause_of(call, &error))?;
+        let offer = self.peer.reoffer().await.map_err(|error| cause_of(call, &error))?;
         description(call, &offer)
     }
 
@@ -181,4 +161,26 @@ pub(super) fn follow(call: &str, mut events: Events, mailbox: CallMailbox) {
             }
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_account_has_places_of_its_own_and_what_is_no_account_has_none() {
+        let of = |account: &str| wish(account, [192, 0, 2, 1].into()).map(|wish| wish.account);
+        let one = of("0190a000-0000-7000-8000-000000000001");
+        assert!(one.is_some() && one != of("0190a000-0000-7000-8000-000000000002"), "they share a half");
+        assert_eq!((of("main"), of("")), (None, None));
+    }
+
+    #[test]
+    fn a_browser_without_a_place_is_one_too_many_and_no_broken_network() {
+        use WebRtcError::{AccountFull, Busy, Connecting, Full, Gone, SourceConnecting};
+        for full in [Full(1), AccountFull(1), Connecting(1), SourceConnecting(1), Busy] {
+            assert_eq!(cause_of("c", &full), HangupCause::Overloaded, "{full}");
+        }
+        assert_eq!(cause_of("c", &Gone), HangupCause::NetworkFailure);
+    }
 }

@@ -12,6 +12,9 @@ use crate::journal;
 use crate::link::Farewell;
 use crate::verb::Refusal;
 
+/// What is said with the BYE to whoever came by a key that is not good any more (RFC 3326).
+const KEY_LOST: &str = "the key is not good for this call any more";
+
 /// How long a call lasts.
 pub(super) struct Life {
     /// Longest time from the answer.
@@ -73,7 +76,10 @@ impl Session {
                 (self.view.sip.status, self.view.sip.reason) = (code, reason.clone());
                 self.far.leg.reject(code, Some(&reason), &headers).await
             }
-            _ => self.far.leg.hangup_with(None, &self.far.farewell).await,
+            _ => {
+                let why = (cause == HangupCause::KeyLost).then_some(KEY_LOST);
+                self.far.leg.hangup_with(why, &self.far.farewell).await
+            }
         };
         if let Err(error) = signalled {
             tracing::debug!(call = self.view.uuid, %error, "the other side was gone already");
@@ -111,6 +117,7 @@ impl Session {
 }
 
 /// How a call is refused.
+#[derive(Debug, PartialEq, Eq)]
 struct Rejection {
     code: u16,
     reason: String,
@@ -119,22 +126,46 @@ struct Rejection {
 
 impl Session {
     fn rejection(&self, cause: &HangupCause, refusal: Option<Refusal>) -> Rejection {
+        let dialect = || self.inner.hooks.dialect(self.control.dialect).map(|dialect| dialect.refusal());
+        Rejection::of(cause, refusal, || dialect().unwrap_or((500, "Instructions Unavailable")))
+    }
+}
+
+impl Rejection {
+    /// `instructions` is what the dialect says when there are none.
+    fn of(cause: &HangupCause, refusal: Option<Refusal>, instructions: impl FnOnce() -> (u16, &'static str)) -> Self {
         let (code, reason) = match (refusal, cause) {
             (Some(Refusal::Status { code, reason, headers }), _) => {
                 let reason = reason.unwrap_or_else(|| "Declined".to_owned());
-                return Rejection { code, reason, headers };
+                return Self { code, reason, headers };
             }
             (Some(Refusal::Busy), _) => (486, "Busy Here"),
             (Some(Refusal::Rejected), _) => (603, "Decline"),
             (None, HangupCause::NoRoute) => (404, "Not Found"),
             (None, HangupCause::Incompatible) => (488, "Not Acceptable Here"),
-            (None, HangupCause::Instructions(_)) => {
-                let dialect = self.inner.hooks.dialect(self.control.dialect);
-                dialect.map_or((500, "Instructions Unavailable"), |dialect| dialect.refusal())
-            }
-            (None, HangupCause::Shutdown) => (503, "Service Unavailable"),
+            (None, HangupCause::Instructions(_)) => instructions(),
+            (None, HangupCause::Overloaded | HangupCause::Shutdown) => (503, "Service Unavailable"),
+            (None, HangupCause::KeyLost) => (403, "Forbidden"),
             (None, _) => (480, "Temporarily Unavailable"),
         };
-        Rejection { code, reason: reason.to_owned(), headers: Vec::new() }
+        let later = (*cause == HangupCause::Overloaded).then(|| ("Retry-After".to_owned(), "5".to_owned()));
+        let headers = later.into_iter().filter(|_| code == 503).collect();
+        Self { code, reason: reason.to_owned(), headers }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_finds_no_place_is_told_when_to_come_again() {
+        let of = |cause| Rejection::of(&cause, None, || (500, "none"));
+        let full = of(HangupCause::Overloaded);
+        assert_eq!((full.code, &full.headers[..]), (503, &[("Retry-After".to_owned(), "5".to_owned())][..]));
+        assert_eq!((of(HangupCause::Shutdown).code, of(HangupCause::NetworkFailure).code), (503, 480));
+        assert_eq!(of(HangupCause::KeyLost).code, 403);
+        let busy = Rejection::of(&HangupCause::Overloaded, Some(Refusal::Busy), || (500, "none"));
+        assert_eq!((busy.code, busy.headers.is_empty()), (486, true));
     }
 }

@@ -7,6 +7,7 @@ use sip::LegEvent;
 
 use super::Session;
 use super::commands::CommandReply;
+use super::inbound::without_proofs;
 use super::keys::By;
 use crate::cause::{HangupCause, HangupSource};
 use crate::command::{CallChanged, CommandError};
@@ -69,7 +70,7 @@ impl Session {
                 self.requested(&method, content_type, &body, headers);
             }
             Some(LegEvent::Ended { by, headers, .. }) => {
-                self.view.sip.bye = headers;
+                self.view.sip.bye = without_proofs(&headers);
                 let cause = match by {
                     sip::By::Remote => HangupCause::Normal(self.far_side()),
                     sip::By::Local => HangupCause::Normal(HangupSource::Server),
@@ -85,7 +86,7 @@ impl Session {
     /// The far side sent something within the dialog.
     fn requested(&mut self, method: &str, content_type: Option<String>, body: &[u8], headers: Vec<(String, String)>) {
         let Some(hook) = self.asides.request_hook.clone() else { return };
-        let headers: BTreeMap<String, String> = headers.into_iter().collect();
+        let headers: BTreeMap<String, String> = without_proofs(&headers).into_iter().collect();
         let told = serde_json::json!({
             "method": method,
             "content_type": content_type,

@@ -16,6 +16,7 @@ use crate::engine::Inner;
 use crate::records::{dialect_name, method_of};
 use crate::registry::Full;
 use crate::routing::{NoApplication, Reached, digits_of};
+use crate::shown;
 use crate::ticket::{self, Holder};
 use crate::verb::Fetch;
 
@@ -53,13 +54,16 @@ async fn reach(inner: &Inner, incoming: &Incoming) -> Result<Reached, NoApplicat
     let unknown = || NoApplication::Unknown { dialled: incoming.request_uri_text.clone() };
     let admission = inner.tickets.redeem(username, Instant::now()).ok_or_else(unknown)?;
     let room = |uuid: &str| inner.rooms.get(account, &RoomRef::Uuid(uuid.to_owned()));
-    inner.routing.admitted(admission, room).await
+    inner.routing.admitted(admission, room, inner.clock.utc()).await
 }
 
 /// Code and phrase of a refusal.
 type Refusal = (u16, &'static str);
 
 type Refused = (Box<Incoming>, Refusal);
+
+/// Who came with a ticket that says no name.
+const GUEST: &str = "guest";
 
 const UNAVAILABLE: Refusal = (503, "Service Unavailable");
 const FORBIDDEN: Refusal = (403, "Forbidden");
@@ -69,7 +73,7 @@ const BUSY: Refusal = (486, "Busy Here");
 fn without_application(error: &NoApplication) -> Refusal {
     match error {
         NoApplication::Unknown { .. } => (404, "Not Found"),
-        NoApplication::Forbidden { .. } => FORBIDDEN,
+        NoApplication::Forbidden { .. } | NoApplication::Barred(_) => FORBIDDEN,
         NoApplication::Store(_) => UNAVAILABLE,
     }
 }
@@ -152,7 +156,7 @@ async fn admit(inner: &Arc<Inner>, incoming: Incoming, reached: Reached) -> Resu
         main_auth_id: owner.auth_id,
         from: caller(inner, &incoming, &owner.sip_realm, holder.as_ref()),
         to: called.unwrap_or_else(|| callee(&incoming)),
-        caller_name: holder.as_ref().and_then(|holder| holder.label.clone()).unwrap_or(incoming.from.display.clone()),
+        caller_name: shown_name(holder.as_ref(), &incoming.from.display),
         endpoint: endpoint_of(&incoming.identity),
         ticket: holder.map(Arc::new),
         sip: SipView {
@@ -200,15 +204,24 @@ async fn admit(inner: &Arc<Inner>, incoming: Incoming, reached: Reached) -> Resu
 }
 
 /// What a phone proves who it is with is no program's business.
-fn proves_something(name: &str) -> bool {
-    ["authorization", "proxy-authorization"].iter().any(|known| name.eq_ignore_ascii_case(known))
+pub(super) fn without_proofs(headers: &[(String, String)]) -> Vec<(String, String)> {
+    let proves = |name: &str| sip::PROOFS.iter().any(|known| name.eq_ignore_ascii_case(known));
+    headers.iter().filter(|(name, _)| !proves(name)).cloned().collect()
+}
+
+/// What the caller is called: by whoever gave him a ticket, who knows him; else as he says himself.
+fn shown_name(holder: Option<&Holder>, display: &str) -> String {
+    match holder {
+        Some(holder) => shown::name(holder.label.as_deref().unwrap_or(GUEST)),
+        None => shown::name(display),
+    }
 }
 
 /// The INVITE as it came.
 fn invite(incoming: &Incoming) -> Invite {
     Invite {
         uri: incoming.request_uri_text.clone(),
-        headers: incoming.headers.iter().filter(|(name, _)| !proves_something(name)).cloned().collect(),
+        headers: without_proofs(&incoming.headers),
         body: incoming.body.clone(),
         transport: format!("{:?}", incoming.transport).to_lowercase(),
     }
@@ -238,7 +251,7 @@ fn is_extra(name: &str) -> bool {
 fn caller(inner: &Inner, call: &Incoming, realm: &Option<String>, holder: Option<&Holder>) -> String {
     match &call.identity {
         Identity::Endpoint { .. } if holder.is_some() => {
-            let name = holder.and_then(|holder| holder.label.as_deref()).unwrap_or("guest");
+            let name = holder.and_then(|holder| holder.label.as_deref()).unwrap_or(GUEST);
             let home = inner.config.shared_domains.first().or(realm.as_ref());
             format!("sip:{}@{}", user_part(name), home.map_or("localhost", String::as_str))
         }
@@ -258,7 +271,7 @@ fn user_part(name: &str) -> String {
     let plain = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' });
     let plain: String = plain.take(32).collect();
     let plain = plain.trim_matches('-');
-    if plain.is_empty() { "guest".to_owned() } else { plain.to_owned() }
+    if plain.is_empty() { GUEST.to_owned() } else { plain.to_owned() }
 }
 
 /// The endpoint that is called from, by its id.
@@ -279,6 +292,27 @@ mod tests {
     use store::StoreError;
 
     use super::*;
+
+    #[test]
+    fn what_a_browser_proves_itself_with_reaches_no_program() {
+        let given = |name: &str| (name.to_owned(), "secret".to_owned());
+        let all: Vec<_> =
+            ["x-plivo-jwt", "X-Plivo-Jwt", "AUTHORIZATION", "Proxy-Authorization", "X-PH-Order"].map(given).into();
+        assert_eq!(without_proofs(&all), [given("X-PH-Order")]);
+    }
+
+    #[test]
+    fn a_caller_by_link_is_called_what_the_link_says() {
+        let by_link = |label: Option<&str>| Holder {
+            by: crate::command::Asker::server(),
+            client: None,
+            label: label.map(str::to_owned),
+            coaches: false,
+        };
+        assert_eq!(shown_name(Some(&by_link(Some("Visitor"))), "The supervisor"), "Visitor");
+        assert_eq!(shown_name(Some(&by_link(None)), "The supervisor"), "guest");
+        assert_eq!(shown_name(None, "Ann\u{202e}\u{7}a"), "Anna");
+    }
 
     #[test]
     fn a_database_that_fails_is_no_wrong_number_and_no_busy_trunk() {

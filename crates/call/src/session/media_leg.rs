@@ -89,7 +89,7 @@ pub(super) fn add_browser(
     media: media::MediaEnd,
     agreed: &webrtc::Agreed,
 ) -> Result<MediaLeg, MediaError> {
-    let id = inner.media.add_leg(browser::leg(media, agreed))?;
+    let id = inner.media.add_leg(agreed.leg(media))?;
     Ok(MediaLeg { id, line: Line::Browser(browser), offered: None })
 }
 
@@ -145,28 +145,28 @@ impl Session {
         let call = (self.view.account.as_str(), self.view.uuid.as_str());
         let (arrived, agreed) = browser::answer(&self.inner, call, self.far.source.ip(), text).await?;
         let Arrived { browser, description, media, events } = arrived;
-        let leg = add_browser(&self.inner, browser, media, &agreed).map_err(unavailable)?;
+        let leg = add_browser(&self.inner, browser, media, &agreed).map_err(|error| unavailable(&error))?;
         browser::follow(&self.view.uuid, events, self.mailbox.clone());
         self.view.webrtc = true;
         Ok((leg, description))
     }
 
     fn answer_phone(&self, offer: &sdp::Session) -> Result<(MediaLeg, sdp::Session), HangupCause> {
-        let ports = self.inner.media.reserve_ports().map_err(unavailable)?;
+        let ports = self.inner.media.reserve_ports().map_err(|error| unavailable(&error))?;
         let local = capabilities(&self.inner, &ports, self.far.source.ip());
         let agreed = sdp::answer(offer, &local).map_err(|_| HangupCause::Incompatible)?;
-        let leg = add(&self.inner, ports, local, &agreed, self.far.source.ip()).map_err(unavailable)?;
+        let leg = add(&self.inner, ports, local, &agreed, self.far.source.ip()).map_err(|error| unavailable(&error))?;
         Ok((leg, agreed.local))
     }
 
     fn offer_phone(&self) -> Result<(MediaLeg, sdp::Session), HangupCause> {
-        let ports = self.inner.media.reserve_ports().map_err(unavailable)?;
+        let ports = self.inner.media.reserve_ports().map_err(|error| unavailable(&error))?;
         let local = capabilities(&self.inner, &ports, self.far.source.ip());
         let offer = sdp::offer(&local);
         let carrier = Carrier::Rtp { ports, remote: None, remote_rtcp: None, signalling_source: self.far.source.ip() };
         let silent = LegSetup::new(carrier, Codec::Pcmu.into(), 0);
         let setup = LegSetup { telephone_event: Some(101), receive: false, send: false, ..silent };
-        let id = self.inner.media.add_leg(setup).map_err(unavailable)?;
+        let id = self.inner.media.add_leg(setup).map_err(|error| unavailable(&error))?;
         Ok((MediaLeg { id, line: Line::Rtp(local), offered: Some(offer.clone()) }, offer))
     }
 
@@ -175,7 +175,7 @@ impl Session {
         let Some(offer) = self.sound.media.as_mut().and_then(|media| media.offered.take()) else { return };
         let uuid = self.view.uuid.clone();
         let agreed = match self.sound.media.as_ref().and_then(MediaLeg::browser) {
-            Some(browser) => browser.accept(&uuid, &answer).await.map(|agreed| browser::update(&agreed)),
+            Some(browser) => browser.accept(&uuid, &answer).await.map(|agreed| agreed.update()),
             None => {
                 let source = self.far.source.ip();
                 let agreed = sdp::accept(&offer, &answer).map_err(|error| {
@@ -224,7 +224,7 @@ impl Session {
             }
             (Line::Browser(browser), Some(offer)) => {
                 let (description, agreed) = browser.renegotiate(&self.view.uuid, offer.webrtc()?).await.ok()?;
-                Some((description, Some(browser::update(&agreed))))
+                Some((description, Some(agreed.update())))
             }
             (Line::Browser(browser), None) => {
                 let ours = browser.reoffer(&self.view.uuid).await.ok()?;
@@ -255,7 +255,12 @@ impl Session {
     }
 }
 
-fn unavailable(error: MediaError) -> HangupCause {
+/// Why the call ends that can have no leg.
+pub(super) fn unavailable(error: &MediaError) -> HangupCause {
+    if matches!(error, MediaError::Busy(_) | MediaError::Limit { .. } | MediaError::NoPorts { .. }) {
+        tracing::warn!(%error, "the server has no place for a call's sound");
+        return HangupCause::Overloaded;
+    }
     tracing::error!(%error, "a call cannot be answered");
     HangupCause::NetworkFailure
 }

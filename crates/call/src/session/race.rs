@@ -255,7 +255,9 @@ pub(super) fn status_for(cause: &HangupCause) -> (u16, &'static str) {
         HangupCause::Busy => (486, "Busy Here"),
         HangupCause::Rejected | HangupCause::NotConfirmed => (603, "Decline"),
         HangupCause::Incompatible => (488, "Not Acceptable Here"),
-        HangupCause::NetworkFailure | HangupCause::MediaTimeout | HangupCause::Shutdown => (503, "Service Unavailable"),
+        HangupCause::NetworkFailure | HangupCause::Overloaded | HangupCause::MediaTimeout | HangupCause::Shutdown => {
+            (503, "Service Unavailable")
+        }
         _ => (487, "Request Terminated"),
     }
 }
@@ -297,6 +299,7 @@ mod tests {
             (HangupCause::NoRoute, CallStatus::Failed, 404),
             (HangupCause::NotConfirmed, CallStatus::Busy, 603),
             (HangupCause::NetworkFailure, CallStatus::Failed, 503),
+            (HangupCause::Overloaded, CallStatus::Failed, 503),
         ] {
             let (code_for, _) = status_for(&cause);
             let dialled = unanswered(&[failure(cause.clone(), code_for)]);

@@ -256,8 +256,8 @@ impl Rings {
     }
 
     fn without_media(&self, error: &MediaError) -> HangupCause {
-        tracing::error!(call = self.call, %error, "a call cannot be placed");
-        HangupCause::NetworkFailure
+        tracing::info!(call = self.call, "a call cannot be placed");
+        media_leg::unavailable(error)
     }
 
     async fn remove(&self, leg: LegId) {

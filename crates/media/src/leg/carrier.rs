@@ -7,6 +7,7 @@ use super::rtp::{HEADER, write_header};
 use super::{Context, Leg};
 use crate::Ports;
 use crate::fact::Note;
+use crate::mutation::{self, Mutation};
 use crate::net::{Net, Sent};
 use crate::path::{MediaEnd, PathPacket};
 
@@ -103,6 +104,9 @@ impl Leg {
     /// Everything that arrived at the transport by now counts as arrived before `cx.arrivals` as it stands.
     pub(super) fn drain_path(&mut self, cx: &mut Context<'_>) {
         self.read_path(cx);
+        if mutation::active(Mutation::PathTakenAsNew) {
+            return;
+        }
         if let Wire::Path(line) = &mut self.wire {
             line.stale_before = cx.now;
             line.stale_mark = cx.arrivals.saturating_sub(1);

@@ -118,7 +118,7 @@ struct Stream {
     received: u32,
     expected_before: u32,
     received_before: u32,
-    /// RFC 3550 appendix A.8, in 1/16 samples.
+    /// RFC 3550 appendix A.8, in 1/16 of the RTP clock's units.
     jitter: u32,
     transit: Option<u32>,
     /// Middle NTP bits of the last sender report and when it came.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::latch::Verdict;
 use super::rtcp::{self, Item, LONGEST, ReportBlock, SenderInfo};
+use super::stats::clock_time;
 use super::{Context, Leg};
 use crate::net::{Net, Received, Sent};
 
@@ -114,14 +115,14 @@ impl Leg {
             cx.counters.rtcp_received.one();
             let arrived = cx.now.saturating_sub(age);
             let utc = cx.utc_zero.saturating_add(i64::try_from(arrived.as_micros()).unwrap_or(i64::MAX));
-            let (stream, stats, own) = (&mut self.stream, &mut self.stats, self.ssrc);
+            let (stream, stats, own, step) = (&mut self.stream, &mut self.stats, self.ssrc, self.step);
             rtcp::parse(bytes, |item| match item {
                 Item::SenderReport { ssrc, middle } if stream.ssrc == Some(ssrc) => {
                     stream.report = Some((middle, arrived))
                 }
                 Item::Block(block) if block.ssrc == own => {
                     stats.remote_fraction_lost = Some(block.fraction_lost);
-                    stats.remote_jitter = Some(block.jitter);
+                    stats.remote_jitter = Some(clock_time(block.jitter, step));
                     let trip =
                         rtcp::middle(rtcp::ntp(utc)).wrapping_sub(block.last_report).wrapping_sub(block.delay_since);
                     // More than half a minute is a report of something else.

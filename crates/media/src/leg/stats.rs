@@ -30,28 +30,35 @@ pub struct LegStats {
     pub late: u64,
     /// Packets received again.
     pub duplicate: u64,
-    /// Samples made up for missing ones.
+    /// Packets dropped undecoded, because others had brought most of their sound or there were too many at once.
+    pub undecoded: u64,
+    /// Samples made up for missing ones, at the format's sampling rate, as all samples here: 8 kHz, 16 kHz (G.722) or 48 kHz (Opus).
     pub concealed_samples: u64,
     /// Samples the playout inserted against drift and jitter.
     pub inserted_samples: u64,
     /// Samples it deleted.
     pub deleted_samples: u64,
-    /// Interarrival jitter of what we receive (RFC 3550 §6.4.1), in samples of 125 µs.
-    pub jitter: u32,
+    /// Interarrival jitter of what we receive (RFC 3550 §6.4.1).
+    pub jitter: Duration,
     /// Delay of the jitter buffer now.
     pub delay: Duration,
     /// Round trip by RTCP, if a report came.
     pub round_trip: Option<Duration>,
     /// Fraction of our packets lost, in 1/256, as the far side last reported.
     pub remote_fraction_lost: Option<u8>,
-    /// Jitter the far side last reported, in samples.
-    pub remote_jitter: Option<u32>,
+    /// Jitter the far side last reported.
+    pub remote_jitter: Option<Duration>,
     /// Ticks that were skipped after stalls.
     pub skipped_ticks: u64,
     /// Where packets come from, once believed.
     pub source: Option<SocketAddr>,
     /// SSRC of what we send.
     pub ssrc: u32,
+}
+
+/// How long so many units of the RTP clock are, which advances by `step` in a tick of 20 ms.
+pub(super) fn clock_time(units: u32, step: u32) -> Duration {
+    Duration::from_micros(u64::from(units) * 20_000 / u64::from(step.max(1)))
 }
 
 impl Leg {
@@ -62,10 +69,11 @@ impl Leg {
             lost: jitter.lost,
             late: jitter.late,
             duplicate: jitter.duplicate,
+            undecoded: jitter.undecoded,
             concealed_samples: jitter.concealed_samples,
             inserted_samples: jitter.inserted_samples,
             deleted_samples: jitter.deleted_samples,
-            jitter: self.stream.jitter >> 4,
+            jitter: clock_time(self.stream.jitter >> 4, self.step),
             delay: jitter.delay,
             source: self.latch.locked(),
             ..self.stats.clone()

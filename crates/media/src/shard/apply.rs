@@ -335,7 +335,7 @@ impl ShardCore {
             }
         }
         let room = self.rooms.get_mut(key)?;
-        plan.part_from(&mut room.plan, |leg| self.legs.get(leg)?.opus_settings());
+        plan.part_from(&mut room.plan, |leg| self.legs.get(leg)?.opus_terms());
         room.carry_players(&mut plan, &self.kit.counters);
         if mutation::active(Mutation::StalePlan) {
             room.later = Some(plan);

@@ -1,5 +1,6 @@
 //! The transport that stands between a simulated browser and its leg: what arrives is handed to the path, what the leg sends leaves.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,10 @@ pub(super) struct Browser {
     transport: Option<TransportEnd>,
     to: SocketAddr,
     ssrc: u32,
+    /// How long it takes to hand over what has arrived.
+    lag: Duration,
+    /// What has arrived and when it is handed over.
+    busy_with: VecDeque<(Duration, PathPacket)>,
 }
 
 impl Browser {
@@ -34,7 +39,8 @@ impl Browser {
     pub(super) fn new(phone: PhoneId, to: SocketAddr, port: VirtualPort) -> (Self, MediaEnd) {
         let (media, transport) = path(Arc::new(Asleep));
         let ssrc = 0x6272_0000 | u32::from(port.number());
-        (Self { phone, port, transport: Some(transport), to, ssrc }, media)
+        let (lag, busy_with) = (Duration::ZERO, VecDeque::new());
+        (Self { phone, port, transport: Some(transport), to, ssrc, lag, busy_with }, media)
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -52,6 +58,10 @@ impl Browser {
         }
     }
 
+    pub(super) fn set_lag(&mut self, lag: Duration) {
+        self.lag = lag;
+    }
+
     /// Hands over what has arrived.
     pub(super) fn deliver(&mut self, now: Duration, world: &SharedWorld) {
         let Some(transport) = &mut self.transport else { return };
@@ -64,7 +74,10 @@ impl Browser {
                 continue;
             };
             (ours.marker, ours.arrival) = (packet.marker, now.saturating_sub(age));
-            transport.deliver(ours);
+            self.busy_with.push_back((now + self.lag, ours));
+        }
+        while let Some((_, packet)) = self.busy_with.pop_front_if(|(due, _)| *due <= now) {
+            transport.deliver(packet);
         }
     }
 

@@ -286,6 +286,11 @@ impl Simulator {
         self.browsers.iter_mut().filter(|browser| browser.phone == id).for_each(|browser| browser.set_loss(percent));
     }
 
+    /// Makes a browser's transport so slow that it hands over packets this long after their arrival.
+    pub fn set_lag(&mut self, id: PhoneId, lag: Duration) {
+        self.browsers.iter_mut().filter(|browser| browser.phone == id).for_each(|browser| browser.set_lag(lag));
+    }
+
     /// Listens in from now on: [`Self::mixed`] and [`Self::encodes`] collect.
     pub fn listen_in(&mut self) {
         for core in &mut self.cores {

@@ -103,6 +103,17 @@ impl Coached {
     }
 }
 
+/// Somebody who talks and talks at `rate` Hz: a second of vowel-like sound that swells and fades five times, and never falls silent.
+pub fn unbroken_talk(rate: u32) -> Vec<i16> {
+    let turn = std::f64::consts::TAU / f64::from(rate);
+    let sample = |n: u32| {
+        let t = f64::from(n) * turn;
+        let vowel: f64 = (1..20).map(|k| (f64::from(k) * 125.0 * t).sin() / f64::from(k)).sum();
+        (vowel * (4_500.0 + 3_500.0 * (5.0 * t).sin())) as i16
+    };
+    (0..rate).map(sample).collect()
+}
+
 /// Level of a frequency in dBFS over samples at 8 kHz (Goertzel).
 pub fn level_at(samples: &[i16], hz: f64) -> f64 {
     if samples.is_empty() {

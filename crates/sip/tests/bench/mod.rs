@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use sip::sdp::{AudioCodec, Capabilities, Direction, Session};
 use sip::*;
@@ -66,7 +66,7 @@ impl Roster for Book {
         }))
     }
 
-    /// `good` is everybody's token, `late` nobody's any more.
+    /// `good` is everybody's token, `brief` is so for 90 s, `outgoing` is for calls alone, `late` nobody's any more.
     async fn token(
         &self,
         realm: &str,
@@ -76,9 +76,12 @@ impl Roster for Book {
     ) -> Result<TokenVerdict, RosterError> {
         let header = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
         Ok(match (token, self.credential(realm, username).await?) {
-            ("good", Some(credential)) => {
-                TokenVerdict::Good { credential, headers: header("X-Plivo-Jwt", "exp=1999999999;x") }
-            }
+            ("good" | "brief" | "outgoing", Some(credential)) => TokenVerdict::Good {
+                credential,
+                headers: header("X-Plivo-Jwt", "exp=1999999999;x"),
+                until: SystemTime::now() + Duration::from_secs(if token == "brief" { 90 } else { 3_600 }),
+                rings: token != "outgoing",
+            },
             ("late", _) => TokenVerdict::Refused { headers: header("X-Plivo-Jwt-Error-Code", "10006") },
             _ => TokenVerdict::Unknown,
         })

@@ -14,15 +14,8 @@ pub(crate) type Done<T> = oneshot::Sender<Result<T, WebRtcError>>;
 pub(crate) enum Command {
     /// A leg is there.
     Add { making: Box<Making>, done: Done<()> },
-    /// The answer to a first offer of ours, or to one that restarted ICE with these credentials.
-    Answer {
-        key: Key,
-        remote: Box<Remote>,
-        restarted: Option<Credentials>,
-        candidates: Vec<str0m::Candidate>,
-        gate: Gate,
-        done: Done<()>,
-    },
+    /// The answer to the first offer, ours.
+    Answer { key: Key, remote: Box<Remote>, candidates: Vec<str0m::Candidate>, gate: Gate, done: Done<()> },
     /// They restart ICE; these are our new credentials.
     Restart {
         key: Key,
@@ -32,8 +25,6 @@ pub(crate) enum Command {
         gate: Gate,
         done: Done<()>,
     },
-    /// We prepare a restart.
-    PrepareRestart { key: Key, done: Done<()> },
     /// Directions changed; there may be more candidates.
     Change { key: Key, candidates: Vec<str0m::Candidate>, gate: Gate, done: Done<()> },
     /// A candidate of theirs.

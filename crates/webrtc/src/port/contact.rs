@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use str0m::{Candidate, CandidateKind};
 
-use super::Transport;
-use super::route::From;
+use super::route::Endpoint;
 use crate::event::{Pair, RemoteKind};
 
 /// Addresses of a leg at once.
@@ -20,21 +19,6 @@ const MOST_ANNOUNCED: usize = 64;
 const STALE: Duration = Duration::from_secs(30);
 /// A connection that was silent for so long is left for one that is alive.
 const SILENT: Duration = Duration::from_secs(2);
-
-/// The two ends of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Endpoint {
-    pub transport: Transport,
-    /// Ours, as candidates say it.
-    pub local: SocketAddr,
-    pub remote: SocketAddr,
-}
-
-impl Endpoint {
-    pub(super) fn from(&self) -> From {
-        (self.transport, self.remote)
-    }
-}
 
 struct Contact {
     endpoint: Endpoint,

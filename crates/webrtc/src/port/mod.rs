@@ -1,5 +1,6 @@
 //! A thread with its sockets and legs.
 
+mod bind;
 mod command;
 mod contact;
 mod leg;
@@ -11,7 +12,7 @@ mod seats;
 mod tcp;
 mod timers;
 
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +21,6 @@ use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
 use mio::{Interest, Poll, Token, Waker};
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use str0m::Candidate;
 use str0m::ice::StunMessage;
 use str0m::net::TcpType;
@@ -37,11 +37,11 @@ use crate::counters::Counts;
 use crate::error::WebRtcError;
 use crate::event::CloseReason;
 use crate::net::{BatchSocket, Received};
-use contact::Endpoint;
+use bind::{bind_tcp, bind_udp, bound};
 use leg::{Incoming, Io, Leg, Limits};
 use outbox::Outbox;
-use route::Routes;
-use tcp::Connections;
+use route::{Endpoint, Routes};
+use tcp::{Connections, Ends};
 use timers::Timers;
 
 /// A slot and how often it was given away before: a late message for its last holder finds nobody.
@@ -99,36 +99,6 @@ struct Port {
     counts: Arc<Counts>,
     clock: Instant,
     limits: Limits,
-}
-
-fn bound<T>(transport: &'static str, address: SocketAddr, result: std::io::Result<T>) -> Result<T, WebRtcError> {
-    result.map_err(|source| WebRtcError::Bind { transport, address, source })
-}
-
-fn socket(kind: Type, protocol: Protocol, address: SocketAddr) -> std::io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.set_nonblocking(true)?;
-    Ok(socket)
-}
-
-fn bind_udp(address: SocketAddr, buffer: usize) -> std::io::Result<UdpSocket> {
-    let socket = socket(Type::DGRAM, Protocol::UDP, address)?;
-    // A smaller buffer works too.
-    let _ = socket.set_recv_buffer_size(buffer);
-    let _ = socket.set_send_buffer_size(buffer);
-    socket.bind(&SockAddr::from(address))?;
-    Ok(socket.into())
-}
-
-fn bind_tcp(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = socket(Type::STREAM, Protocol::TCP, address)?;
-    socket.set_reuse_address(true)?;
-    socket.bind(&SockAddr::from(address))?;
-    socket.listen(128)?;
-    Ok(socket.into())
 }
 
 /// Starts the thread of that index.
@@ -306,11 +276,8 @@ impl Port {
     fn serve_marked(&mut self) {
         let ready = self.ready.clone();
         ready.take(|slot| {
-            let hang_up = self
-                .legs
-                .get(slot)
-                .and_then(Option::as_ref)
-                .is_some_and(|leg| leg.shared.hang_up.load(Ordering::SeqCst));
+            let hang_up =
+                self.legs.get(slot).and_then(Option::as_ref).is_some_and(|leg| leg.hang_up.load(Ordering::SeqCst));
             if hang_up {
                 self.remove(slot, CloseReason::Local);
             } else {
@@ -347,37 +314,38 @@ impl Port {
                 let Some(udp) = self.udp.get_mut(index).filter(|udp| udp.readable) else { break };
                 udp.readable = udp.socket.receive(received);
                 let local = udp.visible;
-                for (remote, bytes) in received.iter() {
-                    self.counts.datagrams_in.add(1);
-                    self.dispatch(Endpoint { transport: Transport::Udp, local, remote }, bytes);
+                for (remote, arrived, bytes) in received.iter() {
+                    let endpoint = Endpoint { transport: Transport::Udp, local, remote };
+                    self.dispatch(Incoming { endpoint, arrived, bytes });
                 }
             }
             unread |= self.udp.get(index).is_some_and(|udp| udp.readable);
         }
-        for remote in self.tcp.take_busy() {
+        for ends in self.tcp.take_busy() {
             let mut frames = Vec::new();
-            let alive = self.tcp.read(&remote, |local, bytes| frames.push((local, bytes.to_vec())));
-            for (local, bytes) in frames {
-                self.counts.datagrams_in.add(1);
-                self.dispatch(Endpoint { transport: Transport::Tcp, local, remote }, &bytes);
+            let alive = self.tcp.read(&ends, |arrived, bytes| frames.push((arrived, bytes.to_vec())));
+            let endpoint = Endpoint { transport: Transport::Tcp, local: ends.local, remote: ends.remote };
+            for (arrived, bytes) in frames {
+                self.dispatch(Incoming { endpoint, arrived, bytes: &bytes });
             }
             if !alive {
-                self.tcp.close(&remote);
+                self.tcp.close(&ends);
             }
         }
         unread
     }
 
     /// Gives a datagram to its leg. What comes from an address that never passed a check reaches no DTLS and no SRTP.
-    fn dispatch(&mut self, endpoint: Endpoint, bytes: &[u8]) {
-        let incoming = Incoming { endpoint, bytes };
-        match bytes.first() {
+    fn dispatch(&mut self, incoming: Incoming<'_>) {
+        self.counts.datagrams_in.add(1);
+        match incoming.bytes.first() {
             Some(0 | 1) => self.dispatch_check(incoming),
-            Some(20..=63 | 128..=191) => match self.routes.by_address(&endpoint.from()).and_then(|key| self.holds(key))
-            {
-                Some(slot) => _ = self.with(slot, |leg, io| leg.datagram(io, incoming)),
-                None => self.counts.strays.add(1),
-            },
+            Some(20..=63 | 128..=191) => {
+                match self.routes.by_address(&incoming.endpoint).and_then(|key| self.holds(key)) {
+                    Some(slot) => _ = self.with(slot, |leg, io| leg.datagram(io, incoming)),
+                    None => self.counts.strays.add(1),
+                }
+            }
             _ => self.counts.malformed.add(1),
         }
     }
@@ -397,9 +365,9 @@ impl Port {
         let Some(slot) = key.and_then(|key| self.holds(key)) else { return self.counts.strays.add(1) };
         self.with(slot, |leg, io| leg.stun(io, incoming, request));
         // Naming a leg is not enough: the check must have passed.
-        let from = incoming.endpoint.from();
-        if from.0 == Transport::Tcp && key.is_some() && self.routes.by_address(&from) == key {
-            self.tcp.identify(&from.1);
+        let endpoint = &incoming.endpoint;
+        if endpoint.transport == Transport::Tcp && key.is_some() && self.routes.by_address(endpoint) == key {
+            self.tcp.identify(&Ends::of(endpoint));
         }
     }
 
@@ -415,13 +383,13 @@ impl Port {
             }
         }
         self.outbox.udp.clear();
-        for (remote, bytes) in self.outbox.tcp.drain(..) {
+        for (ends, bytes) in self.outbox.tcp.drain(..) {
             let count =
-                if self.tcp.send(&remote, &bytes) { &self.counts.datagrams_out } else { &self.counts.datagrams_unsent };
+                if self.tcp.send(&ends, &bytes) { &self.counts.datagrams_out } else { &self.counts.datagrams_unsent };
             count.add(1);
         }
-        for remote in self.outbox.closing.drain(..) {
-            self.tcp.close(&remote);
+        for ends in self.outbox.closing.drain(..) {
+            self.tcp.close(&ends);
         }
     }
 

@@ -25,15 +25,11 @@ impl Port {
                 self.ready.mark(slot);
                 let _ = done.send(Ok(()));
             }
-            Command::Answer { key, remote, restarted, candidates, gate, done } => {
+            Command::Answer { key, remote, candidates, gate, done } => {
                 let result = self.change(key, |leg, io| {
                     leg.connect(io.now)?;
                     if let Some(pending) = leg.pending.take() {
                         agent::accept_answer(&mut leg.rtc, leg.mid, pending, &remote)?;
-                        if let Some(credentials) = restarted {
-                            agent::set_credentials(&mut leg.rtc, &credentials);
-                            leg.rename(io, credentials.ufrag);
-                        }
                     }
                     leg.apply(candidates, gate);
                     Ok(())
@@ -42,18 +38,10 @@ impl Port {
             }
             Command::Restart { key, remote, credentials, candidates, gate, done } => {
                 let result = self.change(key, |leg, io| {
-                    leg.pending = None;
                     agent::accept_offer(&mut leg.rtc, leg.mid, &remote)?;
                     agent::set_credentials(&mut leg.rtc, &credentials);
                     leg.rename(io, credentials.ufrag);
                     leg.apply(candidates, gate);
-                    Ok(())
-                });
-                let _ = done.send(result);
-            }
-            Command::PrepareRestart { key, done } => {
-                let result = self.change(key, |leg, _| {
-                    leg.pending = agent::restart(&mut leg.rtc);
                     Ok(())
                 });
                 let _ = done.send(result);

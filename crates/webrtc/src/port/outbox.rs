@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use str0m::net::DatagramSend;
 
 use super::Transport;
-use super::contact::Endpoint;
+use super::route::Endpoint;
+use super::tcp::Ends;
 
 /// A datagram to send over UDP.
 pub(super) struct Letter {
@@ -17,21 +18,24 @@ pub(super) struct Letter {
 #[derive(Default)]
 pub(super) struct Outbox {
     pub udp: Vec<Letter>,
-    /// Over TCP: the connection is known by its remote address.
-    pub tcp: Vec<(SocketAddr, DatagramSend)>,
+    /// Over TCP.
+    pub tcp: Vec<(Ends, DatagramSend)>,
     /// TCP connections whose leg is gone, to be closed when all is sent.
-    pub closing: Vec<SocketAddr>,
+    pub closing: Vec<Ends>,
 }
 
 impl Outbox {
     pub(super) fn push(&mut self, endpoint: Endpoint, bytes: DatagramSend) {
         match endpoint.transport {
             Transport::Udp => self.udp.push(Letter { local: endpoint.local, remote: endpoint.remote, bytes }),
-            Transport::Tcp => self.tcp.push((endpoint.remote, bytes)),
+            Transport::Tcp => self.tcp.push((Ends::of(&endpoint), bytes)),
         }
     }
 
-    pub(super) fn close(&mut self, remote: SocketAddr) {
-        self.closing.push(remote);
+    /// The leg gives this endpoint up: a connection has no other use.
+    pub(super) fn release(&mut self, endpoint: &Endpoint) {
+        if endpoint.transport == Transport::Tcp {
+            self.closing.push(Ends::of(endpoint));
+        }
     }
 }

@@ -9,7 +9,7 @@ use super::Key;
 
 /// Checks of ours are forgotten after so long.
 const CHECK_LIFE: Duration = Duration::from_secs(30);
-/// An address belongs to its leg as long as it was heard from there so recently.
+/// An address belongs to its leg as long as anything authentic was heard from there so recently.
 const CLAIM: Duration = Duration::from_secs(5);
 
 /// What carries a datagram.
@@ -21,8 +21,15 @@ pub enum Transport {
     Tcp,
 }
 
-/// An address of a remote side.
-pub(crate) type From = (Transport, SocketAddr);
+/// The two ends of a connection. Behind one address translator two legs may come from one address to different ones of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Endpoint {
+    pub transport: Transport,
+    /// Ours, as candidates say it.
+    pub local: SocketAddr,
+    pub remote: SocketAddr,
+}
+
 /// The transaction identifier of a STUN message.
 pub(crate) type Transaction = [u8; 12];
 
@@ -35,7 +42,7 @@ struct Claim {
 #[derive(Default)]
 pub(crate) struct Routes {
     fragments: HashMap<String, Key>,
-    addresses: HashMap<From, Claim>,
+    addresses: HashMap<Endpoint, Claim>,
     checks: HashMap<Transaction, Key>,
     check_ages: VecDeque<(Instant, Transaction)>,
 }
@@ -54,13 +61,13 @@ impl Routes {
     }
 
     /// The leg that proved that this address is its own.
-    pub(crate) fn by_address(&self, from: &From) -> Option<Key> {
-        self.addresses.get(from).map(|claim| claim.key)
+    pub(crate) fn by_address(&self, endpoint: &Endpoint) -> Option<Key> {
+        self.addresses.get(endpoint).map(|claim| claim.key)
     }
 
     /// A leg passed a check from this address; false if it is another's that is active there.
-    pub(crate) fn claim(&mut self, from: From, key: Key, now: Instant) -> bool {
-        let claim = self.addresses.entry(from).or_insert(Claim { key, heard: now });
+    pub(crate) fn claim(&mut self, endpoint: Endpoint, key: Key, now: Instant) -> bool {
+        let claim = self.addresses.entry(endpoint).or_insert(Claim { key, heard: now });
         if claim.key != key && now.saturating_duration_since(claim.heard) < CLAIM {
             return false;
         }
@@ -68,10 +75,17 @@ impl Routes {
         true
     }
 
+    /// Something authentic of this leg came from there.
+    pub(crate) fn heard(&mut self, endpoint: &Endpoint, key: Key, now: Instant) {
+        if let Some(claim) = self.addresses.get_mut(endpoint).filter(|claim| claim.key == key) {
+            claim.heard = now;
+        }
+    }
+
     /// Gives an address up if it is this leg's.
-    pub(crate) fn release(&mut self, from: &From, key: Key) {
-        if self.by_address(from) == Some(key) {
-            self.addresses.remove(from);
+    pub(crate) fn release(&mut self, endpoint: &Endpoint, key: Key) {
+        if self.by_address(endpoint) == Some(key) {
+            self.addresses.remove(endpoint);
         }
     }
 
@@ -100,7 +114,8 @@ mod tests {
     fn an_address_is_not_taken_from_a_leg_that_is_active_there() {
         let mut routes = Routes::default();
         let start = Instant::now();
-        let from = (Transport::Udp, SocketAddr::from(([192, 0, 2, 1], 4_000)));
+        let remote = SocketAddr::from(([192, 0, 2, 1], 4_000));
+        let from = Endpoint { transport: Transport::Udp, local: SocketAddr::from(([192, 0, 2, 2], 1)), remote };
         let (first, second) = (Key { slot: 0, life: 0 }, Key { slot: 1, life: 0 });
         assert!(routes.claim(from, first, start));
         assert!(!routes.claim(from, second, start + Duration::from_secs(4)));

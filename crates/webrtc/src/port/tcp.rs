@@ -2,17 +2,22 @@
 //!
 //! A connection belongs to nobody until a check on it names a leg. It has to come soon; connections that have not, and what waits
 //! on any of them, are bounded.
+//!
+//! A stream has no datagrams with stamps of their own. What came alone since the stream was empty has the system's stamp; what came
+//! together is as old as it can be, since nothing may pass for newer than it is.
 
 use std::collections::{HashMap, VecDeque};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 
+use super::route::Endpoint;
+use crate::admission::network_of;
 use crate::counters::Counts;
-use crate::net::LONGEST;
+use crate::net::{Clocks, LONGEST, receive_one, stamp_arrivals};
 
 /// A connection names its leg within so long.
 const IDENTIFY: Duration = Duration::from_secs(10);
@@ -21,11 +26,26 @@ const UNSENT: usize = 32 << 10;
 /// Read from one connection per wake-up at most, bytes.
 const AT_ONCE: usize = 16 << 10;
 
-pub(super) struct Connection {
+/// What a connection is known by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Ends {
+    /// Ours, as candidates say it.
+    pub local: SocketAddr,
+    pub remote: SocketAddr,
+}
+
+impl Ends {
+    pub(super) fn of(endpoint: &Endpoint) -> Self {
+        Self { local: endpoint.local, remote: endpoint.remote }
+    }
+}
+
+struct Connection {
     stream: TcpStream,
     token: Token,
-    pub local: SocketAddr,
     read: Vec<u8>,
+    /// When nothing waited, the last time that was seen.
+    emptied: Instant,
     unsent: VecDeque<u8>,
     identified: bool,
     /// More may wait to be read: it stands in the queue.
@@ -35,11 +55,12 @@ pub(super) struct Connection {
 /// The connections of a thread.
 pub(super) struct Connections {
     listeners: Vec<(TcpListener, Token, SocketAddr)>,
-    open: HashMap<SocketAddr, Connection>,
-    by_token: HashMap<Token, SocketAddr>,
+    open: HashMap<Ends, Connection>,
+    by_token: HashMap<Token, Ends>,
     /// Connections with something to read or write.
-    queue: Vec<SocketAddr>,
-    unidentified: VecDeque<(Instant, SocketAddr, Token)>,
+    queue: Vec<Ends>,
+    unidentified: VecDeque<(Instant, Ends, Token)>,
+    /// By source (IPv6: /64).
     unidentified_of: HashMap<IpAddr, usize>,
     next_token: usize,
     most: usize,
@@ -71,6 +92,8 @@ impl Connections {
         visible: SocketAddr,
     ) -> io::Result<()> {
         let token = self.token();
+        // Connections inherit it, so that what comes with one is stamped too.
+        stamp_arrivals(&listener);
         registry.register(&mut listener, token, Interest::READABLE)?;
         self.listeners.push((listener, token, visible));
         Ok(())
@@ -86,16 +109,16 @@ impl Connections {
         if self.listeners.iter().any(|(_, own, _)| *own == token) {
             return self.accept(registry, now, counts);
         }
-        if let Some(remote) = self.by_token.get(&token).copied() {
-            self.enqueue(remote);
+        if let Some(ends) = self.by_token.get(&token).copied() {
+            self.enqueue(ends);
         }
     }
 
-    fn enqueue(&mut self, remote: SocketAddr) {
-        if let Some(connection) = self.open.get_mut(&remote)
+    fn enqueue(&mut self, ends: Ends) {
+        if let Some(connection) = self.open.get_mut(&ends)
             && !std::mem::replace(&mut connection.queued, true)
         {
-            self.queue.push(remote);
+            self.queue.push(ends);
         }
     }
 
@@ -104,7 +127,8 @@ impl Connections {
             let accepted =
                 self.listeners.iter().find_map(|(listener, _, local)| Some((listener.accept().ok()?, *local)));
             let Some(((mut stream, remote), local)) = accepted else { return };
-            let of_source = self.unidentified_of.get(&remote.ip()).copied().unwrap_or(0);
+            let (ends, source) = (Ends { local, remote }, network_of(remote.ip()));
+            let of_source = self.unidentified_of.get(&source).copied().unwrap_or(0);
             let room = self.open.len() < self.most
                 && self.unidentified_of.values().sum::<usize>() < self.most_unidentified
                 && of_source < self.most_of_source;
@@ -118,20 +142,22 @@ impl Connections {
                 continue;
             }
             counts.connections.add(1);
+            // One that died unnoticed, and whose ends are in use again.
+            self.close(&ends);
             let connection = Connection {
                 stream,
                 token,
-                local,
                 read: Vec::new(),
+                emptied: now,
                 unsent: VecDeque::new(),
                 identified: false,
                 queued: false,
             };
-            self.open.insert(remote, connection);
-            self.by_token.insert(token, remote);
-            self.enqueue(remote);
-            self.unidentified.push_back((now + IDENTIFY, remote, token));
-            *self.unidentified_of.entry(remote.ip()).or_default() += 1;
+            self.open.insert(ends, connection);
+            self.by_token.insert(token, ends);
+            self.enqueue(ends);
+            self.unidentified.push_back((now + IDENTIFY, ends, token));
+            *self.unidentified_of.entry(source).or_default() += 1;
         }
     }
 
@@ -143,24 +169,25 @@ impl Connections {
     /// Closes those that did not name their leg in time.
     pub(super) fn expire(&mut self, now: Instant, counts: &Counts) {
         while self.unidentified.front().is_some_and(|(at, ..)| *at <= now) {
-            let Some((_, remote, token)) = self.unidentified.pop_front() else { return };
-            if self.open.get(&remote).is_some_and(|c| c.token == token && !c.identified) {
+            let Some((_, ends, token)) = self.unidentified.pop_front() else { return };
+            if self.open.get(&ends).is_some_and(|c| c.token == token && !c.identified) {
                 counts.connections_refused.add(1);
-                self.close(&remote);
+                self.close(&ends);
             }
         }
     }
 
     /// A check on it named a leg.
-    pub(super) fn identify(&mut self, remote: &SocketAddr) {
-        if let Some(connection) = self.open.get_mut(remote)
+    pub(super) fn identify(&mut self, ends: &Ends) {
+        if let Some(connection) = self.open.get_mut(ends)
             && !std::mem::replace(&mut connection.identified, true)
         {
-            self.forget_unidentified(remote.ip());
+            self.forget_unidentified(ends);
         }
     }
 
-    fn forget_unidentified(&mut self, source: IpAddr) {
+    fn forget_unidentified(&mut self, ends: &Ends) {
+        let source = network_of(ends.remote.ip());
         if let Some(count) = self.unidentified_of.get_mut(&source) {
             *count -= 1;
             if *count == 0 {
@@ -169,11 +196,11 @@ impl Connections {
         }
     }
 
-    pub(super) fn close(&mut self, remote: &SocketAddr) {
-        if let Some(connection) = self.open.remove(remote) {
+    pub(super) fn close(&mut self, ends: &Ends) {
+        if let Some(connection) = self.open.remove(ends) {
             self.by_token.remove(&connection.token);
             if !connection.identified {
-                self.forget_unidentified(remote.ip());
+                self.forget_unidentified(ends);
             }
         }
     }
@@ -184,27 +211,38 @@ impl Connections {
     }
 
     /// The connections on which something waits.
-    pub(super) fn take_busy(&mut self) -> Vec<SocketAddr> {
+    pub(super) fn take_busy(&mut self) -> Vec<Ends> {
         std::mem::take(&mut self.queue)
     }
 
-    /// Reads what waits, up to a bound; gives each whole frame. False: the connection is over.
-    pub(super) fn read(&mut self, remote: &SocketAddr, mut frame: impl FnMut(SocketAddr, &[u8])) -> bool {
-        let Some(connection) = self.open.get_mut(remote) else { return false };
+    /// Reads what waits, up to a bound; gives each whole frame with its arrival. False: the connection is over.
+    pub(super) fn read(&mut self, ends: &Ends, mut frame: impl FnMut(Instant, &[u8])) -> bool {
+        let Some(connection) = self.open.get_mut(ends) else { return false };
         connection.queued = false;
         let mut emptied = false;
         let mut taken = 0;
         let mut buffer = [0; 4_096];
         let mut alive = connection.flush();
         while alive && taken < AT_ONCE {
-            match connection.stream.read(&mut buffer) {
-                Ok(0) => alive = false,
-                Ok(count) => {
+            let begun = Instant::now();
+            match receive_one(&connection.stream, &mut buffer) {
+                Ok((0, ..)) => alive = false,
+                Ok((count, _, stamp)) => {
                     taken += count;
-                    connection.read.extend_from_slice(buffer.get(..count).unwrap_or(&[]));
-                    alive = connection.frames(&mut frame);
+                    let all = count < buffer.len();
+                    let bytes = buffer.get(..count).unwrap_or(&[]);
+                    let alone =
+                        all && connection.read.is_empty() && frame_of(bytes).is_some_and(|f| f.len() + 2 == count);
+                    // The stamp of a read is its last byte's.
+                    let arrived = Clocks::now().arrival(stamp.filter(|_| alone), connection.emptied);
+                    connection.read.extend_from_slice(bytes);
+                    alive = connection.frames(|bytes| frame(arrived, bytes));
+                    if all {
+                        connection.emptied = begun;
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    connection.emptied = begun;
                     emptied = true;
                     break;
                 }
@@ -213,14 +251,14 @@ impl Connections {
             }
         }
         if alive && !emptied {
-            self.enqueue(*remote);
+            self.enqueue(*ends);
         }
         alive
     }
 
     /// Sends a datagram; false if there is no such connection or it is too slow.
-    pub(super) fn send(&mut self, remote: &SocketAddr, bytes: &[u8]) -> bool {
-        let Some(connection) = self.open.get_mut(remote) else { return false };
+    pub(super) fn send(&mut self, ends: &Ends, bytes: &[u8]) -> bool {
+        let Some(connection) = self.open.get_mut(ends) else { return false };
         let Ok(length) = u16::try_from(bytes.len()) else { return false };
         if connection.unsent.len() + 2 + bytes.len() > UNSENT {
             return false;
@@ -231,24 +269,24 @@ impl Connections {
     }
 }
 
+/// The frame that these bytes begin with, if it is there in whole (RFC 4571 §2).
+fn frame_of(bytes: &[u8]) -> Option<&[u8]> {
+    let (head, rest) = bytes.split_first_chunk::<2>()?;
+    rest.get(..u16::from_be_bytes(*head).into())
+}
+
 impl Connection {
     /// Takes whole frames off what was read; false if one is longer than anything of ours.
-    fn frames(&mut self, frame: &mut impl FnMut(SocketAddr, &[u8])) -> bool {
+    fn frames(&mut self, mut frame: impl FnMut(&[u8])) -> bool {
         let mut at = 0;
-        let fits = loop {
-            let Some((head, rest)) = self.read.get(at..).and_then(|left| left.split_first_chunk::<2>()) else {
-                break true;
-            };
-            let length = usize::from(u16::from_be_bytes(*head));
-            if length > LONGEST {
-                break false;
-            }
-            let Some(bytes) = rest.get(..length) else { break true };
-            frame(self.local, bytes);
-            at += 2 + length;
-        };
+        while let Some(bytes) = self.read.get(at..).and_then(frame_of)
+            && bytes.len() <= LONGEST
+        {
+            frame(bytes);
+            at += 2 + bytes.len();
+        }
         self.read.drain(..at);
-        fits
+        self.read.first_chunk::<2>().is_none_or(|head| usize::from(u16::from_be_bytes(*head)) <= LONGEST)
     }
 
     /// Writes what waits; false if the connection is broken.

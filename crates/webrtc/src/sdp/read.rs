@@ -1,12 +1,12 @@
 //! Reading a session description. Whatever does not concern audio is passed over; sizes are bounded.
 
 use std::str::FromStr;
-use std::time::Duration;
 
 use audio::Format;
+use media::OpusTerms;
 
 use crate::error::SdpError;
-use crate::format::{Direction, OpusTerms, static_format};
+use crate::format::{Direction, static_format};
 
 /// Longest description, bytes; a browser's with video takes 10 000.
 const LONGEST: usize = 48 << 10;
@@ -55,7 +55,6 @@ struct Media {
     bundle_only: bool,
     rtcp_mux: bool,
     direction: Option<Direction>,
-    packet_time: Option<Duration>,
     transport: Transport,
     mappings: Vec<(u8, String, u32)>,
     parameters: Vec<(u8, String)>,
@@ -85,7 +84,6 @@ pub(crate) struct Audio {
     pub setup: Setup,
     /// `candidate:…`.
     pub candidates: Vec<String>,
-    pub packet_time: Option<Duration>,
     payloads: Vec<Payload>,
 }
 
@@ -177,11 +175,6 @@ impl Media {
             }
             "bundle-only" => self.bundle_only = true,
             "rtcp-mux" => self.rtcp_mux = true,
-            "ptime" => {
-                let milliseconds: f32 = number(value, "ptime is a number of milliseconds")?;
-                self.packet_time =
-                    (1.0..=200.0).contains(&milliseconds).then(|| Duration::from_secs_f32(milliseconds / 1_000.0));
-            }
             "rtpmap" if self.kind == "audio" && self.mappings.len() < MOST_PAYLOADS => {
                 let (payload, mapping) = value.split_once(' ').ok_or("an rtpmap has a payload type and an encoding")?;
                 let mut parts = mapping.trim().split('/');
@@ -319,7 +312,6 @@ impl Description {
             fingerprint: sha256(fingerprints)?,
             setup: levels().find_map(|t| t.setup).unwrap_or(Setup::Actpass),
             candidates,
-            packet_time: media.packet_time,
             payloads: media.payloads(),
         })
     }
@@ -354,10 +346,10 @@ impl Audio {
         self.payloads.iter().find(is).map(|p| p.number)
     }
 
-    /// What they want of the Opus of this payload type.
+    /// What they want of the Opus of this payload type (RFC 7587 §6.1).
     pub(crate) fn opus_terms(&self, payload_type: u8) -> OpusTerms {
         let Some(payload) = self.payloads.iter().find(|p| p.number == payload_type) else {
-            return OpusTerms::default();
+            return OpusTerms { dtx: false, fec: false, max_bitrate: None };
         };
         let value = |name: &str| {
             let pairs = payload.parameters.split(';').filter_map(|pair| pair.trim().split_once('='));
@@ -367,8 +359,7 @@ impl Audio {
         OpusTerms {
             dtx: value("usedtx") == Some("1"),
             fec: value("useinbandfec") == Some("1"),
-            max_average_bitrate: number("maxaveragebitrate").map(|rate| rate.clamp(6_000, 510_000)),
-            max_playback_rate: number("maxplaybackrate").map(|rate| rate.clamp(8_000, 48_000)),
+            max_bitrate: number("maxaveragebitrate").map(|rate| rate.clamp(6_000, 510_000)),
         }
     }
 

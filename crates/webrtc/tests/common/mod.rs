@@ -50,6 +50,8 @@ pub struct Client {
     sequence: u64,
     /// Drops datagrams both ways, one in so many.
     pub drop_every: Option<u32>,
+    /// Sends connectivity checks, and answers to ours.
+    pub checks: bool,
     dice: u32,
     /// Everything that arrived, first bytes: STUN, DTLS, SRTP.
     pub dtls_bytes: usize,
@@ -85,6 +87,7 @@ impl Client {
             payload_type,
             sequence: 1,
             drop_every: None,
+            checks: true,
             dice: 1,
             dtls_bytes: 0,
             candidates: Vec::new(),
@@ -157,7 +160,8 @@ impl Client {
     }
 
     fn transmit(&mut self, transmit: &Transmit) {
-        if self.dropped() {
+        let check = transmit.contents.first().is_some_and(|first| *first < 2);
+        if self.dropped() || check && !self.checks {
             return;
         }
         match transmit.proto {
@@ -346,9 +350,26 @@ pub fn outgoing(payload_type: u8) -> media::PathPacket {
 
 static OUT: std::sync::atomic::AtomicU16 = std::sync::atomic::AtomicU16::new(0);
 
-/// Port of the TCP candidate in a description.
-pub fn tcp_candidate(sdp: &str) -> Option<SocketAddr> {
-    let line = sdp.lines().find(|line| line.starts_with("a=candidate:") && line.contains(" tcp "))?;
-    let words: Vec<&str> = line.split(' ').collect();
-    Some(SocketAddr::new(words.get(4)?.parse().ok()?, words.get(5)?.parse().ok()?))
+/// Addresses of the TCP candidates in a description.
+pub fn tcp_candidates(sdp: &str) -> Vec<SocketAddr> {
+    let lines = sdp.lines().filter(|line| line.starts_with("a=candidate:") && line.contains(" tcp "));
+    let address = |line: &str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        Some(SocketAddr::new(words.get(4)?.parse().ok()?, words.get(5)?.parse().ok()?))
+    };
+    lines.filter_map(address).collect()
+}
+
+/// A connected call of a client that has TCP alone.
+pub fn call_over_tcp(runtime: &tokio::runtime::Runtime, engine: &WebRtc, client: &mut Client) -> Answered {
+    let (offer, pending) = client.offer();
+    let mut answered = runtime.block_on(engine.answer(&offer, Wish::default())).expect("an answer");
+    client.use_tcp(tcp_candidates(&answered.sdp)[0]);
+    client.accept(pending, &answered.sdp);
+    client.until("connected", |c| c.connected);
+    match wait_event(runtime, client, &mut answered.events) {
+        Some(PeerEvent::Connected { pair, .. }) => assert_eq!(pair.transport, webrtc::Transport::Tcp),
+        other => panic!("{other:?}"),
+    }
+    answered
 }

@@ -1,4 +1,5 @@
 mod behaviour;
+mod cost;
 mod delay;
 mod network;
 mod pauses;

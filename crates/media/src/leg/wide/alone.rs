@@ -89,6 +89,7 @@ fn encode_alone(
     frame: Option<&[i16]>,
     packet: &mut [u8; LONGEST_PAYLOAD],
 ) -> usize {
+    stream.adopt_loss();
     match stream.flow {
         Flow::Resting if frame.is_none() => return 0,
         Flow::Resting => {

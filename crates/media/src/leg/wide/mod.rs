@@ -116,7 +116,7 @@ impl Wide {
     pub(super) fn take_terms(&mut self, other: &mut Self) {
         if let (Stream::Opus(ours), Stream::Opus(new)) = (&mut self.stream, &mut other.stream) {
             let dtx = new.dtx;
-            if !ours.settings().agrees(new.settings()) {
+            if ours.settings().agreed() != new.settings().agreed() {
                 std::mem::swap(ours, new);
             }
             ours.dtx = dtx;

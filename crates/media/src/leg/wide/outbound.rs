@@ -81,9 +81,9 @@ impl Leg {
         self.wide.as_deref().map_or(Rate::Narrow, |wide| wide.rate())
     }
 
-    /// What its encoder is set to, if it is one that can be shared.
-    pub(crate) fn opus_settings(&self) -> Option<super::Settings> {
-        self.wide.as_deref()?.stream.settings()
+    /// What was agreed about its encoder, if it is one that can be shared.
+    pub(crate) fn opus_terms(&self) -> Option<super::Settings> {
+        self.wide.as_deref()?.stream.settings().map(super::Settings::agreed)
     }
 
     /// Whether digits are sent as sound in this tick, so that they need no further step.

@@ -7,10 +7,15 @@
 use audio::opus::{self, LONGEST_PAYLOAD};
 use audio::{G722Encoder, OpusConfig, OpusEncoder, OpusError, g722};
 
+use crate::mutation::{self, Mutation};
+
 /// Ticks of silence that an Opus encoder gets after the end of sound.
 pub(crate) const TAIL: u8 = 2;
 /// A comfort frame is sent every so many ticks of silence.
 pub(crate) const COMFORT: u32 = 20;
+
+/// Ticks without a report of as much loss after which less is believed (10 s).
+const CALM: u16 = 500;
 
 /// What listeners must have in common to share an Opus encoder, beside their mix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,9 +26,36 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Whether the same was agreed, whatever is lost on the way.
-    pub(super) fn agrees(self, other: Self) -> bool {
-        Self { loss: 0, ..self } == Self { loss: 0, ..other }
+    /// What was agreed, whatever is lost on the way. Plans and terms alone decide who could share an encoder; when a loss comes
+    /// into force depends on sound.
+    pub(crate) fn agreed(self) -> Self {
+        Self { loss: 0, ..self }
+    }
+}
+
+/// How much of what a listener is sent is lost, as a class of [`opus::loss_class`]: a higher one counts at once, a lower one when the
+/// higher has not been reported for a while, so that reports that come and go do not begin streams anew.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Reported {
+    class: u8,
+    /// Ticks since that was reported last, and the highest class reported since.
+    calm: u16,
+    since: u8,
+}
+
+impl Reported {
+    /// Takes the report of a tick, percent.
+    fn take(&mut self, percent: u8) {
+        let class = opus::loss_class(percent);
+        if class >= self.class {
+            *self = Self { class, ..Self::default() };
+            return;
+        }
+        self.since = self.since.max(class);
+        self.calm += 1;
+        if self.calm >= CALM {
+            *self = Self { class: self.since, ..Self::default() };
+        }
     }
 }
 
@@ -66,6 +98,7 @@ pub(crate) struct OpusStream {
     /// Whether silence is left out.
     pub dtx: bool,
     settings: Settings,
+    reported: Reported,
 }
 
 impl OpusStream {
@@ -73,7 +106,7 @@ impl OpusStream {
         let encoder = OpusEncoder::new(config)?;
         let settings = Settings { bitrate: config.bitrate, fec: config.fec, loss: 0 };
         let engine = Some(Box::new(Engine { serial: 0, encoder }));
-        Ok(Self { engine, flow: Flow::Resting, reset: true, dtx, settings })
+        Ok(Self { engine, flow: Flow::Resting, reset: true, dtx, settings, reported: Reported::default() })
     }
 
     pub(crate) fn settings(&self) -> Settings {
@@ -90,7 +123,7 @@ impl OpusStream {
     /// Begins a stream after silence, or anew.
     pub(crate) fn start(&mut self, group: u64, holder: bool, alone: bool, tick: u64) {
         self.flow = Flow::Running(Running { group, holder, alone, tail: 0, since: tick });
-        self.reset = true;
+        self.reset = !mutation::active(Mutation::ResetSkipped);
     }
 
     /// Ends it; what comes next starts anew.
@@ -99,11 +132,20 @@ impl OpusStream {
         self.reset = true;
     }
 
-    /// Takes note of how much of what we send is lost. Counts from the next start on: those who share an encoder have it in common.
-    pub(crate) fn set_loss(&mut self, percent: u8) {
-        if self.flow == Flow::Resting {
-            self.settings.loss = opus::loss_class(percent);
-        }
+    /// Takes note, once in a tick, of how much of what we send is lost (percent). It counts when it is adopted: those who share an
+    /// encoder have it in common.
+    pub(super) fn set_loss(&mut self, percent: u8) {
+        self.reported.take(percent);
+    }
+
+    /// Whether more or less is lost than the encoder is set to.
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.reported.class != self.settings.loss
+    }
+
+    /// What is encoded from now on bears the loss that is reported. The encoder needs no reset for that.
+    pub(crate) fn adopt_loss(&mut self) {
+        self.settings.loss = self.reported.class;
     }
 
     /// Encodes a frame; the length of the packet.
@@ -116,11 +158,11 @@ impl OpusStream {
         let Some(engine) = &mut self.engine else { return 0 };
         if std::mem::take(&mut self.reset) {
             engine.encoder.reset();
-            engine.encoder.set_loss(self.settings.loss);
             engine.encoder.set_bitrate(self.settings.bitrate);
             *serials += 1;
             engine.serial = *serials;
         }
+        engine.encoder.set_loss(self.settings.loss);
         engine.encoder.encode(frame, out)
     }
 }

@@ -36,13 +36,21 @@ impl Directory {
             meter: None,
         };
         self.legs.insert(id, entry);
+        self.wide += usize::from(wide);
         Ok(())
+    }
+
+    /// Lets go of a leg's entry.
+    fn forget(&mut self, id: LegId) -> Option<LegEntry> {
+        let entry = self.legs.remove(&id)?;
+        self.wide -= usize::from(entry.wide);
+        Some(entry)
     }
 
     /// Whether another wide leg may be.
     fn admit_wide(&self, wide: bool) -> Result<(), MediaError> {
         let limit = self.max_wide;
-        if wide && self.legs.values().filter(|entry| entry.wide).count() >= limit {
+        if wide && self.wide >= limit {
             return Err(MediaError::Limit { what: "legs with Opus or G.722", limit });
         }
         Ok(())
@@ -65,7 +73,8 @@ impl Directory {
         let lifted = refit.lift.is_some();
         self.leg_op(id, LegOp::Update(refit, reply))?;
         if let (Some(wide), Some(entry)) = (wide, self.legs.get_mut(&id)) {
-            entry.wide = wide;
+            self.wide -= usize::from(std::mem::replace(&mut entry.wide, wide));
+            self.wide += usize::from(wide);
             entry.lifted |= lifted;
         }
         Ok(())
@@ -212,7 +221,7 @@ impl Directory {
             // It was not where it should have been. It is lost to us; whoever asks is told so.
             None => {
                 if let Some((to, place)) = entry.moving {
-                    self.legs.remove(&id);
+                    self.forget(id);
                     self.forget_taps_of(id);
                     if let Ok(dispatcher) = self.shard(to) {
                         dispatcher.legs.give_back(place);
@@ -228,7 +237,7 @@ impl Directory {
     /// A leg has been removed.
     pub(in crate::plane) fn removed(&mut self, id: LegId) {
         self.forget_taps_of(id);
-        if let Some(entry) = self.legs.remove(&id)
+        if let Some(entry) = self.forget(id)
             && let Ok(dispatcher) = self.shard(entry.shard)
         {
             dispatcher.legs.give_back(entry.key);

@@ -91,6 +91,8 @@ enum Progress {
 pub(crate) struct Directory {
     shards: Vec<Dispatcher>,
     legs: HashMap<LegId, LegEntry>,
+    /// How many of them have Opus or G.722.
+    wide: usize,
     rooms: HashMap<RoomId, RoomEntry>,
     taps: HashMap<TapId, TapOf>,
     taps_of_legs: HashMap<LegId, Vec<TapId>>,
@@ -114,6 +116,7 @@ impl Directory {
         Self {
             shards,
             legs: HashMap::new(),
+            wide: 0,
             rooms: HashMap::new(),
             taps: HashMap::new(),
             taps_of_legs: HashMap::new(),

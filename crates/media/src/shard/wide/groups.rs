@@ -4,19 +4,20 @@
 //! the listener's mix ceases to be one that others could have; and, so that those whose mixes have become equal meet again, at set times
 //! where its mix is soft). Listeners whose equal mixes begin in the same tick form a group and get one encode for as long as their mixes
 //! stay equal; whoever leaves begins anew, and those who stay notice nothing. When a listener begins anew
-//! depends on nothing but its own mix, its own sound, and plans: never on what others hear. So no byte a listener gets tells of sound
-//! that is kept from it, and an encoder never serves anyone who could not hear all it has encoded since its reset.
-//!
-//! A G.722 encoder is small enough to be copied: listeners in equal states with equal mixes share the work.
+//! depends on nothing but its own mix, its own sound, what is lost on its own way, and plans: never on what others hear. So no byte a
+//! listener gets tells of sound that is kept from it, and an encoder never serves anyone who could not hear all it has encoded since its
+//! reset.
 
-use audio::{g722, opus};
+use audio::opus;
 
-use super::shape::{Shape, Source, samples};
+use super::g722::{Copied, REMEMBERED, encode_g722};
+use super::shape::{Shape, Source, count_distinct, equal, samples};
 use super::{Rate, Wideband};
 use crate::id::Key;
-use crate::leg::wide::stream::{Flow, G722Step, Running, Settings, TAIL};
-use crate::leg::wide::{OpusStream, Stream};
+use crate::leg::wide::OpusStream;
+use crate::leg::wide::stream::{Flow, Running, Settings, TAIL};
 use crate::leg::{Context, Leg};
+use crate::mutation::{self, Mutation};
 use crate::shard::mix::seated;
 use crate::shard::plan_state::Compiled;
 use crate::shard::room::Room;
@@ -27,10 +28,10 @@ pub(super) const NO_PACKET: u16 = u16::MAX;
 /// Those whose mixes are soft meet every so many ticks (100 ms), and all others at the latest (15 s).
 const MEETING: u64 = 5;
 const AT_LATEST: u64 = 750;
+/// Those whose loss is reported anew begin anew where the mix is soft, and every so many ticks (1 s) at the latest.
+const ADOPTION: u64 = 50;
 /// Below this a frame is too soft for a new beginning to be heard.
 const SOFT_DBFS: f32 = -50.0;
-/// G.722 encodes remembered for the tick.
-const REMEMBERED: usize = 32;
 
 /// A group in this tick.
 #[derive(Clone, Copy)]
@@ -52,24 +53,17 @@ struct Group {
 #[derive(Clone, Copy)]
 struct Peers {
     key: u64,
-    settings: Settings,
+    /// What was agreed: whoever differs only in loss today may not tomorrow.
+    terms: Settings,
     count: u16,
     first: u16,
     second: u16,
 }
 
 #[derive(Clone, Copy)]
-struct Packet {
-    len: u16,
-    bytes: [u8; opus::LONGEST_PAYLOAD],
-}
-
-/// An encode that others may copy.
-struct Copied {
-    seat: u16,
-    source: Source,
-    step: G722Step,
-    packet: u16,
+pub(super) struct Packet {
+    pub len: u16,
+    pub bytes: [u8; opus::LONGEST_PAYLOAD],
 }
 
 /// Memory of the tick.
@@ -78,7 +72,7 @@ pub(super) struct Groups {
     peers: Vec<Peers>,
     packets: Vec<Packet>,
     used: usize,
-    copied: Vec<Copied>,
+    pub copied: Vec<Copied>,
 }
 
 impl Groups {
@@ -106,7 +100,7 @@ impl Groups {
     }
 
     /// A place for a packet.
-    fn place(&mut self) -> Option<(u16, &mut Packet)> {
+    pub(super) fn place(&mut self) -> Option<(u16, &mut Packet)> {
         let at = self.used;
         let packet = self.packets.get_mut(at)?;
         self.used += 1;
@@ -139,27 +133,30 @@ pub(super) fn settle(room: &mut Room, legs: &mut Slab<Leg>, wideband: &mut Wideb
         }
         let sent = wideband.shapes.get(seat).is_some_and(|shape| shape.sent);
         let Some(stream) = opus_of(legs, plan, *room, seat).filter(|_| sent) else { continue };
-        let (key, settings) = (plan.key_of(seat), stream.settings());
+        let (key, terms) = (plan.key_of(seat), stream.settings().agreed());
         let peers = &mut wideband.groups.peers;
-        match peers.iter_mut().find(|peers| peers.key == key && peers.settings == settings) {
+        match peers.iter_mut().find(|peers| peers.key == key && peers.terms == terms) {
             Some(known) => {
                 if known.count == 1 {
                     known.second = seat as u16;
                 }
                 known.count += 1;
             }
-            None => peers.push(Peers { key, settings, count: 1, first: seat as u16, second: seat as u16 }),
+            None => peers.push(Peers { key, terms, count: 1, first: seat as u16, second: seat as u16 }),
         }
     }
     for seat in 0..plan.seats.len() {
         if !wideband.is_wide(seat) {
             continue;
         }
-        let parted = plan.take_parted(seat);
+        let parted = plan.take_parted(seat) && !mutation::active(Mutation::PartingIgnored);
         let key = plan.key_of(seat);
         let shape = wideband.shapes.get(seat).copied().unwrap_or(Shape::NONE);
         let Some(stream) = opus_of(legs, plan, *room, seat) else { continue };
         settle_one(stream, seat, shape, key, parted, plan, wideband, cx);
+        if let Some(shape) = wideband.shapes.get_mut(seat) {
+            shape.settings = Some(stream.settings());
+        }
     }
     hand_on(plan, *room, legs, wideband);
 }
@@ -187,11 +184,18 @@ fn settle_one(
         leave(stream, seat, running, wideband);
         return stream.rest();
     }
-    let settings = stream.settings();
-    let could_share = has_peer(&wideband.groups.peers, plan, key, settings, seat);
-    let parts = !running.alone && (parted || (shape.special && could_share));
-    let anew = parts || (could_share && !shape.special && meets(&wideband.full, shape, seat, running, cx));
-    if anew || !joins(seat, shape, key, settings, running, wideband) {
+    let could_share = has_peer(&wideband.groups.peers, plan, key, stream.settings().agreed(), seat);
+    let shares = could_share && !running.alone;
+    if stream.is_outdated() && !shares {
+        stream.adopt_loss();
+    }
+    let tick = cx.slot / crate::shard::SLOTS;
+    let soft = could_share && is_soft(&wideband.full, shape, seat, running, cx);
+    let meets = soft || (tick.is_multiple_of(AT_LATEST) && tick - running.since >= AT_LATEST);
+    let adopts = sounds && stream.is_outdated() && (soft || tick.is_multiple_of(ADOPTION));
+    let anew =
+        (parted && !running.alone) || (could_share && !shape.special && meets) || (shares && (shape.special || adopts));
+    if anew || !joins(seat, shape, key, stream.settings(), running, wideband) {
         leave(stream, seat, running, wideband);
         if sounds {
             start(stream, seat, shape, key, wideband, cx);
@@ -204,20 +208,16 @@ fn settle_one(
 }
 
 /// Whether this is a moment to begin anew, so that those whose mixes have become equal meet: where the sound is too soft for
-/// that to be heard, else now and then. It is the same for all with the same mix, whoever they share with so far.
-fn meets(hall: &super::Hall, shape: Shape, seat: usize, running: Running, cx: &Context<'_>) -> bool {
-    let tick = cx.slot / crate::shard::SLOTS;
-    if tick.is_multiple_of(AT_LATEST) && tick - running.since >= AT_LATEST {
-        return true;
-    }
-    tick.is_multiple_of(MEETING)
+/// that to be heard. It is the same for all with the same mix, whoever they share with so far.
+fn is_soft(hall: &super::Hall, shape: Shape, seat: usize, running: Running, cx: &Context<'_>) -> bool {
+    (cx.slot / crate::shard::SLOTS).is_multiple_of(MEETING)
         && running.tail == 0
         && samples(hall, shape, seat).is_some_and(|frame| audio::level::rms_dbfs(frame) < SOFT_DBFS)
 }
 
 /// Whether anybody else could have the mix of this listener, by plans alone.
-fn has_peer(peers: &[Peers], plan: &Compiled, key: u64, settings: Settings, seat: usize) -> bool {
-    let Some(peers) = peers.iter().find(|peers| peers.key == key && peers.settings == settings) else { return false };
+fn has_peer(peers: &[Peers], plan: &Compiled, key: u64, terms: Settings, seat: usize) -> bool {
+    let Some(peers) = peers.iter().find(|peers| peers.key == key && peers.terms == terms) else { return false };
     match peers.count {
         0 | 1 => false,
         2 => {
@@ -261,16 +261,11 @@ fn joins(seat: usize, shape: Shape, key: u64, settings: Settings, running: Runni
     true
 }
 
-/// Whether two listeners get the same samples.
-fn equal(hall: &super::Hall, (one, at): (Shape, usize), (other, other_at): (Shape, usize)) -> bool {
-    let same_place = one.source == other.source && one.source != Source::Own;
-    same_place || samples(hall, one, at) == samples(hall, other, other_at)
-}
-
 /// Begins anew, with others who begin in this tick with the same mix.
 fn start(stream: &mut OpusStream, seat: usize, shape: Shape, key: u64, wideband: &mut Wideband, cx: &mut Context<'_>) {
     let tick = cx.slot / crate::shard::SLOTS;
     let Wideband { groups, full, shapes, .. } = wideband;
+    stream.adopt_loss();
     let settings = stream.settings();
     let fits = |group: &&mut Group| {
         let first = usize::from(group.first);
@@ -428,67 +423,4 @@ pub(super) fn encode(room: &Room, legs: &mut Slab<Leg>, wideband: &mut Wideband,
     }
     count_distinct(plan, wideband, cx);
     encode_g722(plan, *room, legs, wideband, cx);
-}
-
-/// Counts the mixes that had to be encoded: equal ones of one permission and setting once.
-fn count_distinct(plan: &Compiled, wideband: &Wideband, cx: &Context<'_>) {
-    let Wideband { full, wide, shapes, .. } = wideband;
-    let shapes = shapes.get(..plan.seats.len()).unwrap_or(&[]);
-    let sounds = |shape: &Shape| shape.sent && shape.source != Source::Silence;
-    for (seat, shape) in shapes.iter().enumerate().filter(|(_, shape)| sounds(shape)) {
-        let hall = if shape.rate == Rate::Full { full } else { wide };
-        let class = plan.listeners.class(seat);
-        let known = shapes.iter().enumerate().take(seat).any(|(at, other)| {
-            sounds(other)
-                && (shape.rate, shape.settings, class) == (other.rate, other.settings, plan.listeners.class(at))
-                && equal(hall, (*shape, seat), (*other, at))
-        });
-        cx.counters.distinct_mixes.add(u64::from(!known));
-    }
-}
-
-fn encode_g722(plan: &Compiled, room: Key, legs: &mut Slab<Leg>, wideband: &mut Wideband, cx: &mut Context<'_>) {
-    let Wideband { groups, wide, shapes, .. } = wideband;
-    for seat in 0..plan.seats.len() {
-        let Some(shape) = shapes.get(seat).copied().filter(|shape| shape.sent && shape.rate == Rate::Wide) else {
-            continue;
-        };
-        let leg = plan.seats.get(seat).and_then(|s| s.leg).and_then(|key| seated(legs, key, room, seat));
-        let Some(Stream::G722(stream)) = leg.and_then(|leg| leg.wide.as_deref_mut()).map(|wide| &mut wide.stream)
-        else {
-            continue;
-        };
-        let sounds = shape.source != Source::Silence;
-        if stream.rests(sounds) {
-            continue;
-        }
-        let known = groups.copied.iter().find(|copied| {
-            let other = Shape { source: copied.source, ..shape };
-            equal(wide, (shape, seat), (other, usize::from(copied.seat))) && stream.follow(&copied.step)
-        });
-        if let Some(known) = known {
-            cx.counters.wide_shared.add(u64::from(sounds));
-            if let Some(shape) = shapes.get_mut(seat) {
-                shape.packet = known.packet;
-            }
-            continue;
-        }
-        let Some((at, packet)) = groups.place() else { continue };
-        let mut bytes = [0; g722::FRAME_BYTES];
-        let silence = [0; g722::FRAME];
-        let frame = samples(wide, shape, seat).and_then(|frame| frame.first_chunk()).unwrap_or(&silence);
-        let step = stream.encode(frame, &mut bytes, cx.serials);
-        let counter = if sounds { &cx.counters.wide_encodes } else { &cx.counters.silence_encodes };
-        counter.one();
-        packet.len = bytes.len() as u16;
-        if let Some(room) = packet.bytes.get_mut(..bytes.len()) {
-            room.copy_from_slice(&bytes);
-        }
-        if let Some(shape) = shapes.get_mut(seat) {
-            shape.packet = at;
-        }
-        if groups.copied.len() < REMEMBERED {
-            groups.copied.push(Copied { seat: seat as u16, source: shape.source, step, packet: at });
-        }
-    }
 }

@@ -3,6 +3,7 @@
 //! A source is converted to a rate only if somebody hears it there in this tick; narrow listeners of narrow sources go the same way
 //! as in any other room, whoever else is in it.
 
+mod g722;
 mod groups;
 mod hall;
 mod shape;

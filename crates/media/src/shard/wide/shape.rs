@@ -34,6 +34,7 @@ pub(super) struct Shape {
     /// Its own sound is taken out of its mix, or something private is in it: nobody else has this mix.
     pub special: bool,
     pub rate: Rate,
+    /// What its encoder is set to, once it is settled who shares with whom.
     pub settings: Option<Settings>,
     /// Its packet, once encoded.
     pub packet: u16,
@@ -59,6 +60,12 @@ pub(super) fn samples(hall: &Hall, shape: Shape, seat: usize) -> Option<&[i16]> 
     }
 }
 
+/// Whether two listeners get the same samples.
+pub(super) fn equal(hall: &Hall, (one, at): (Shape, usize), (other, other_at): (Shape, usize)) -> bool {
+    let same_place = one.source == other.source && one.source != Source::Own;
+    same_place || samples(hall, one, at) == samples(hall, other, other_at)
+}
+
 /// Mixes for every wide listener.
 pub(super) fn shape(room: &mut Room, legs: &mut Slab<Leg>, scratch: &mut Scratch, cx: &mut Context<'_>) {
     let key = room.key;
@@ -82,7 +89,7 @@ pub(super) fn shape(room: &mut Room, legs: &mut Slab<Leg>, scratch: &mut Scratch
 
 fn shape_one(plan: &mut Compiled, hall: &mut Hall, leg: &mut Leg, seat: usize, cx: &mut Context<'_>) -> Shape {
     let rate = hall.rate;
-    let shape = Shape { sent: leg.is_sent(), rate, settings: leg.opus_settings(), ..Shape::NONE };
+    let shape = Shape { sent: leg.is_sent(), rate, ..Shape::NONE };
     let mut narrow = [0i16; FRAME];
     // In step even while nothing is sent, as on narrow legs.
     let plays = leg.has_player() && leg.private_frame(&mut narrow);
@@ -205,5 +212,22 @@ pub(super) fn audible_in(plan: &Compiled, hall: &Hall, seat: usize, mut tell: im
         {
             tell(source);
         }
+    }
+}
+
+/// Counts the mixes that had to be encoded: equal ones of one permission and setting once.
+pub(super) fn count_distinct(plan: &Compiled, wideband: &Wideband, cx: &Context<'_>) {
+    let Wideband { full, wide, shapes, .. } = wideband;
+    let shapes = shapes.get(..plan.seats.len()).unwrap_or(&[]);
+    let sounds = |shape: &Shape| shape.sent && shape.source != Source::Silence;
+    for (seat, shape) in shapes.iter().enumerate().filter(|(_, shape)| sounds(shape)) {
+        let hall = if shape.rate == Rate::Full { full } else { wide };
+        let class = plan.listeners.class(seat);
+        let known = shapes.iter().enumerate().take(seat).any(|(at, other)| {
+            sounds(other)
+                && (shape.rate, shape.settings, class) == (other.rate, other.settings, plan.listeners.class(at))
+                && equal(hall, (*shape, seat), (*other, at))
+        });
+        cx.counters.distinct_mixes.add(u64::from(!known));
     }
 }

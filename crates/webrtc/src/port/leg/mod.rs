@@ -1,49 +1,34 @@
 //! One leg: its str0m agent, its path to a media shard, and where it is reached.
 
+mod making;
+mod rtp;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use media::{PathPacket, TransportEnd};
+use media::TransportEnd;
 use str0m::change::SdpPendingOffer;
 use str0m::media::Mid;
 use str0m::net::{Protocol, Receive, Transmit};
-use str0m::rtp::{RtpPacket, RtpWrite, SeqNo, Ssrc};
 use str0m::{Event, Input, Output, Rtc};
 
-use super::contact::{Contacts, Endpoint};
+pub(super) use making::Limits;
+pub(crate) use making::{Gate, Making};
+
+use super::contact::Contacts;
 use super::outbox::Outbox;
-use super::route::{Routes, Transaction};
+use super::route::{Endpoint, Routes, Transaction};
 use super::seats::Seat;
 use super::{Key, Transport};
 use crate::admission::Place;
-use crate::agent::Credentials;
 use crate::counters::Counts;
-use crate::error::WebRtcError;
-use crate::event::{Announcer, CloseReason, PeerEvent, Shared};
+use crate::event::{Announcer, CloseReason, PeerEvent};
+use rtp::Streams;
 
-/// Streams that a leg may send at once; browsers send one.
-const STREAMS: usize = 8;
 /// Checks of theirs that await our answer; str0m answers at once, or when it has learnt their password.
 const REQUESTS: usize = 32;
-/// Packets of a path that are sent in one go.
-const BURST: usize = 16;
-
-/// What may pass, as agreed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Gate {
-    pub payload_type: u8,
-    pub telephone_event: Option<u8>,
-    pub send: bool,
-    pub receive: bool,
-}
-
-impl Gate {
-    fn knows(&self, payload_type: u8) -> bool {
-        self.payload_type == payload_type || self.telephone_event == Some(payload_type)
-    }
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -67,19 +52,12 @@ pub(super) struct Io<'a> {
     pub counts: &'a Counts,
 }
 
-/// Times of the configuration.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    pub lite: bool,
-    pub connect: Duration,
-    pub silence: Duration,
-    pub failed: Duration,
-}
-
 /// A datagram that arrived for a leg.
 #[derive(Clone, Copy)]
 pub(super) struct Incoming<'a> {
     pub endpoint: Endpoint,
+    /// Not when it was read.
+    pub arrived: Instant,
     pub bytes: &'a [u8],
 }
 
@@ -87,29 +65,6 @@ pub(super) struct Incoming<'a> {
 struct Request {
     transaction: Transaction,
     nominates: bool,
-}
-
-/// A stream of theirs.
-struct Stream {
-    ssrc: u32,
-    /// A packet of it passed authentication.
-    proved: bool,
-}
-
-/// What a new leg is made of.
-pub(crate) struct Making {
-    pub rtc: Rtc,
-    pub mid: Mid,
-    pub credentials: Credentials,
-    pub pending: Option<SdpPendingOffer>,
-    pub gate: Option<Gate>,
-    pub remote_candidates: Vec<str0m::Candidate>,
-    pub lite: bool,
-    pub path: TransportEnd,
-    pub announcer: Announcer,
-    pub shared: Arc<Shared>,
-    pub place: Place,
-    pub seat: Seat,
 }
 
 pub(super) struct Leg {
@@ -124,7 +79,8 @@ pub(super) struct Leg {
     pub contacts: Contacts,
     /// When it has to be looked at; kept by [`super::timers::Timers`].
     pub scheduled: Option<Instant>,
-    pub shared: Arc<Shared>,
+    /// Its handle wants it closed.
+    pub hang_up: Arc<AtomicBool>,
     pub place: Place,
     announcer: Announcer,
     path: TransportEnd,
@@ -132,61 +88,14 @@ pub(super) struct Leg {
     lite: bool,
     next: Instant,
     requests: VecDeque<Request>,
-    streams: Vec<Stream>,
-    /// Sender of the datagram in work.
-    from: Option<Endpoint>,
+    streams: Streams,
+    /// Where the datagram in work came from, and when.
+    source: Option<(Endpoint, Instant)>,
     last_sent: Option<u64>,
     _seat: Seat,
 }
 
 impl Leg {
-    pub(super) fn new(making: Making, now: Instant) -> Self {
-        let key = making.seat.key();
-        let phase = if making.pending.is_some() { Phase::Offered } else { Phase::Connecting { since: now } };
-        let mut leg = Self {
-            key,
-            rtc: making.rtc,
-            mid: making.mid,
-            pending: making.pending,
-            gate: making.gate,
-            fragments: vec![making.credentials.ufrag],
-            contacts: Contacts::new(now),
-            scheduled: None,
-            shared: making.shared,
-            place: making.place,
-            announcer: making.announcer,
-            path: making.path,
-            phase,
-            lite: making.lite,
-            next: now,
-            requests: VecDeque::new(),
-            streams: Vec::new(),
-            from: None,
-            last_sent: None,
-            _seat: making.seat,
-        };
-        for candidate in making.remote_candidates {
-            leg.add_candidate(candidate);
-        }
-        leg
-    }
-
-    pub(super) fn add_candidate(&mut self, candidate: str0m::Candidate) {
-        // With ICE lite their candidates are never checked, only told apart.
-        if self.contacts.announced(&candidate) && !self.lite {
-            self.rtc.add_remote_candidate(candidate);
-        }
-    }
-
-    /// Their answer comes: connecting begins, if there is room for it.
-    pub(super) fn connect(&mut self, now: Instant) -> Result<(), WebRtcError> {
-        if self.phase == Phase::Offered {
-            self.place.connect()?;
-            self.phase = Phase::Connecting { since: now };
-        }
-        Ok(())
-    }
-
     /// Whether DTLS has made keys. An ICE restart does not take them away.
     fn secured(&self) -> bool {
         matches!(self.phase, Phase::Connected | Phase::Disconnected)
@@ -227,6 +136,7 @@ impl Leg {
                 return Ok(());
             }
             let moved = self.contacts.answered(&incoming.endpoint, io.now);
+            io.routes.heard(&incoming.endpoint, self.key, io.now);
             self.moved(io, moved);
             self.back(io);
         }
@@ -244,30 +154,10 @@ impl Leg {
             }
         }
         let Some(input) = input(io, &incoming) else { return Ok(()) };
-        self.from = Some(incoming.endpoint);
+        self.source = Some((incoming.endpoint, incoming.arrived));
         let done = self.handle(io, input);
-        self.from = None;
+        self.source = None;
         done
-    }
-
-    /// Sees to it that a stream is known before its first packet: descriptions need not announce it.
-    fn expect(&mut self, payload_type: u8, ssrc: u32) -> bool {
-        if !self.gate.is_some_and(|gate| gate.knows(payload_type)) || !self.secured() || ssrc == 0 {
-            return false;
-        }
-        if self.streams.iter().any(|stream| stream.ssrc == ssrc) {
-            return true;
-        }
-        if self.streams.len() == STREAMS {
-            // Anyone who can forge an address can invent streams; those that proved themselves stay.
-            let Some(index) = self.streams.iter().position(|stream| !stream.proved) else { return false };
-            let old = self.streams.swap_remove(index);
-            self.rtc.direct_api().remove_stream_rx(Ssrc::from(old.ssrc));
-        }
-        self.streams.push(Stream { ssrc, proved: false });
-        let mut api = self.rtc.direct_api();
-        api.expect_stream_rx(Ssrc::from(ssrc), None, self.mid, None).suppress_nack(true);
-        true
     }
 
     fn handle(&mut self, io: &mut Io<'_>, input: Input<'_>) -> Result<(), CloseReason> {
@@ -294,7 +184,6 @@ impl Leg {
             }
             Phase::Connected if silent >= io.limits.silence => {
                 self.phase = Phase::Disconnected;
-                self.shared.connected.store(false, Ordering::Relaxed);
                 self.tell(io, PeerEvent::Disconnected);
                 Ok(())
             }
@@ -304,42 +193,6 @@ impl Leg {
             }
             _ => Ok(()),
         }
-    }
-
-    /// Sends what the media shard has put into the path.
-    pub(super) fn send(&mut self, io: &mut Io<'_>) -> Result<(), CloseReason> {
-        let mut wrote = false;
-        for _ in 0..BURST {
-            let Some(packet) = self.path.next() else { break };
-            wrote |= self.write(io, &packet);
-        }
-        if wrote { self.handle(io, Input::Timeout(io.now)) } else { Ok(()) }
-    }
-
-    fn write(&mut self, io: &Io<'_>, packet: &PathPacket) -> bool {
-        let Some(gate) = self.gate else { return false };
-        // Before the handshake there are no keys; after a silence there is no consent to send (RFC 7675).
-        if self.phase != Phase::Connected {
-            return false;
-        }
-        if !gate.send {
-            io.counts.packets_held.add(1);
-            return false;
-        }
-        if !gate.knows(packet.payload_type) {
-            io.counts.packets_refused.add(1);
-            return false;
-        }
-        let sequence = extended(self.last_sent, packet.sequence);
-        self.last_sent = Some(self.last_sent.map_or(sequence, |last| last.max(sequence)));
-        let mut api = self.rtc.direct_api();
-        let Some(stream) = api.stream_tx_by_mid(self.mid, None) else { return false };
-        let sequence = SeqNo::from(sequence);
-        let write = RtpWrite::new(packet.payload_type.into(), sequence, packet.timestamp, io.now, packet.payload());
-        stream.write_rtp(write.marker(packet.marker));
-        self.shared.packets_sent.fetch_add(1, Ordering::Relaxed);
-        self.shared.bytes_sent.fetch_add(packet.payload().len() as u64, Ordering::Relaxed);
-        true
     }
 
     fn drain(&mut self, io: &mut Io<'_>) -> Result<(), CloseReason> {
@@ -403,15 +256,13 @@ impl Leg {
     fn proved(&mut self, io: &mut Io<'_>, endpoint: Endpoint, transaction: Option<Transaction>) {
         let index = self.requests.iter().position(|request| Some(request.transaction) == transaction);
         let nominates = index.and_then(|index| self.requests.remove(index)).is_some_and(|request| request.nominates);
-        if !io.routes.claim(endpoint.from(), self.key, io.now) {
+        if !io.routes.claim(endpoint, self.key, io.now) {
             io.counts.address_conflicts.add(1);
             return;
         }
         if let Some(forgotten) = self.contacts.proved(endpoint, io.now) {
-            io.routes.release(&forgotten.from(), self.key);
-            if forgotten.transport == Transport::Tcp {
-                io.outbox.close(forgotten.remote);
-            }
+            io.routes.release(&forgotten, self.key);
+            io.outbox.release(&forgotten);
         }
         if let Some(moved) = self.contacts.chosen_by_them(endpoint, nominates, io.limits.lite, io.now) {
             self.moved(io, moved);
@@ -423,7 +274,6 @@ impl Leg {
     fn back(&mut self, io: &Io<'_>) {
         if self.phase == Phase::Disconnected {
             self.phase = Phase::Connected;
-            self.shared.connected.store(true, Ordering::Relaxed);
             if let Some(pair) = self.contacts.described() {
                 self.tell(io, PeerEvent::Connected { pair, after: Duration::ZERO });
             }
@@ -446,7 +296,6 @@ impl Leg {
                     self.phase = Phase::Connected;
                     self.place.connected();
                     self.contacts.touch(io.now);
-                    self.shared.connected.store(true, Ordering::Relaxed);
                     io.counts.connected.add(1);
                     if let Some(pair) = self.contacts.described() {
                         let after = io.now.saturating_duration_since(since);
@@ -456,51 +305,15 @@ impl Leg {
             }
             Event::RtpPacket(packet) => self.deliver(io, &packet),
             Event::MediaEgressStats(stats) => {
-                if let Some(round_trip) = stats.rtt {
-                    let micros = u64::try_from(round_trip.as_micros()).unwrap_or(u64::MAX);
-                    self.shared.round_trip.store(micros, Ordering::Relaxed);
-                }
                 if let Some(loss) = stats.loss {
-                    let loss = loss.clamp(0.0, 1.0);
-                    self.shared.loss.store(loss.to_bits(), Ordering::Relaxed);
                     // What is sent from now on is made to bear it.
-                    self.path.set_loss((loss * 100.0).round() as u8);
+                    self.path.set_loss((loss.clamp(0.0, 1.0) * 100.0).round() as u8);
                 }
             }
             Event::Closed => return Err(CloseReason::Remote),
             _ => {}
         }
         Ok(())
-    }
-
-    fn deliver(&mut self, io: &mut Io<'_>, packet: &RtpPacket) {
-        let ssrc = *packet.header.ssrc;
-        if let Some(stream) = self.streams.iter_mut().find(|stream| stream.ssrc == ssrc) {
-            stream.proved = true;
-        }
-        if let Some(from) = self.from {
-            self.contacts.heard_from(&from, io.now);
-        }
-        self.back(io);
-        self.shared.packets_received.fetch_add(1, Ordering::Relaxed);
-        self.shared.bytes_received.fetch_add(packet.payload.len() as u64, Ordering::Relaxed);
-        let payload_type = *packet.header.payload_type;
-        let Some(gate) = self.gate.filter(|gate| gate.knows(payload_type)) else {
-            return io.counts.packets_refused.add(1);
-        };
-        if !gate.receive {
-            return io.counts.packets_held.add(1);
-        }
-        let header = &packet.header;
-        let Some(mut given) = PathPacket::new(payload_type, header.sequence_number, header.timestamp, &packet.payload)
-        else {
-            return io.counts.packets_refused.add(1);
-        };
-        given.marker = header.marker;
-        given.arrival = packet.timestamp.saturating_duration_since(io.clock);
-        if !self.path.deliver(given) {
-            io.counts.packets_overrun.add(1);
-        }
     }
 
     fn tell(&self, io: &Io<'_>, event: PeerEvent) {
@@ -524,12 +337,9 @@ impl Leg {
             io.routes.remove_fragment(fragment);
         }
         for endpoint in self.contacts.all() {
-            io.routes.release(&endpoint.from(), self.key);
-            if endpoint.transport == Transport::Tcp {
-                io.outbox.close(endpoint.remote);
-            }
+            io.routes.release(&endpoint, self.key);
+            io.outbox.release(&endpoint);
         }
-        self.shared.connected.store(false, Ordering::Relaxed);
         // Whoever hears of the end finds the place free and the path closed.
         let Self { mut announcer, place, path, _seat: seat, .. } = self;
         drop((place, path, seat));
@@ -553,26 +363,5 @@ fn input<'a>(io: &Io<'_>, incoming: &Incoming<'a>) -> Option<Input<'a>> {
             io.counts.malformed.add(1);
             None
         }
-    }
-}
-
-/// A sequence number with its roll-overs, near the highest so far.
-fn extended(highest: Option<u64>, sequence: u16) -> u64 {
-    let Some(highest) = highest else { return sequence.into() };
-    let step = sequence.wrapping_sub(highest as u16).cast_signed();
-    highest.checked_add_signed(step.into()).unwrap_or_else(|| sequence.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::extended;
-
-    #[test]
-    fn sequence_numbers_roll_over_and_come_late() {
-        assert_eq!(extended(None, 65_000), 65_000);
-        assert_eq!(extended(Some(65_535), 0), 65_536);
-        assert_eq!(extended(Some(65_536), 65_534), 65_534);
-        assert_eq!(extended(Some(3), 65_535), 65_535);
-        assert_eq!(extended(Some(200_000), (200_010u64 & 0xffff) as u16), 200_010);
     }
 }
