@@ -115,6 +115,8 @@ struct Held {
 #[derive(Clone, Default)]
 pub struct Tickets {
     held: Arc<Mutex<HashMap<String, Held>>>,
+    /// Used, for calls that live.
+    in_call: Arc<Mutex<HashMap<String, Held>>>,
     counters: Arc<Counters>,
 }
 
@@ -127,7 +129,7 @@ impl std::fmt::Debug for Tickets {
 impl Tickets {
     /// No tickets yet; what becomes of them is counted there.
     pub fn new(counters: Arc<Counters>) -> Self {
-        Self { held: Arc::default(), counters }
+        Self { held: Arc::default(), in_call: Arc::default(), counters }
     }
 
     pub(crate) fn counters(&self) -> Arc<Counters> {
@@ -135,7 +137,7 @@ impl Tickets {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Held>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.held)
     }
 
     /// Makes a ticket. `utc` is now, in microseconds since 1970.
@@ -169,32 +171,28 @@ impl Tickets {
         Ok(Ticket { username, password: Secret::new(password), realm, uri, expires_at })
     }
 
-    /// What proves a ticket's holder.
+    /// What proves a ticket's holder: for his call, and then for as long as it lasts, that he may go on with it over another
+    /// connection.
     pub(crate) fn credential(&self, realm: &str, username: &str, now: Instant) -> Option<sip::Credential> {
         if !is_ticket(username) {
             return None;
         }
-        let held = self.lock();
-        let ticket =
-            held.get(username).filter(|ticket| ticket.until > now && ticket.realm.eq_ignore_ascii_case(realm))?;
-        Some(sip::Credential {
-            account: ticket.admission.account.id.clone(),
-            aor: username.to_owned(),
-            endpoint: username.to_owned(),
-            // Its holder may call once; nobody calls him.
-            registers: false,
-            ha1_md5: ticket.ha1_md5.reveal().to_owned(),
-            ha1_sha256: ticket.ha1_sha256.reveal().to_owned(),
-        })
+        let of = |ticket: &Held| ticket.realm.eq_ignore_ascii_case(realm).then(|| ticket.credential(username));
+        if let Some(ticket) = locked(&self.in_call).get(username) {
+            return of(ticket);
+        }
+        self.lock().get(username).filter(|ticket| ticket.until > now).and_then(of)
     }
 
-    /// Uses a ticket up.
-    pub(crate) fn redeem(&self, username: &str, now: Instant) -> Option<Admission> {
+    /// Uses a ticket up. It proves its holder until what comes with the admission is dropped; it admits nobody again.
+    pub(crate) fn redeem(&self, username: &str, now: Instant) -> Option<(Admission, InCall)> {
         let ticket = self.lock().remove(username);
         match ticket {
             Some(ticket) if ticket.until > now => {
                 self.counters.tickets_used.add(1);
-                Some(ticket.admission)
+                let admission = ticket.admission.clone();
+                locked(&self.in_call).insert(username.to_owned(), ticket);
+                Some((admission, InCall { all: Arc::clone(&self.in_call), username: username.to_owned() }))
             }
             Some(_) => {
                 self.counters.tickets_expired.add(1);
@@ -206,6 +204,36 @@ impl Tickets {
             }
         }
     }
+}
+
+impl Held {
+    fn credential(&self, username: &str) -> sip::Credential {
+        sip::Credential {
+            account: self.admission.account.id.clone(),
+            aor: username.to_owned(),
+            endpoint: username.to_owned(),
+            // Its holder may call once; nobody calls him.
+            registers: false,
+            ha1_md5: self.ha1_md5.reveal().to_owned(),
+            ha1_sha256: self.ha1_sha256.reveal().to_owned(),
+        }
+    }
+}
+
+/// The call that a ticket was used for.
+pub(crate) struct InCall {
+    all: Arc<Mutex<HashMap<String, Held>>>,
+    username: String,
+}
+
+impl Drop for InCall {
+    fn drop(&mut self) {
+        locked(&self.all).remove(&self.username);
+    }
+}
+
+fn locked(tickets: &Mutex<HashMap<String, Held>>) -> MutexGuard<'_, HashMap<String, Held>> {
+    tickets.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether a user name is a ticket's.
@@ -267,9 +295,14 @@ mod tests {
         assert_eq!(credential.ha1_sha256, derived[0].ha1_sha256.reveal());
         assert!(tickets.credential("other.test", name, now).is_none(), "good in a stranger's realm");
         assert!(tickets.credential("phone.test", name, now + Duration::from_secs(60)).is_none(), "good for ever");
-        assert_eq!(tickets.redeem(name, now).expect("it is good").holder.client.as_deref(), Some("tab"));
+        let (admission, call) = tickets.redeem(name, now).expect("it is good");
+        assert_eq!(admission.holder.client.as_deref(), Some("tab"));
         assert!(tickets.redeem(name, now).is_none(), "used twice");
-        assert!(tickets.credential("phone.test", name, now).is_none(), "good after its use");
+        let later = now + Duration::from_secs(7_200);
+        assert!(tickets.credential("phone.test", name, later).is_some(), "no proof for the call that lives");
+        assert!(tickets.credential("other.test", name, later).is_none(), "good in a stranger's realm");
+        drop(call);
+        assert!(tickets.credential("phone.test", name, now).is_none(), "good after its call");
         let late = tickets.issue(asked("a", 5), now, 0).expect("there is room");
         assert!(tickets.redeem(&late.username, now + Duration::from_secs(6)).is_none(), "used too late");
         let counts = &tickets.counters;

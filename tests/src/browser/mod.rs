@@ -91,7 +91,7 @@ impl Browsers {
         self.driver.tool.lock().await.tell(&arguments.to_string()).await;
         let prefix = format!("{{\"id\":{id},");
         let what = format!("answer to {operation}");
-        let line = self.driver.out.expect(&what, mark, LATER, |line| line.starts_with(&prefix)).await;
+        let line = self.driver.out.expect(&what, mark, LATER + SOON, |line| line.starts_with(&prefix)).await;
         let mut answer: Value = serde_json::from_str(&line).unwrap_or_default();
         match answer.get("failed") {
             Some(failed) => Err(failed.as_str().unwrap_or("without a word").to_owned()),

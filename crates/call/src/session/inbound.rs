@@ -17,7 +17,7 @@ use crate::records::{dialect_name, method_of};
 use crate::registry::Full;
 use crate::routing::{NoApplication, Reached, digits_of};
 use crate::shown;
-use crate::ticket::{self, Holder};
+use crate::ticket::{self, Holder, InCall};
 use crate::verb::Fetch;
 
 /// Takes a call: finds its application and runs its instructions.
@@ -30,7 +30,7 @@ pub(crate) async fn take(inner: Arc<Inner>, incoming: Incoming) {
         return;
     }
     let (incoming, why) = match reach(&inner, &incoming).await {
-        Ok(reached) => match admit(&inner, incoming, reached).await {
+        Ok((reached, _in_call)) => match admit(&inner, incoming, reached).await {
             Ok(session) => return session.run().await,
             Err(refused) => refused,
         },
@@ -43,18 +43,18 @@ pub(crate) async fn take(inner: Arc<Inner>, incoming: Incoming) {
     refuse(&incoming, why).await;
 }
 
-/// What the call leads to: as its ticket says, if it came with one.
-async fn reach(inner: &Inner, incoming: &Incoming) -> Result<Reached, NoApplication> {
+/// What the call leads to: as its ticket says, if it came with one, which is then to be kept for as long as the call lasts.
+async fn reach(inner: &Inner, incoming: &Incoming) -> Result<(Reached, Option<InCall>), NoApplication> {
     let Identity::Endpoint { account, username, .. } = &incoming.identity else {
-        return inner.routing.application(incoming).await;
+        return Ok((inner.routing.application(incoming).await?, None));
     };
     if !ticket::is_ticket(username) {
-        return inner.routing.application(incoming).await;
+        return Ok((inner.routing.application(incoming).await?, None));
     }
     let unknown = || NoApplication::Unknown { dialled: incoming.request_uri_text.clone() };
-    let admission = inner.tickets.redeem(username, Instant::now()).ok_or_else(unknown)?;
+    let (admission, in_call) = inner.tickets.redeem(username, Instant::now()).ok_or_else(unknown)?;
     let room = |uuid: &str| inner.rooms.get(account, &RoomRef::Uuid(uuid.to_owned()));
-    inner.routing.admitted(admission, room, inner.clock.utc()).await
+    Ok((inner.routing.admitted(admission, room, inner.clock.utc()).await?, Some(in_call)))
 }
 
 /// Code and phrase of a refusal.
