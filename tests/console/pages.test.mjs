@@ -332,3 +332,15 @@ test('a call is not left by closing the tab unasked, and a phone without one is'
   await page.waitForSelector('#target');
   assert.equal(await asks(), false);
 });
+
+test('what the pages offer and answer says that silence need not be sent to them', async () => {
+  await opens();
+  const [offer, answer] = await page.evaluate(async () => {
+    const { Media } = await import('/console/lib/media.js');
+    const line = async () => new Media([], (await navigator.mediaDevices.getUserMedia({ audio: true })).getAudioTracks()[0]);
+    const [caller, callee] = [await line(), await line()];
+    const offered = await caller.offer();
+    return [offered, await callee.answer(offered)];
+  });
+  for (const sdp of [offer, answer]) assert.match(sdp, /^a=fmtp:\d+ .*useinbandfec=1;usedtx=1\s*$/m);
+});

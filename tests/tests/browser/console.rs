@@ -7,11 +7,7 @@ use system_tests::ears::voice;
 use system_tests::office::Office;
 
 use super::crowd::{ON_THE_WAY, STRETCH};
-use super::stage::{self, ROOM, Stage, TONES, confirms, joins, look_into};
-
-fn tone(tone: &str) -> String {
-    format!("document.body.dataset.tone === '{tone}'")
-}
+use super::stage::{self, ROOM, Stage, TONES, confirms, joins, look_into, tone};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_speaks_since_when_and_what_happened_is_shown() {

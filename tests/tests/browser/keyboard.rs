@@ -5,7 +5,7 @@ use system_tests::browser::{Browsers, Microphone, Opening, Tab};
 use system_tests::ears::voice;
 use system_tests::office::Office;
 
-use super::stage::{ROOM, TONES, YES, in_a_call};
+use super::stage::{ROOM, TONES, YES, in_a_call, tone};
 
 /// Presses Tab until this has the focus.
 async fn tabs_to(tab: &Tab, selector: &str) {
@@ -34,10 +34,6 @@ async fn says_yes(tab: &Tab) {
         .await;
     tabs_to(tab, YES).await;
     tab.press("Enter").await;
-}
-
-fn tone(tone: &str) -> String {
-    format!("document.body.dataset.tone === '{tone}'")
 }
 
 #[tokio::test(flavor = "multi_thread")]

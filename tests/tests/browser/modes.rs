@@ -3,7 +3,7 @@
 use system_tests::browser::{Scene, now};
 
 use super::crowd::STRETCH;
-use super::stage::{self, Stage, TONES, joins};
+use super::stage::{self, Stage, TALK_OF_THREE, TONES, joins};
 
 const TALK: [(&str, &str); 2] = [("customer", "agent"), ("agent", "customer")];
 const MONITOR: [(&str, &str); 4] =
@@ -73,15 +73,6 @@ async fn three_tabs_hear_in_each_mode_exactly_those_they_may() {
         said.iter().filter(|line| line.starts_with("pageerror") || line.starts_with("error")).collect();
     assert!(faults.is_empty(), "the console reports faults: {faults:?}");
 }
-
-const TALK_OF_THREE: Pairs = &[
-    ("customer", "agent"),
-    ("customer", "second"),
-    ("agent", "customer"),
-    ("agent", "second"),
-    ("second", "customer"),
-    ("second", "agent"),
-];
 
 /// The talk of customer and two agents, which the supervisor hears, and more.
 fn with_all(more: &[(&'static str, &'static str)]) -> Pairs {

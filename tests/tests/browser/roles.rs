@@ -13,20 +13,14 @@ use tokio::process::Command;
 
 use super::crowd::{Ear, Person, STRETCH, comes_to_hear};
 use super::desk::Desk;
+use super::stage::TALK_OF_THREE;
 
 /// Voices of the three pages and of the telephone, Hz: far from one another for Opus, and no distortion of G.711 makes one out of others.
 const TONES: [u32; 4] = [900, 1_900, 3_100, 500];
 
 type Pairs = [(&'static str, &'static str)];
 
-const TALK: &Pairs = &[
-    ("customer", "agent"),
-    ("customer", "second"),
-    ("agent", "customer"),
-    ("agent", "second"),
-    ("second", "customer"),
-    ("second", "agent"),
-];
+const TALK: &Pairs = TALK_OF_THREE;
 const LISTENS: &Pairs = &[("supervisor", "customer"), ("supervisor", "agent"), ("supervisor", "second")];
 const WHISPERS: &Pairs = &[("agent", "supervisor"), ("second", "supervisor")];
 const SPEAKS: &Pairs = &[("customer", "supervisor")];

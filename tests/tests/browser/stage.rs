@@ -145,3 +145,18 @@ pub const YES: &str = "dialog[open] .danger, dialog[open] .primary";
 fn member(role: &str) -> String {
     format!(r#"<MultiPartyCall role="{role}" {NO_SOUNDS}>{ROOM}</MultiPartyCall>"#)
 }
+
+/// Whom customer and two agents hear while they talk: listener, speaker.
+pub const TALK_OF_THREE: &[(&str, &str)] = &[
+    ("customer", "agent"),
+    ("customer", "second"),
+    ("agent", "customer"),
+    ("agent", "second"),
+    ("second", "customer"),
+    ("second", "agent"),
+];
+
+/// Whether the console says by its colour who hears the supervisor.
+pub fn tone(tone: &str) -> String {
+    format!("document.body.dataset.tone === '{tone}'")
+}
